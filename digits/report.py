@@ -1,4 +1,4 @@
-"""Papermill over the notebooks: `reports/<data>/` with notebooks, pages, `metrics.json` and an index.
+"""Papermill over the notebooks: `reports/<data>/` with pages, `metrics.json` and an index.
 
 Notebooks import `record` from here, so papermill, nbconvert and Jinja are imported only when a
 report is made.
@@ -6,14 +6,29 @@ report is made.
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import os
+import shutil
 import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from digits.config import NOTEBOOKS, REPORTS, ROOT, RUNS, Config
 from digits.errors import InputError
+from digits.provenance import git_commit, package_versions
 
 METRICS = "metrics.json"
+
+# Seconds that one cell may take before its notebook is stopped. Only training cells come near.
+CELL_SECONDS = {"quick": 600, "default": 3600, "best": 12 * 3600}
+
+# Parameters that have an option of their own on the command line.
+OPTIONS = {"DATA": "--data", "PROFILE": "--profile", "SEED": "--seed"}
 
 
 def record(run_dir: str | Path, section: str, values: dict) -> Path:
@@ -99,10 +114,523 @@ def _plain(value, name: str):
         return {str(key): _plain(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, float) and value != value or value in (float("inf"), float("-inf")):
+    if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{name} is {value}: metrics.json holds finite numbers; use None instead")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):
         return value.name
     raise InputError(f"{name} is a {type(value).__name__}: metrics.json holds plain values")
+
+
+# --- Choosing notebooks and parameters -----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """One notebook of a report, and the parameters that it is run with."""
+
+    path: Path
+    parameters: dict
+
+    @property
+    def name(self) -> str:
+        """The file name without its ending, as in "04_evaluate"."""
+        return self.path.stem
+
+
+def find_notebooks(folder: Path = NOTEBOOKS, only: Sequence[str] = ()) -> list[Path]:
+    """Return the numbered notebooks in order, or those whose number is in `only`."""
+    found = {path.name[:2]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    if not found:
+        raise InputError(f"no numbered notebooks in {folder}")
+    wanted = [number.strip().zfill(2) for number in only] or list(found)
+    unknown = [number for number in wanted if number not in found]
+    if unknown:
+        raise InputError(f"no notebook {unknown[0]!r}; the notebooks are {', '.join(found)}")
+    return [found[number] for number in sorted(set(wanted))]
+
+
+def plan(notebooks: Sequence[Path], standard: dict, assignments: Sequence[str] = ()) -> list[Step]:
+    """Give each notebook those parameters that it declares.
+
+    papermill itself only warns about a parameter that no notebook knows, and runs on.
+
+    Parameters
+    ----------
+    notebooks : sequence of path
+    standard : dict
+        DATA, PROFILE, SEED, RUN_DIR: passed to each notebook that declares them.
+    assignments : sequence of str
+        "NAME=VALUE" from the command line, passed to each notebook that declares NAME.
+
+    Raises
+    ------
+    InputError
+        If no notebook declares a name, or a value is not of the declared type.
+    """
+    import papermill
+
+    declared = {path: papermill.inspect_notebook(path) for path in notebooks}
+    own = sorted({name for names in declared.values() for name in names} - set(OPTIONS))
+    given = {}
+    for assignment in assignments:
+        name, separator, value = assignment.partition("=")
+        name = name.strip()
+        if not separator:
+            raise InputError(f"{assignment!r} is no parameter: expected NAME=VALUE")
+        if name in OPTIONS:
+            raise InputError(f"{name} has an option of its own: use {OPTIONS[name]}")
+        if name not in own:
+            raise InputError(
+                f"no notebook has a parameter {name!r}; the parameters are {', '.join(own) or 'none'}"
+            )
+        given[name] = value.strip()
+    steps = []
+    for path in notebooks:
+        values = {name: value for name, value in standard.items() if name in declared[path]}
+        for name, value in given.items():
+            if name in declared[path]:
+                kind = declared[path][name]["inferred_type_name"]
+                values[name] = _parameter(name, value, kind)
+        steps.append(Step(path, values))
+    return steps
+
+
+def _parameter(name: str, value: str, kind: str) -> bool | int | float | str:
+    """Convert text from the command line to the type that the notebook declares."""
+    try:
+        if kind == "bool":
+            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+        return {"int": int, "float": float}.get(kind, str)(value)
+    except (KeyError, ValueError):
+        raise InputError(f"{name}={value!r} is not valid: expected {kind}") from None
+
+
+def default_run_dir(data: str, profile: str, seed: int) -> Path:
+    """Return the run folder that notebooks 03 and later share where none is named."""
+    return RUNS / f"{data}-{profile}-{seed}"
+
+
+# --- Making a report -----------------------------------------------------------------------------
+
+# Called before the first notebook with None, then after each code cell.
+Progress = Callable[["CellDone | None", int], None]
+
+
+@dataclass(frozen=True)
+class CellDone:
+    """One code cell has run: the `number`th of `total` in `notebook`, in `seconds`."""
+
+    notebook: str
+    number: int
+    total: int
+    seconds: float
+
+
+def make(
+    data: str = "auto",
+    profile: str = "default",
+    seed: int = 0,
+    *,
+    only: Sequence[str] = (),
+    assignments: Sequence[str] = (),
+    output: Path | None = None,
+    notebooks: Path = NOTEBOOKS,
+    progress: Progress | None = None,
+) -> Path:
+    """Run the notebooks and write the report, all of it or nothing.
+
+    Parameters
+    ----------
+    data, profile, seed
+        As for `digits.data.load` and `digits.config.Config`.
+    only : sequence of str
+        Numbers of notebooks, as in ``["04", "05"]``. The others are kept from the report that is
+        there already.
+    assignments : sequence of str
+        Further notebook parameters, "NAME=VALUE".
+    output : path, optional
+        The folder to write; `reports/<data>` otherwise.
+    notebooks : path
+        The folder that the numbered notebooks are in.
+    progress : callable, optional
+        Called with None and the number of code cells to come, then with a `CellDone` a cell.
+
+    Returns
+    -------
+    Path
+        The report's folder.
+
+    Raises
+    ------
+    InputError
+        If an argument is not valid, or a notebook fails. That notebook is then kept in
+        `<folder>.failed`, and an earlier report stays as it was.
+    """
+    from digits import pages
+    from digits.data import load
+
+    Config.from_profile(profile, seed=seed)
+    chosen = find_notebooks(notebooks, only)
+    plan(chosen, {}, assignments)  # refuse mistyped parameters before any data is fetched
+    dataset = load(data)
+    source = dataset.name if data in ("auto", "mnist", "embedded") else str(Path(data).resolve())
+    standard = {
+        "DATA": source,
+        "PROFILE": profile,
+        "SEED": seed,
+        "RUN_DIR": str(default_run_dir(dataset.name, profile, seed)),
+    }
+    steps = plan(chosen, standard, assignments)
+    target = Path(output).resolve() if output else REPORTS / dataset.name
+    earlier = _earlier_metrics(target)
+    facts = {
+        "data": {"name": dataset.name, "digest": dataset.digest, "note": dataset.note},
+        "profile": profile,
+        "seed": seed,
+        "commit": git_commit(),
+        "versions": package_versions(),
+    }
+
+    if progress:
+        progress(None, sum(_n_code_cells(step.path) for step in steps))
+    with _all_or_nothing(target) as folder:
+        if only and target.is_dir():
+            shutil.copytree(target, folder, dirs_exist_ok=True)
+        ran = {step.name: _run(step, folder, facts, profile, progress) for step in steps}
+        metrics = _collect(steps, standard["RUN_DIR"], earlier if only else {})
+        kept = earlier.get("report", {}).get("notebooks", {}) if only else {}
+        metrics["report"] = {
+            **facts,
+            "created": _now(),
+            "notebooks": dict(sorted((kept | ran).items())),
+        }
+        write_json(folder / METRICS, metrics)
+        pages.write(folder, metrics, earlier)
+    if target == REPORTS / "mnist":
+        update_readme(metrics)
+    return target
+
+
+def _run(step: Step, folder: Path, facts: dict, profile: str, progress: Progress | None) -> dict:
+    """Run one notebook into `folder` and return what the report says about it."""
+    import nbformat
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    path = folder / step.path.name
+    total = _n_code_cells(step.path) + bool(step.parameters)  # papermill injects one
+    done = 0
+
+    def on_cell(cell) -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            seconds = cell.metadata.papermill["duration"]
+            progress(CellDone(step.name, done, total, seconds), 1)
+
+    started = time.monotonic()
+    try:
+        notebook = papermill.execute_notebook(
+            step.path,
+            path,
+            step.parameters,
+            engine_name=_engine(),
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=step.path.parent,
+            execution_timeout=CELL_SECONDS.get(profile, CELL_SECONDS["default"]),
+            on_cell=on_cell,
+        )
+    except PapermillExecutionError as error:
+        reason = f"{error.ename}: {error.evalue}".splitlines()[0]
+        raise _NotebookFailed(step, f"cell {error.exec_count} raised {reason}") from None
+    except CellTimeoutError:
+        raise _NotebookFailed(step, f"code cell {done + 1} took longer than allowed") from None
+    except DeadKernelError:
+        raise _NotebookFailed(
+            step, f"its kernel died in code cell {done + 1} (out of memory?)"
+        ) from None
+    seconds = round(time.monotonic() - started, 1)
+    ran = {
+        "title": title(notebook),
+        "parameters": _without_paths(step.parameters),
+        "commit": facts["commit"],
+        "created": _now(),
+        "seconds": seconds,
+    }
+    nbformat.write(_finish(notebook, facts, ran), path)
+    return ran
+
+
+class _NotebookFailed(InputError):
+    def __init__(self, step: Step, reason: str):
+        super().__init__(f"{step.path.name} failed: {reason}")
+        self.notebook = step.path.name
+
+
+def _engine() -> str:
+    """Register, under the name returned, papermill's engine with a callback after each code cell."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class CellByCell(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, *, on_cell, **kwargs):
+            complete = nb_man.cell_complete
+
+            def cell_complete(cell, *args, **more):
+                complete(cell, *args, **more)
+                if cell.cell_type == "code":
+                    on_cell(cell)
+
+            nb_man.cell_complete = cell_complete
+            return super().execute_managed_notebook(nb_man, kernel_name, **kwargs)
+
+    papermill_engines.register("cell by cell", CellByCell)
+    return "cell by cell"
+
+
+class _all_or_nothing:
+    """A temporary folder beside `target` that becomes `target` in one step if nothing fails.
+
+    What a failing notebook left is kept in `<target>.failed`.
+    """
+
+    def __init__(self, target: Path):
+        self.target = target
+        if target.is_dir() and any(target.iterdir()) and not (target / METRICS).exists():
+            raise InputError(f"{target} holds other things than a report; name a new folder")
+        if target.exists() and not target.is_dir():
+            raise InputError(f"{target} is a file; name a folder")
+
+    def __enter__(self) -> Path:
+        try:
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            name = tempfile.mkdtemp(prefix=f".{self.target.name}-", dir=self.target.parent)
+        except OSError as error:
+            raise InputError(
+                f"cannot write beside {self.target} ({error.strerror}); name another folder"
+            ) from None
+        self.folder = Path(name)
+        self.folder.chmod(0o755)
+        return self.folder
+
+    def __exit__(self, kind, error, traceback) -> None:
+        failed = self.target.with_name(self.target.name + ".failed")
+        if kind is None:
+            old = self.folder.with_name(self.folder.name + ".old")
+            if self.target.exists():
+                self.target.replace(old)
+            self.folder.replace(self.target)
+            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(failed, ignore_errors=True)
+        elif isinstance(error, _NotebookFailed):
+            shutil.rmtree(failed, ignore_errors=True)
+            self.folder.replace(failed)
+            raise InputError(
+                f"{error}; read it in {failed / error.notebook}. No report was changed"
+            ) from None
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def prepare(folder: Path, data: str, profile: str, seed: int = 0) -> list[Path]:
+    """Write copies of all notebooks that carry these parameters, without running them.
+
+    nbval runs the copies: the notebooks as they are would train at full length.
+    """
+    import papermill
+
+    folder.mkdir(parents=True, exist_ok=True)
+    standard = {"DATA": data, "PROFILE": profile, "SEED": seed, "RUN_DIR": str(folder / "run")}
+    copies = []
+    for step in plan(find_notebooks(), standard):
+        copies.append(folder / step.path.name)
+        papermill.execute_notebook(
+            step.path, copies[-1], step.parameters, prepare_only=True, progress_bar=False
+        )
+    return copies
+
+
+def _n_code_cells(path: Path) -> int:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return sum(cell["cell_type"] == "code" for cell in cells)
+
+
+def _earlier_metrics(target: Path) -> dict:
+    """Return the metrics of the report that is there, or nothing; a damaged file is no obstacle."""
+    try:
+        return read_metrics(target / METRICS)
+    except InputError:
+        return {}
+
+
+def _collect(steps: Sequence[Step], run_dir: str, earlier: dict) -> dict:
+    """Return what the notebooks recorded, over what an earlier report holds."""
+    metrics = {section: values for section, values in earlier.items() if section != "report"}
+    for folder in {step.parameters.get("RUN_DIR", run_dir) for step in steps}:
+        path = Path(folder) / METRICS
+        if path.exists():
+            metrics |= read_metrics(path)
+    return metrics
+
+
+# --- What a report says about itself -------------------------------------------------------------
+
+
+def title(notebook) -> str:
+    """Return the text of a notebook's first heading."""
+    for cell in notebook.cells:
+        for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
+            if line.startswith("# "):
+                return line.removeprefix("# ").strip()
+    return "Untitled"
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _without_paths(value):
+    """Return `value` with the project's folder and the home folder taken out of all texts."""
+    if isinstance(value, str):
+        return value.replace(f"{ROOT}{os.sep}", "").replace(str(Path.home()), "~")
+    if isinstance(value, dict):
+        return {key: _without_paths(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_paths(item) for item in value]
+    return value
+
+
+def _finish(notebook, facts: dict, ran: dict):
+    """Return an executed notebook as it is kept: no paths, texts for figures, its provenance."""
+    import nbformat
+
+    cells = []
+    for cell in _without_paths(copy.deepcopy(notebook.cells)):
+        cell["metadata"].pop("papermill", None)
+        cells.append(nbformat.from_dict(cell))
+    _describe_figures(cells)
+    parameters = ", ".join(f"{name}={value!r}" for name, value in ran["parameters"].items())
+    packages = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    line = (
+        f"*Made by `digits report` on {ran['created']} in {ran['seconds']:.0f} s. "
+        f"Commit {facts['commit'] or 'unknown'}; data {facts['data']['name']}, "
+        f"digest {facts['data']['digest'][:12]}; parameters `{parameters or 'none'}`; "
+        f"{packages}.*"
+    )
+    provenance = nbformat.v4.new_markdown_cell(line, metadata={"tags": ["provenance"]})
+    provenance["id"] = "provenance"
+    metadata = {
+        key: value
+        for key, value in notebook.metadata.items()
+        if key in ("kernelspec", "language_info")
+    }
+    return nbformat.v4.new_notebook(cells=[*cells, provenance], metadata=metadata)
+
+
+def _describe_figures(cells: list) -> None:
+    """Give each figure an alternative text: what the text after it says, or the text before it."""
+    for position, cell in enumerate(cells):
+        text = _first_paragraph(cells[position + 1 :]) or _first_paragraph(cells[:position][::-1])
+        for output in cell.get("outputs", ()):
+            for kind in ("image/png", "image/jpeg"):
+                if kind in output.get("data", {}):
+                    output.metadata.setdefault(kind, {}).setdefault("alt", text or "Figure")
+
+
+def _first_paragraph(cells: Sequence) -> str:
+    """Return the first paragraph of the first cell if it is prose, without markup."""
+    if not cells or cells[0].cell_type != "markdown":
+        return ""
+    for paragraph in cells[0].source.split("\n\n"):
+        if not paragraph.startswith(("#", "|", "<", "```")):
+            return " ".join(paragraph.replace("**", "").replace("`", "").split())
+    return ""
+
+
+# --- The README's table --------------------------------------------------------------------------
+
+README_START = "<!-- results: generated by `digits report`, do not edit -->"
+README_END = "<!-- end of results -->"
+
+
+def results_table(metrics: dict) -> str:
+    """Return the README's block of results from a report's metrics, as Markdown."""
+    if not metrics:
+        return "No report has been made yet: `make report` writes one."
+    lines = ["| what | value |", "|---|---|"]
+    for figure in headline(metrics):
+        note = f" ({figure.note})" if figure.note else ""
+        lines.append(f"| {figure.label} | {figure.text}{note} |")
+    report = metrics["report"]
+    lines += [
+        "",
+        f"Data {report['data']['name']}, profile {report['profile']}, seed {report['seed']}, "
+        f"made on {report['created']} from commit {report['commit'] or 'unknown'}.",
+    ]
+    return "\n".join(lines)
+
+
+def readme_with(readme: str, metrics: dict) -> str:
+    """Return the text of the README with its block of results renewed."""
+    before, start, rest = readme.partition(README_START)
+    _, end, after = rest.partition(README_END)
+    if not start or not end:
+        raise InputError("README.md lacks the two markers of its results")
+    return f"{before}{start}\n{results_table(metrics)}\n{end}{after}"
+
+
+def update_readme(metrics: dict) -> None:
+    """Renew the results in README.md."""
+    path = ROOT / "README.md"
+    path.write_text(readme_with(path.read_text(encoding="utf-8"), metrics), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One headline number: what it is, as a reader sees it, and its plain value."""
+
+    label: str
+    text: str
+    value: float
+    note: str = ""
+
+
+def headline(metrics: dict) -> list[Figure]:
+    """Return the numbers that a reader wants first, those of them that were recorded."""
+    evaluation, pictures = metrics.get("evaluation", {}), metrics.get("pictures", {})
+    figures = []
+    for key, label in (
+        ("accuracy", "Test accuracy"),
+        ("validation_accuracy", "Validation accuracy"),
+    ):
+        if score := evaluation.get(key):
+            note = (
+                f"{score['n_wrong']:,} of {score['n_scored']:,} wrong; "
+                f"95 % interval {score['low']:.2%} to {score['high']:.2%}"
+            )
+            figures.append(Figure(label, f"{score['value']:.2%}", score["value"], note))
+    shares = {
+        "expected_calibration_error": "Expected calibration error",
+        "coverage": "Answered (coverage)",
+        "accepted_error": "Wrong among the answered",
+    }
+    for key, label in shares.items():
+        if key in evaluation:
+            figures.append(Figure(label, f"{evaluation[key]:.2%}", evaluation[key]))
+    if "n_pictures" in pictures:
+        n, right = pictures["n_pictures"], pictures["n_right"]
+        note = f"{pictures.get('n_unsure', 0)} unsure, {pictures.get('n_wrong', 0)} wrong"
+        figures.append(
+            Figure("Own pictures read right", f"{right} of {n}", right / max(n, 1), note)
+        )
+    if "n_parameters" in evaluation:
+        number = evaluation["n_parameters"]
+        figures.append(Figure("Parameters of the network", f"{number:,}", number))
+    if "train_seconds" in evaluation:
+        seconds = evaluation["train_seconds"]
+        figures.append(Figure("Training time", f"{seconds:.0f} s", seconds))
+    return figures

@@ -1,0 +1,52 @@
+# `make help` lists what there is. The first call of anything sets up .venv from requirements.lock.
+# Other data or settings: make report DATA=embedded PROFILE=quick
+
+PYTHON ?= python3
+DATA ?= auto
+PROFILE ?= default
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help report test lint lab predict lock clean
+
+help: ## list these targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Installing into $(VENV): a few minutes, once"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+report: $(INSTALLED) ## run all notebooks and write reports/<data>/index.html
+	$(BIN)/digits report --data "$(DATA)" --profile "$(PROFILE)"
+
+lint: $(INSTALLED) ## check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# The notebooks run on copies with quick parameters; as they stand they would train at full length.
+test: lint ## lint, unit tests with coverage, and the notebooks under nbval
+	rm -rf build/nbval
+	$(BIN)/digits report --data embedded --profile quick --prepare-only --output build/nbval
+	$(BIN)/python -m pytest --cov=digits --cov-report=term-missing:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+	  --nbval-sanitize-with=tests/nbval_sanitize.cfg build/nbval
+
+lab: $(INSTALLED) ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+predict: $(INSTALLED) ## read the pictures of test_images/ (others: make predict PICTURES=photo.jpg)
+	$(BIN)/digits predict $(PICTURES)
+
+lock: ## renew requirements.lock from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --all-extras pyproject.toml -o requirements.lock
+
+clean: ## remove .venv, build folders and failed reports; runs/ and reports/ stay
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .coverage reports/*.failed *.egg-info

@@ -1,0 +1,498 @@
+"""The command ``digits``.
+
+Each command imports what it needs when it runs: reading one picture must not wait for TensorFlow,
+pandas or papermill.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from digits.config import CHAMPION, PROFILES, REPORTS, ROOT, TEST_IMAGES, Config
+from digits.errors import InputError
+
+BAR_FROM = 20  # pictures from which a terminal shows a bar
+
+DATA = click.option(
+    "--data",
+    default="auto",
+    show_default=True,
+    metavar="D",
+    help="mnist, embedded, auto (mnist, else embedded), or the path of an .npz.",
+)
+PROFILE = click.option(
+    "--profile",
+    type=click.Choice(tuple(PROFILES)),
+    default="default",
+    show_default=True,
+    help="How long to train: quick, a minute; default, under ten; best, as long as it takes.",
+)
+SEED = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N")
+RUN = click.option(
+    "--run", "run_dir", type=click.Path(path_type=Path), metavar="DIR", help="The run folder."
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: one-line errors, exit status 0 done, 1 some input failed, 2 misused."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        status = cli.main(arguments, prog_name="digits", standalone_mode=False)
+    except click.Abort:
+        _say("stopped")
+        status = 130
+    except click.ClickException as error:
+        if not isinstance(error, click.UsageError):
+            _say(error.format_message())
+        else:
+            hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
+            _say(" ".join(error.format_message().split()) + hint)
+        status = error.exit_code
+    except Exception as error:
+        if "--debug" in arguments:
+            traceback.print_exc()
+        status = 1
+        if isinstance(error, InputError):
+            _say(str(error))
+        elif isinstance(error, OSError) and error.strerror:
+            _say(f"{error.strerror}: {error.filename}" if error.filename else error.strerror)
+        else:
+            _say(f"unexpected {type(error).__name__}: {error}; `digits --debug` shows where")
+    sys.exit(status)
+
+
+def _say(message: str) -> None:
+    """Print one line to standard error."""
+    click.echo(f"digits: {printable(message)}", err=True)
+
+
+@contextmanager
+def _wrong_usage() -> Iterator[None]:
+    """Turn what is wrong with an option into exit status 2."""
+    try:
+        yield
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="digits")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    r"""Read handwritten digits on pictures; train, explain and measure the network that does it.
+
+    \b
+    Examples:
+      digits predict photo.jpg
+      digits train --profile quick
+      digits report --data embedded
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING, format="digits: %(message)s"
+    )
+    # Libraries' own debug lines would bury ours.
+    logging.getLogger().setLevel(logging.WARNING)
+
+
+# --- predict -------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture and line.")
+@click.option(
+    "--csv", "csv_path", type=click.Path(path_type=Path), metavar="FILE", help="Write a table."
+)
+@click.option(
+    "--annotate",
+    "annotate_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write a copy of each picture with what was read drawn on it.",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    metavar="M",
+    help="A run folder or an .onnx file; the shipped model otherwise.",
+)
+@click.option("--single", is_flag=True, help="Take each picture as one digit.")
+def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
+    r"""Read the digits on pictures.
+
+    PATH is a picture, a folder that is searched for pictures, or - for one picture on standard
+    input. Without PATH the project's own test_images/ are read.
+
+    \b
+    Examples:
+      digits predict photo.jpg
+      digits predict scans/ --csv answers.csv --annotate looked-at/
+      digits predict --json page.png | jq -r .text
+      cat photo.jpg | digits predict -
+
+    Status "unsure" marks a best guess below the model's threshold, "no-digit" a picture with
+    nothing written on it or something else than digits. Exit status 1 says that a picture could not
+    be read.
+    """
+    if as_json and csv_path:
+        raise click.UsageError("give --json or --csv, not both")
+    # Folders are walked before anything heavy is loaded: a mistake is answered at once.
+    sources = [source for path in paths or (TEST_IMAGES,) for source in _pictures(path)]
+    if not sources:
+        raise InputError("no pictures found; give a picture, or a folder that holds some")
+
+    from digits.recognizer import Recognizer
+
+    with _wrong_usage():
+        recognizer = Recognizer.load(model)
+    if annotate_dir:
+        annotate_dir.mkdir(parents=True, exist_ok=True)
+        annotated = _copy_names(sources, annotate_dir)
+
+    streams = [sys.stdin.buffer.read() if source == "-" else source for source in sources]
+    names = [os.fspath(source) for source in sources]
+    if as_json:
+        write = _write_json
+    elif csv_path:
+        write = _csv_writer(csv_path)
+    else:
+        write = _table_writer(names)
+    failed = 0
+    for index, reading in enumerate(_with_bar(recognizer, streams, single)):
+        answer = {**reading.to_dict(), "file": names[index]}
+        failed += answer["status"] == "error"
+        write(answer)
+        if annotate_dir and answer["status"] != "error":
+            failed += not _write_annotated(streams[index], reading, annotated[index])
+    return 1 if failed else 0
+
+
+def _pictures(path: str | Path) -> list[str | Path]:
+    """Return the pictures that one argument names, those of a folder sorted by path."""
+    if os.fspath(path) == "-":
+        return ["-"]
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    from digits.pictures import EXTENSIONS
+
+    found = []
+    for folder, subfolders, files in os.walk(path):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        found += [
+            Path(folder, name)
+            for name in files
+            if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _with_bar(recognizer, sources: list, single: bool) -> Iterator:
+    readings = recognizer.read_many(sources, single=single)
+    if len(sources) < BAR_FROM or not sys.stderr.isatty():
+        yield from readings
+        return
+    with click.progressbar(
+        readings, length=len(sources), label="Reading", file=sys.stderr, show_pos=True
+    ) as bar:
+        yield from bar
+
+
+def _write_json(answer: dict) -> None:
+    click.echo(json.dumps(answer))
+
+
+def _table_writer(names: list[str]):
+    """Return a function that prints one row; the head is printed before the first."""
+    width = min(48, max(len("file"), *(len(printable(name)) for name in names)))
+    click.echo(f"{'file':<{width}}  {'digits':<10}  {'confidence':>10}  status")
+
+    def write(answer: dict) -> None:
+        name = printable(answer["file"])
+        if len(name) > width:
+            name = "…" + name[1 - width :]
+        confidence = f"{answer['confidence']:.0%}" if answer["digits"] else "-"
+        message = f": {answer['message']}" if answer["message"] else ""
+        rows = answer["rows"] or [answer["text"] or "-"]
+        row = f"{name:<{width}}  {rows[0]:<10}  {confidence:>10}  {answer['status']}{message}"
+        click.echo(printable(row))
+        for row in rows[1:]:  # a page's further rows stand below its first
+            click.echo(f"{'':<{width}}  {printable(row)}")
+
+    return write
+
+
+def _csv_writer(path: Path):
+    """Return a function that appends one row to `path`, which each run starts anew."""
+    # Lines are flushed one by one, so that a run that is stopped leaves what it has read.
+    file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace", buffering=1)
+    rows = csv.writer(file)
+    rows.writerow(["file", "text", "confidence", "status", "message"])
+
+    def write(answer: dict) -> None:
+        text = "\n".join(answer["rows"]) or answer["text"]
+        cells = [answer["file"], text, answer["confidence"], answer["status"], answer["message"]]
+        rows.writerow(cells)
+
+    return write
+
+
+def _copy_names(sources: list, folder: Path) -> list[Path]:
+    """Name each picture's annotated copy; no two alike, and none the name of a picture read."""
+    taken = {Path(source).resolve() for source in sources}
+    names = []
+    for source in sources:
+        stem = "stdin" if source == "-" else Path(source).stem
+        number, path = 1, folder / f"{stem}_read.png"
+        while path.resolve() in taken:
+            number += 1
+            path = folder / f"{stem}_read-{number}.png"
+        taken.add(path.resolve())
+        names.append(path)
+    return names
+
+
+def _write_annotated(source: bytes | Path, reading, path: Path) -> bool:
+    """Write the annotated copy; say so and return False if that fails."""
+    from PIL import Image, ImageOps
+
+    from digits.annotate import annotate
+
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+            annotate(ImageOps.exif_transpose(picture), reading).save(path)
+    except OSError as error:
+        _say(f"cannot write {path} ({error.strerror or error})")
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    """Return `text` with what a terminal cannot show, or would obey, written as an escape.
+
+    File names may hold bytes that are no UTF-8 (Python keeps them as surrogates), line ends and
+    control sequences.
+    """
+    text = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+# --- train, export -------------------------------------------------------------------------------
+
+
+@cli.command()
+@DATA
+@PROFILE
+@SEED
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Replace one setting of the profile; may be given again.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of a stopped run.")
+@RUN
+def train(data, profile, seed, assignments, resume, run_dir) -> None:
+    r"""Train the network and write a run folder: model, history, card.
+
+    \b
+    Examples:
+      digits train --profile quick
+      digits train --set epochs=30 --set batch_size=512 --run runs/longer
+      digits train --resume
+    """
+    with _wrong_usage():
+        config = Config.from_profile(profile, seed=seed).with_overrides(list(assignments))
+
+    from digits import training
+    from digits.data import load
+    from digits.report import default_run_dir
+
+    dataset = load(data)
+    run_dir = run_dir or default_run_dir(dataset.name, profile, seed)
+    click.echo(str(dataset))
+    training.train(
+        dataset,
+        config,
+        run_dir,
+        resume=resume,
+        progress=lambda row: click.echo(training.format_epoch(row), err=True),
+    )
+    click.echo(f"The run is in {_short(run_dir)}")
+
+
+@cli.command()
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(("onnx", "litert", "keras")),
+    required=True,
+    help="onnx for ONNX Runtime, litert for phones, keras for more training.",
+)
+@RUN
+@click.argument("output", type=click.Path(path_type=Path))
+def export(kind, run_dir, output) -> None:
+    r"""Write a trained model, the shipped one unless --run names a run folder, to OUTPUT.
+
+    \b
+    Examples:
+      digits export --format litert digits.tflite
+      digits export --format onnx --run runs/mnist-quick-0 model.onnx
+    """
+    from digits import training
+
+    training.export_model(run_dir or CHAMPION, kind, output)
+    click.echo(f"Wrote {_short(output)}")
+
+
+# --- report --------------------------------------------------------------------------------------
+
+
+@cli.command()
+@DATA
+@PROFILE
+@SEED
+@click.option("--only", metavar="NN,NN", help="Run these notebooks, and keep the others' pages.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="The folder to write; reports/<data> otherwise.",
+)
+@click.option(
+    "-p",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A further parameter of the notebooks; may be given again.",
+)
+@click.option(
+    "--prepare-only", is_flag=True, help="Write the notebooks with these parameters; run nothing."
+)
+def report(data, profile, seed, only, output, assignments, prepare_only) -> None:
+    r"""Run the notebooks with papermill and write their report.
+
+    The report's folder holds the executed notebooks, a page for each, metrics.json, and index.html.
+    It appears when all is done; when a notebook fails, an earlier report stays as it was.
+
+    \b
+    Examples:
+      digits report
+      digits report --data embedded --profile quick
+      digits report --only 04,05
+      digits report --data my.npz --seed 7 --output seventh/
+    """
+    from digits import report as reporting
+
+    if prepare_only:
+        if not output:
+            raise click.UsageError("--prepare-only needs --output")
+        reporting.prepare(output, data, profile, seed)
+        return
+    with _wrong_usage():
+        numbers = only.split(",") if only else []
+        reporting.plan(reporting.find_notebooks(only=numbers), {}, assignments)
+    with _Progress() as progress:
+        folder = reporting.make(
+            data,
+            profile,
+            seed,
+            only=numbers,
+            assignments=assignments,
+            output=output,
+            progress=progress,
+        )
+    click.echo(f"The report is in {_short(folder / 'index.html')}")
+
+
+class _Progress:
+    """Shows a report's progress: a bar on a terminal, elsewhere a line for each cell."""
+
+    def __init__(self):
+        self.bar = None
+        self.notebook = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.bar:
+            self.bar.__exit__(*error)
+
+    def __call__(self, cell, n_cells: int) -> None:
+        if cell is None:
+            if sys.stderr.isatty():
+                self.bar = click.progressbar(length=n_cells, file=sys.stderr, show_pos=True)
+                self.bar.__enter__()
+            return
+        if self.bar:
+            self.bar.label = cell.notebook
+            self.bar.update(n_cells)
+            return
+        if cell.notebook != self.notebook:
+            self.notebook = cell.notebook
+            click.echo(cell.notebook, err=True)
+        click.echo(f"  cell {cell.number:2} of {cell.total}  {cell.seconds:6.1f} s", err=True)
+
+
+def _short(path: Path) -> str:
+    """Return `path` relative to the folder that the user is in, where that is shorter."""
+    path = Path(path).absolute()
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+# --- doctor --------------------------------------------------------------------------------------
+
+
+@cli.command()
+def doctor() -> int:
+    r"""Say what is installed and found: versions, backend, data, disk, and the shipped model.
+
+    \b
+    Example:
+      digits doctor
+    """
+    import hashlib
+    import shutil
+
+    from digits.data import find_mnist
+    from digits.provenance import package_versions
+
+    wrong = 0
+    rows = list(package_versions().items())
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    rows.append(("backend", f"{backend}, {os.cpu_count()} processors"))
+    mnist = find_mnist()
+    if mnist and not mnist.exists():
+        wrong += 1
+        rows.append(("MNIST", f"{mnist} does not exist: mend or unset DIGITS_MNIST"))
+    else:
+        rows.append(("MNIST", str(mnist) if mnist else "not here yet: downloaded when first used"))
+    rows.append(("disk", f"{shutil.disk_usage(ROOT).free / 2**30:.1f} GiB free in {ROOT}"))
+    model, card = CHAMPION / "model.onnx", CHAMPION / "card.json"
+    if model.exists() and card.exists():
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()
+        rows.append(("model", f"{model.stat().st_size / 1e6:.1f} MB, SHA-256 {digest[:16]}"))
+    else:
+        wrong += 1
+        rows.append(("model", f"{CHAMPION} lacks {model.name} or {card.name}"))
+    reports = sorted(path.parent.name for path in REPORTS.glob("*/metrics.json"))
+    rows.append(("reports", ", ".join(reports) or "none yet: `digits report` makes one"))
+    for name, value in rows:
+        click.echo(f"{name:<16}{value}")
+    return 1 if wrong else 0
