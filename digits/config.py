@@ -44,10 +44,6 @@ class Config:
         Train also on the embedded digits' training images and on synthetic digits (`synthesis`).
     reject : bool
         Give the network an 11th class, "not a digit", trained on synthetic images.
-    label_smoothing : float
-        Probability mass taken from the label and spread over the classes, 0 to below 1.
-    ema : float
-        Momentum of the moving average of the weights that is evaluated and kept; 0 for none.
     epochs : int
     batch_size : int
     learning_rate : float
@@ -68,8 +64,6 @@ class Config:
     augmentation: float = 0.5
     extra: bool = False
     reject: bool = False
-    label_smoothing: float = 0.0
-    ema: float = 0.0
     epochs: int = 12
     batch_size: int = 256
     learning_rate: float = 4e-3
@@ -95,8 +89,6 @@ class Config:
         require(1 <= self.dense_units <= 4096, "dense_units", "1 to 4096")
         require(0 <= self.dropout < 1, "dropout", "at least 0 and below 1")
         require(0 <= self.augmentation <= 2, "augmentation", "0 to 2")
-        require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
-        require(0 <= self.ema < 1, "ema", "at least 0 and below 1")
         require(1 <= self.epochs <= 1000, "epochs", "1 to 1000")
         require(1 <= self.batch_size <= 8192, "batch_size", "1 to 8192")
         require(0 < self.learning_rate <= 1, "learning_rate", "above 0 and at most 1")
@@ -195,7 +187,6 @@ PROFILES: dict[str, Config] = {
         augmentation=1.0,
         extra=True,
         reject=True,
-        ema=0.999,
         epochs=40,
         precision="mixed_bfloat16",
     ),

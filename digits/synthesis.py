@@ -1,0 +1,349 @@
+"""Images that MNIST lacks, made by rule: other ways to write a digit, and things that are no digit.
+
+MNIST was written in the United States around 1990: it has hardly any 1 with a long flag, few crossed
+7s, no line drawn with a mouse, and nothing at all that is not a digit. A network trained on it alone
+reads the flagged 1 as 7 and is sure of a shoe. Everything here is drawn from short lists of pen
+strokes or from the fonts that Matplotlib installs, shaken, and put into MNIST form like any picture.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from digits.pictures import to_mnist_form
+
+NOT_A_DIGIT = 10  # label of the class that rejects
+
+CANVAS = 96  # side in pixels of the canvas that strokes are drawn on
+INK_BOX = (22, 74)  # where the unit square of a glyph lies on it
+
+# Pen strokes in the unit square, x to the right, y down. A stroke is a list of points, joined by a
+# smooth curve; a digit may have several ways to be written.
+DIGIT_STROKES: dict[int, list[list[list[tuple[float, float]]]]] = {
+    0: [
+        [[(0.5, 0), (0.1, 0.25), (0.1, 0.75), (0.5, 1), (0.9, 0.75), (0.9, 0.25), (0.5, 0)]],
+        [[(0.6, 0.03), (0.15, 0.2), (0.2, 0.8), (0.5, 1), (0.85, 0.6), (0.75, 0.1), (0.4, 0.02)]],
+    ],
+    1: [
+        [[(0.5, 0), (0.5, 0.5), (0.5, 1)]],
+        [[(0.2, 0.35), (0.4, 0.2), (0.6, 0)], [(0.6, 0), (0.6, 0.5), (0.6, 1)]],
+        [[(0.1, 0.55), (0.35, 0.3), (0.6, 0)], [(0.6, 0), (0.6, 0.5), (0.6, 1)]],
+        [
+            [(0.25, 0.3), (0.5, 0)],
+            [(0.5, 0), (0.5, 0.5), (0.5, 1)],
+            [(0.2, 1), (0.5, 1), (0.8, 1)],
+        ],
+    ],
+    2: [
+        [[(0.1, 0.25), (0.45, 0), (0.85, 0.25), (0.5, 0.65), (0.08, 1)], [(0.08, 1), (0.9, 1)]],
+        [
+            [
+                (0.1, 0.2), (0.5, 0), (0.8, 0.25), (0.5, 0.7), (0.15, 0.95), (0.1, 0.8),
+                (0.35, 0.8), (0.6, 0.97), (0.95, 0.9),
+            ]
+        ],
+    ],
+    3: [
+        [[(0.15, 0.12), (0.55, 0), (0.8, 0.22), (0.4, 0.46)],
+         [(0.4, 0.46), (0.85, 0.7), (0.5, 1), (0.1, 0.88)]],
+        [[(0.12, 0), (0.85, 0)], [(0.85, 0), (0.42, 0.42)],
+         [(0.42, 0.42), (0.85, 0.62), (0.6, 1), (0.1, 0.9)]],
+    ],
+    4: [
+        [[(0.3, 0), (0.12, 0.6)], [(0.12, 0.6), (0.9, 0.6)], [(0.68, 0.25), (0.68, 0.6), (0.68, 1)]],
+        [[(0.65, 0), (0.08, 0.68)], [(0.08, 0.68), (0.95, 0.68)], [(0.65, 0), (0.65, 0.5), (0.65, 1)]],
+    ],
+    5: [
+        [[(0.85, 0), (0.25, 0)], [(0.25, 0), (0.2, 0.42)],
+         [(0.2, 0.42), (0.6, 0.36), (0.88, 0.68), (0.5, 1), (0.1, 0.9)]],
+        [[(0.3, 0.06), (0.25, 0.42), (0.65, 0.42), (0.8, 0.75), (0.45, 1), (0.12, 0.88)],
+         [(0.36, 0.02), (0.9, 0.0)]],
+    ],
+    6: [
+        [[(0.7, 0), (0.3, 0.3), (0.12, 0.72), (0.45, 1), (0.82, 0.75), (0.55, 0.5), (0.16, 0.72)]],
+        [[(0.55, 0), (0.25, 0.4), (0.2, 0.85), (0.5, 1), (0.75, 0.8), (0.55, 0.6), (0.25, 0.75)]],
+        [[(0.75, 0.02), (0.25, 0.35), (0.18, 0.8), (0.5, 1), (0.78, 0.8), (0.6, 0.58), (0.3, 0.7)]],
+    ],
+    7: [
+        [[(0.1, 0), (0.88, 0)], [(0.88, 0), (0.55, 0.5), (0.35, 1)]],
+        [[(0.1, 0.02), (0.88, 0)], [(0.88, 0), (0.55, 0.5), (0.4, 1)], [(0.3, 0.5), (0.82, 0.47)]],
+        [[(0.08, 0.16), (0.12, 0)], [(0.12, 0), (0.88, 0)], [(0.88, 0), (0.5, 1)],
+         [(0.35, 0.55), (0.85, 0.5)]],
+        [[(0.08, 0.18), (0.12, 0)], [(0.12, 0), (0.88, 0)], [(0.88, 0), (0.5, 0.55), (0.42, 1)]],
+    ],
+    8: [
+        [[
+            (0.8, 0.15), (0.5, 0), (0.2, 0.2), (0.5, 0.47), (0.85, 0.77), (0.5, 1), (0.15, 0.77),
+            (0.5, 0.47), (0.8, 0.22), (0.72, 0.08),
+        ]],
+        [[(0.5, 0), (0.2, 0.22), (0.5, 0.45), (0.8, 0.22), (0.5, 0)],
+         [(0.5, 0.45), (0.12, 0.73), (0.5, 1), (0.88, 0.73), (0.5, 0.45)]],
+    ],
+    9: [
+        [[(0.8, 0.2), (0.5, 0), (0.18, 0.25), (0.45, 0.5), (0.8, 0.25)],
+         [(0.8, 0.2), (0.78, 0.6), (0.72, 1)]],
+        [[(0.8, 0.22), (0.5, 0), (0.18, 0.25), (0.45, 0.5), (0.8, 0.25)],
+         [(0.8, 0.2), (0.82, 0.65), (0.6, 0.98), (0.2, 0.92)]],
+    ],
+}
+
+# Letters and signs that no hand writes like a digit (so no O, I, l, Z, S, B, b, G, q, g, D, ...).
+OTHER_STROKES: list[list[list[tuple[float, float]]]] = [
+    [[(0.5, 0), (0.1, 1)], [(0.5, 0), (0.9, 1)], [(0.27, 0.6), (0.73, 0.6)]],  # A
+    [[(0.15, 0), (0.15, 1)], [(0.15, 0), (0.85, 0)], [(0.15, 0.5), (0.7, 0.5)],
+     [(0.15, 1), (0.88, 1)]],  # E
+    [[(0.15, 0), (0.15, 1)], [(0.15, 0), (0.85, 0)], [(0.15, 0.48), (0.7, 0.48)]],  # F
+    [[(0.12, 0), (0.12, 1)], [(0.88, 0), (0.88, 1)], [(0.12, 0.5), (0.88, 0.5)]],  # H
+    [[(0.15, 0), (0.15, 1)], [(0.85, 0), (0.17, 0.55)], [(0.35, 0.45), (0.9, 1)]],  # K
+    [[(0.1, 1), (0.15, 0)], [(0.15, 0), (0.5, 0.65)], [(0.5, 0.65), (0.85, 0)],
+     [(0.85, 0), (0.92, 1)]],  # M
+    [[(0.12, 1), (0.12, 0)], [(0.12, 0), (0.88, 1)], [(0.88, 1), (0.88, 0)]],  # N
+    [[(0.15, 0), (0.15, 1)], [(0.15, 0.02), (0.8, 0.08), (0.8, 0.42), (0.15, 0.5)]],  # P
+    [[(0.15, 0), (0.15, 1)], [(0.15, 0.02), (0.8, 0.08), (0.78, 0.42), (0.15, 0.5)],
+     [(0.35, 0.5), (0.9, 1)]],  # R
+    [[(0.05, 0), (0.28, 1)], [(0.28, 1), (0.5, 0.3)], [(0.5, 0.3), (0.72, 1)],
+     [(0.72, 1), (0.95, 0)]],  # W
+    [[(0.05, 0), (0.25, 1), (0.5, 0.4), (0.75, 1), (0.95, 0)]],  # w
+    [[(0.1, 0), (0.9, 1)], [(0.9, 0), (0.1, 1)]],  # X
+    [[(0.1, 0.05), (0.4, 0.3), (0.4, 0.8), (0.1, 1)], [(0.9, 0), (0.6, 0.3), (0.6, 0.75), (0.9, 1)]],
+    [[(0.8, 0), (0.8, 1)], [(0.78, 0.5), (0.4, 0.42), (0.12, 0.75), (0.45, 1), (0.78, 0.8)]],  # d
+    [[(0.12, 0.55), (0.85, 0.5)], [(0.85, 0.5), (0.5, 0.02), (0.1, 0.45), (0.4, 1), (0.9, 0.85)]],  # e
+    [[(0.85, 0.1), (0.55, 0.02), (0.42, 0.4), (0.4, 1)], [(0.12, 0.45), (0.78, 0.42)]],  # f
+    [[(0.15, 0), (0.15, 1)], [(0.15, 0.65), (0.5, 0.42), (0.8, 0.6), (0.82, 1)]],  # h
+    [[(0.15, 0), (0.15, 1)], [(0.75, 0.38), (0.17, 0.68)], [(0.35, 0.6), (0.82, 1)]],  # k
+    [[(0.08, 0), (0.1, 1)], [(0.1, 0.35), (0.3, 0.02), (0.48, 0.3), (0.5, 1)],
+     [(0.5, 0.35), (0.72, 0.02), (0.9, 0.3), (0.92, 1)]],  # m
+    [[(0.15, 0), (0.15, 1)], [(0.15, 0.35), (0.5, 0.02), (0.82, 0.25), (0.85, 1)]],  # n
+    [[(0.15, 0), (0.15, 1)], [(0.15, 0.15), (0.55, 0), (0.85, 0.25), (0.5, 0.52), (0.17, 0.42)]],  # p
+    [[(0.2, 0), (0.22, 1)], [(0.22, 0.4), (0.45, 0.08), (0.85, 0.1)]],  # r
+    [[(0.15, 0), (0.18, 0.7), (0.5, 0.98), (0.8, 0.7)], [(0.82, 0), (0.85, 1)]],  # u
+    [[(0.75, 0.25), (0.4, 0.1), (0.12, 0.6), (0.4, 1), (0.75, 0.6)],
+     [(0.75, 0.1), (0.75, 0.8), (0.95, 1)]],  # a
+    [[(0.5, 0), (0.5, 1)], [(0, 0.5), (1, 0.5)]],  # plus
+    [[(0, 0.3), (1, 0.3)], [(0, 0.7), (1, 0.7)]],  # equals
+    [[(0, 0.5), (1, 0.5)]],  # minus
+    [[(0.9, 0), (0.1, 1)], [(0.15, 0.1), (0.3, 0.15), (0.15, 0.25), (0.1, 0.12)],
+     [(0.7, 0.8), (0.9, 0.85), (0.75, 0.98), (0.68, 0.85)]],  # percent
+    [[(0.3, 0), (0.2, 1)], [(0.75, 0), (0.65, 1)], [(0.02, 0.35), (0.98, 0.32)],
+     [(0, 0.7), (0.95, 0.68)]],  # number sign
+    [[(0.1, 0.55), (0.4, 1)], [(0.4, 1), (0.95, 0)]],  # tick
+    [[(0, 0), (1, 0)], [(1, 0), (1, 1)], [(1, 1), (0, 1)], [(0, 1), (0, 0)]],  # box
+    [[(0.5, 0), (1, 1)], [(1, 1), (0, 1)], [(0, 1), (0.5, 0)]],  # triangle
+    [[(0, 0.5), (1, 0.5)], [(0.7, 0.2), (1, 0.5)], [(0.7, 0.8), (1, 0.5)]],  # arrow
+    [[(0.5, 0), (0.5, 1)], [(0.05, 0.25), (0.95, 0.75)], [(0.95, 0.25), (0.05, 0.75)]],  # asterisk
+]
+
+FONT_LETTERS = "AEFHKMNPRWXdefhkmnprwx" + "CJTUVYacjtuvy" + "@#&%+=<>*{}"
+FONT_FILES = (
+    "DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSansMono.ttf",
+    "DejaVuSerif.ttf", "DejaVuSerif-Italic.ttf", "STIXGeneral.ttf", "STIXGeneralItalic.ttf",
+    "STIXGeneralBolIta.ttf", "cmr10.ttf", "cmss10.ttf", "cmtt10.ttf",
+)  # fmt: skip
+
+
+def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw `n` digits in ways that MNIST lacks: flagged 1s, crossed 7s, mouse lines, print.
+
+    Returns
+    -------
+    images : numpy.ndarray
+        uint8 (n, 28, 28) in MNIST form.
+    labels : numpy.ndarray
+        int64 (n,), 0 to 9.
+    """
+    rng = np.random.default_rng([seed, 1])
+    # Half of them are 1s and 7s, where MNIST is poorest; a tenth is print.
+    share = np.full(10, 0.5 / 8)
+    share[[1, 7]] = 0.25
+    labels = rng.choice(10, n, p=share)
+    images = np.empty((n, 28, 28), np.uint8)
+    for i, label in enumerate(labels):
+        if rng.random() < 0.12:
+            canvas = _print_character(str(label), rng)
+        else:
+            ways = DIGIT_STROKES[int(label)]
+            canvas = _draw(ways[rng.integers(len(ways))], rng, jitter=0.045)
+        images[i] = to_mnist_form(canvas)
+    return images, labels.astype(np.int64)
+
+
+def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
+    """Make `n` images that are no digit, for training the class that rejects.
+
+    Letters and signs as pen strokes and in print, scribbles, invented characters, filled shapes,
+    textures, and what a failed segmentation yields: two digits in one frame, or part of one.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Training images uint8 (m, 28, 28) and labels (m,) that pairs and parts are cut from.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (n, 28, 28) in MNIST form.
+    """
+    rng = np.random.default_rng([seed, 2])
+    makers = (
+        (0.36, lambda: _draw(OTHER_STROKES[rng.integers(len(OTHER_STROKES))], rng, jitter=0.06)),
+        (0.16, lambda: _print_character(FONT_LETTERS[rng.integers(len(FONT_LETTERS))], rng)),
+        (0.10, lambda: _draw(_invented(rng), rng, jitter=0.02)),
+        (0.06, lambda: _draw(_scribble(rng), rng, jitter=0.0)),
+        (0.10, lambda: _shape(rng)),
+        (0.06, lambda: _texture(rng)),
+        (0.12, lambda: _pair(x, rng)),
+        (0.04, lambda: _part(x, y, rng)),
+    )
+    shares = np.array([share for share, _ in makers])
+    images = np.empty((n, 28, 28), np.uint8)
+    for i, kind in enumerate(rng.choice(len(makers), n, p=shares / shares.sum())):
+        images[i] = to_mnist_form(makers[kind][1]())
+    return images
+
+
+def _draw(strokes, rng: np.random.Generator, jitter: float) -> np.ndarray:
+    """Draw strokes with a shaken pen, slanted and stretched; uint8 (CANVAS, CANVAS), ink high."""
+    slant = rng.normal(0, 0.15)
+    angle = rng.normal(0, 0.10)
+    width, height = rng.uniform(0.55, 1.0), rng.uniform(0.85, 1.0)
+    shape = np.array([[width, -slant * height], [0.0, height]])
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    low, high = INK_BOX
+    image = Image.new("L", (CANVAS, CANVAS))
+    pen = ImageDraw.Draw(image)
+    # 1 to 12 pixels on an ink box of 52: a mouse line to a felt pen. Mostly in between.
+    pen_width = max(1, round(rng.lognormal(1.45, 0.5)))
+    level = int(rng.integers(150, 256))
+    for stroke in strokes:
+        points = np.asarray(stroke) + rng.normal(0, jitter, (len(stroke), 2))
+        points = (_smooth(points) - 0.5) @ (turn @ shape).T * (high - low) + CANVAS / 2
+        line = [tuple(p) for p in points]
+        pen.line(line, fill=level, width=pen_width, joint="curve")
+        radius = pen_width / 2
+        if pen_width > 2:
+            for px, py in (line[0], line[-1]):
+                pen.ellipse((px - radius, py - radius, px + radius, py + radius), fill=level)
+    return np.asarray(image)
+
+
+def _smooth(points: np.ndarray, steps: int = 8) -> np.ndarray:
+    """Return a Catmull-Rom curve through the points, (k, 2)."""
+    if len(points) < 3:
+        return points
+    p = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
+    t = np.linspace(0, 1, steps, endpoint=False)[:, None]
+    pieces = [
+        0.5 * (2 * p[i] + (p[i + 1] - p[i - 1]) * t
+               + (2 * p[i - 1] - 5 * p[i] + 4 * p[i + 1] - p[i + 2]) * t**2
+               + (3 * p[i] - p[i - 1] - 3 * p[i + 1] + p[i + 2]) * t**3)
+        for i in range(1, len(p) - 2)
+    ]  # fmt: skip
+    return np.vstack([*pieces, points[-1:]])
+
+
+def _invented(rng: np.random.Generator):
+    """Return two to five random strokes: characters of no alphabet."""
+    strokes = []
+    for _ in range(rng.integers(3, 6)):
+        start, end = rng.uniform(0, 1, (2, 2))
+        bend = (start + end) / 2 + rng.normal(0, 0.15, 2)
+        strokes.append([start, bend, end])
+    return strokes
+
+
+def _scribble(rng: np.random.Generator):
+    return [rng.uniform(0, 1, (rng.integers(8, 16), 2))]
+
+
+_fonts: dict[tuple[str, int], ImageFont.FreeTypeFont] = {}
+
+
+def _print_character(character: str, rng: np.random.Generator) -> np.ndarray:
+    import matplotlib
+
+    name = FONT_FILES[rng.integers(len(FONT_FILES))]
+    if (name, 64) not in _fonts:
+        folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+        _fonts[name, 64] = ImageFont.truetype(str(folder / name), 64)
+    image = Image.new("L", (CANVAS, CANVAS))
+    ImageDraw.Draw(image).text(
+        (CANVAS / 2, CANVAS / 2), character, fill=255, font=_fonts[name, 64], anchor="mm"
+    )
+    return np.asarray(image.rotate(rng.normal(0, 6), resample=Image.Resampling.BILINEAR))
+
+
+def _shape(rng: np.random.Generator) -> np.ndarray:
+    """Return one to three filled polygons or ellipses with a rough inside: clothes, blots, icons."""
+    image = Image.new("L", (CANVAS, CANVAS))
+    pen = ImageDraw.Draw(image)
+    for _ in range(rng.integers(1, 4)):
+        level = int(rng.integers(90, 256))
+        x0, y0 = rng.uniform(8, 50, 2)
+        x1, y1 = x0 + rng.uniform(20, 44), y0 + rng.uniform(20, 44)
+        kind = rng.integers(3)
+        if kind == 0:
+            pen.ellipse((x0, y0, x1, y1), fill=level)
+        elif kind == 1:
+            pen.rectangle((x0, y0, x1, y1), fill=level)
+        else:
+            corners = rng.uniform(10, 86, (rng.integers(3, 8), 2))
+            around = np.argsort(np.arctan2(*(corners - corners.mean(0)).T))
+            pen.polygon([tuple(c) for c in corners[around]], fill=level)
+    canvas = np.asarray(image, np.float32)
+    if rng.random() < 0.5:
+        canvas = canvas * (0.6 + 0.4 * _field(rng, rng.integers(3, 12)))
+    return canvas.clip(0, 255).astype(np.uint8)
+
+
+def _texture(rng: np.random.Generator) -> np.ndarray:
+    """Return stripes or smooth noise, sometimes cut at a level: cloth, wood, shadows."""
+    if rng.random() < 0.4:
+        y, x = np.mgrid[:CANVAS, :CANVAS]
+        angle, period = rng.uniform(0, np.pi), rng.uniform(6, 30)
+        field = 0.5 + 0.5 * np.sin(
+            2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period + rng.uniform(0, 6)
+        )
+    else:
+        field = _field(rng, rng.integers(3, 16))
+    if rng.random() < 0.5:
+        field = np.where(field > 0.5, field, 0.0)
+    return (255 * field).astype(np.uint8)
+
+
+def _field(rng: np.random.Generator, cells: int) -> np.ndarray:
+    """Return smooth noise, float (CANVAS, CANVAS), 0 to 1."""
+    coarse = Image.fromarray(rng.integers(0, 256, (cells, cells)).astype(np.uint8))
+    smooth = coarse.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
+    return np.asarray(smooth, np.float32) / 255
+
+
+def _pair(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return two or three digits side by side, nearly touching: a number taken for one digit."""
+    chosen = [_trimmed(x[i]) for i in rng.integers(len(x), size=2 + (rng.random() < 0.2))]
+    height = max(part.shape[0] for part in chosen)
+    gap = int(rng.integers(-2, 4))
+    out = np.zeros((height + 4, sum(part.shape[1] for part in chosen) + 12), np.uint8)
+    left = 2
+    for part in chosen:
+        top = int(rng.integers(0, height - part.shape[0] + 1))
+        window = out[top : top + part.shape[0], left : left + part.shape[1]]
+        np.maximum(window, part, out=window)
+        left += max(1, part.shape[1] + gap)
+    return out
+
+
+def _part(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return half of a digit whose halves are no digits: what a cut in the wrong place leaves."""
+    candidates = np.flatnonzero(np.isin(y, (2, 5)))
+    part = _trimmed(x[candidates[rng.integers(len(candidates))]])
+    side = part.shape[1] // 2
+    return part[:, :side] if rng.random() < 0.5 else part[:, -side:]
+
+
+def _trimmed(image: np.ndarray) -> np.ndarray:
+    rows, columns = np.flatnonzero(image.max(1) > 40), np.flatnonzero(image.max(0) > 40)
+    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

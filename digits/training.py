@@ -1,0 +1,417 @@
+"""Training: fit on the training images, choose on validation, export, and write the model's card."""
+
+from __future__ import annotations
+
+import csv
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up notes in a learner's notebook
+
+import keras
+
+from digits import data, evaluation, synthesis
+from digits.config import ROOT, Config
+from digits.data import Dataset
+from digits.errors import InputError
+from digits.model import build_cnn
+from digits.recognizer import Recognizer
+
+HISTORY_COLUMNS = (
+    "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds",
+)  # fmt: skip
+PARITY = 1e-4  # largest probability difference allowed between Keras and an exported model
+POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, without longer epochs
+FORMATS = ("onnx", "litert", "keras")
+PACKAGES = ("digits", "numpy", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """What one run trains on: the data set's training images and the images made by rule.
+
+    Attributes
+    ----------
+    x, y : numpy.ndarray
+        uint8 (n, 28, 28) and int64 (n,): seen in every epoch.
+    pools : tuple of (x, y)
+        Synthetic images, of which each epoch draws `POOL_SHARE` without replacement.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    pools: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+
+    @classmethod
+    def collect(cls, dataset: Dataset, config: Config) -> TrainingImages:
+        """Gather the training images that `config` asks for."""
+        x, y = dataset.x_train, dataset.y_train
+        pools = []
+        if config.extra:
+            if dataset.name != "embedded":
+                # The UCI digits' training part: other writers, among them flagged 1s. Twice,
+                # because they are few.
+                embedded = data.load("embedded")
+                x = np.concatenate([x, embedded.x_train, embedded.x_train])
+                y = np.concatenate([y, embedded.y_train, embedded.y_train])
+            drawn = synthesis.digits(len(dataset.y_train) // 4, config.seed)
+            pools.append(drawn)
+        if config.reject:
+            n = len(dataset.y_train) // 2
+            others = synthesis.non_digits(n, dataset.x_train, dataset.y_train, config.seed)
+            pools.append((others, np.full(n, synthesis.NOT_A_DIGIT)))
+        return cls(x, y, tuple(pools))
+
+    @property
+    def n_epoch(self) -> int:
+        """Images that one epoch sees."""
+        return len(self.y) + sum(int(POOL_SHARE * len(y)) for _, y in self.pools)
+
+    def epoch(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the images (float32, 0..1) and labels of one epoch, shuffled.
+
+        They depend on the seed and the epoch's number alone, so a resumed run sees the same.
+        """
+        rng = np.random.default_rng([seed, epoch])
+        xs, ys = [self.x], [self.y]
+        for x, y in self.pools:
+            chosen = rng.choice(len(y), int(POOL_SHARE * len(y)), replace=False)
+            xs.append(x[chosen])
+            ys.append(y[chosen])
+        x, y = np.concatenate(xs), np.concatenate(ys)
+        order = rng.permutation(len(y))
+        return as_input(x[order]), y[order]
+
+
+def as_input(images: np.ndarray) -> np.ndarray:
+    """Return uint8 images (n, 28, 28) as the network's input, float32 (n, 28, 28, 1), 0 to 1."""
+    return images[..., None].astype(np.float32) / np.float32(255)
+
+
+def learning_rate_schedule(config: Config, steps_per_epoch: int):
+    """Return the one-cycle schedule: up to the peak in the first fifth, then a cosine down to 0."""
+    steps = config.epochs * steps_per_epoch
+    rise = max(1, steps // 5)
+    return keras.optimizers.schedules.CosineDecay(
+        config.learning_rate / 25, max(1, steps - rise), warmup_target=config.learning_rate,
+        warmup_steps=rise,
+    )  # fmt: skip
+
+
+def train(
+    dataset: Dataset,
+    config: Config,
+    run_dir: str | os.PathLike,
+    *,
+    resume: bool = False,
+    progress: Callable[[dict], None] | None = None,
+) -> Path:
+    """Train a network and write its run folder.
+
+    The folder appears under its name only when it is complete: ``config.json``, ``history.csv``,
+    ``test_by_epoch.csv``, ``model.keras``, ``model.onnx`` and ``card.json``. Until then everything
+    lies in ``<run_dir>.partial``, with a checkpoint after each epoch.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    config : Config
+    run_dir : path
+        An earlier run there is replaced when, and only when, the new one is complete.
+    resume : bool
+        Continue an interrupted run from its last epoch; the result is the unbroken run's.
+    progress : callable, optional
+        Called after each epoch with its row of the history (keys `HISTORY_COLUMNS`).
+
+    Returns
+    -------
+    pathlib.Path
+        The run folder.
+
+    Raises
+    ------
+    InputError
+        If the loss stops being a number, the folder cannot be written, or `resume` finds a run with
+        other settings or other data.
+    """
+    run_dir = Path(run_dir)
+    partial = run_dir.with_name(run_dir.name + ".partial")
+    history = _begin(partial, dataset, config, resume)
+    images = TrainingImages.collect(dataset, config)
+    steps = -(-images.n_epoch // config.batch_size)
+    model = build_cnn(config)
+    model.compile(
+        keras.optimizers.AdamW(
+            learning_rate_schedule(config, steps), weight_decay=config.weight_decay
+        ),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,  # XLA makes this network four times slower on a CPU
+    )
+    if history:
+        model = keras.models.load_model(partial / "checkpoint.keras", safe_mode=True)
+        history = history[: int(model.optimizer.iterations) // steps]
+    validation = (as_input(dataset.x_val), dataset.y_val)
+    for epoch in range(len(history) + 1, config.epochs + 1):
+        row = _fit_epoch(model, images.epoch(config.seed, epoch), validation, epoch, config)
+        history.append(row)
+        model.save_weights(partial / f"epoch_{epoch:03}.weights.h5")
+        _checkpoint(model, history, partial)
+        if progress:
+            progress(row)
+
+    chosen = choose_epoch(history)
+    model = _final_model(config, partial, chosen["epoch"])
+    model.save(partial / "model.keras")
+    export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
+    _write_card(partial, dataset, config, images, history, chosen, model)
+    _audit_epochs(partial, dataset, config, history)
+    for leftover in (*partial.glob("epoch_*.weights.h5"), partial / "checkpoint.keras"):
+        leftover.unlink()
+    return _publish(partial, run_dir)
+
+
+def choose_epoch(history: list[dict]) -> dict:
+    """Return the row of the epoch with the best validation accuracy, ties broken by its loss."""
+    return max(history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
+
+
+def format_epoch(row: dict) -> str:
+    """Return one line about an epoch for a terminal or a notebook."""
+    return (
+        f"epoch {row['epoch']:3}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
+        f"validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:.4f}  "
+        f"{row['seconds']:.0f} s"
+    )
+
+
+# --- One run ---------------------------------------------------------------------------------
+
+
+def _begin(partial: Path, dataset: Dataset, config: Config, resume: bool) -> list[dict]:
+    """Prepare the partial folder; return the history of the epochs that are done."""
+    plan = {"config": config.to_dict(), "data": dataset.name, "data_digest": dataset.digest}
+    try:
+        if resume and (partial / "checkpoint.keras").exists():
+            earlier = json.loads((partial / "config.json").read_text())
+            if earlier != plan:
+                raise InputError(
+                    f"{partial} was begun with other settings or data; repeat them, or start again "
+                    "without --resume"
+                )
+            return _read_history(partial)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        (partial / "config.json").write_text(json.dumps(plan, indent=1))
+    except OSError as error:
+        raise InputError(f"cannot write the run folder {partial}: {error.strerror}") from None
+    return []
+
+
+def _read_history(folder: Path) -> list[dict]:
+    with open(folder / "history.csv", newline="") as file:
+        return [
+            {k: int(v) if k == "epoch" else float(v) for k, v in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def _fit_epoch(model, training, validation, epoch: int, config: Config) -> dict:
+    start = time.perf_counter()
+    x, y = training
+    result = model.fit(
+        x, y, batch_size=config.batch_size, shuffle=False, verbose=0,
+        initial_epoch=epoch - 1, epochs=epoch, callbacks=[keras.callbacks.TerminateOnNaN()],
+    ).history  # fmt: skip
+    seconds = time.perf_counter() - start
+    if not np.isfinite(result["loss"][-1]):
+        raise InputError(
+            f"the loss is no number any more in epoch {epoch}; lower learning_rate "
+            f"(it is {config.learning_rate:g}) and start again"
+        )
+    val_loss, val_accuracy = model.evaluate(*validation, batch_size=1000, verbose=0)
+    values = (
+        epoch, float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
+        result["loss"][-1], result["accuracy"][-1], val_loss, val_accuracy, round(seconds, 2),
+    )  # fmt: skip
+    return dict(zip(HISTORY_COLUMNS, values, strict=True))
+
+
+def _checkpoint(model, history: list[dict], partial: Path) -> None:
+    """Save model, optimiser and history so that a kill at any moment leaves a whole checkpoint."""
+    model.save(partial / "next.keras")
+    _write_rows(partial / "next.csv", HISTORY_COLUMNS, history)
+    # The history first: a kill between the two leaves one row too many, which a resume cuts off.
+    os.replace(partial / "next.csv", partial / "history.csv")
+    os.replace(partial / "next.keras", partial / "checkpoint.keras")
+
+
+def _write_rows(path: Path, columns, rows: list[dict]) -> None:
+    with open(path, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _final_model(config: Config, partial: Path, epoch: int) -> keras.Model:
+    """Return the network of one epoch in single precision, whatever it was trained in."""
+    model = build_cnn(config.replace(precision="float32"))
+    model.load_weights(partial / f"epoch_{epoch:03}.weights.h5")
+    return model
+
+
+def _audit_epochs(partial: Path, dataset: Dataset, config: Config, history: list[dict]) -> None:
+    """Count the test errors of every epoch, after all choices are made and written.
+
+    Nothing reads these counts but the notebook that shows how much "the best epoch on the test set"
+    would have flattered.
+    """
+    x = as_input(dataset.x_test)
+    rows = []
+    for row in history:
+        logits = _final_model(config, partial, row["epoch"]).predict(x, batch_size=1000, verbose=0)
+        wrong = int((logits[:, :10].argmax(1) != dataset.y_test).sum())
+        rows.append({"epoch": row["epoch"], "n_wrong": wrong})
+    _write_rows(partial / "test_by_epoch.csv", ("epoch", "n_wrong"), rows)
+
+
+def _publish(partial: Path, run_dir: Path) -> Path:
+    old = run_dir.with_name(run_dir.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if run_dir.exists():
+        run_dir.rename(old)
+    partial.rename(run_dir)
+    shutil.rmtree(old, ignore_errors=True)
+    return run_dir
+
+
+# --- Export ------------------------------------------------------------------------------------
+
+
+def export_onnx(model: keras.Model, path: Path, images: np.ndarray) -> float:
+    """Write `model` as ONNX (input "image", output "logits") and compare the two.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 (n, 28, 28) on which the probabilities are compared.
+
+    Returns
+    -------
+    float
+        Largest difference of a probability.
+
+    Raises
+    ------
+    RuntimeError
+        If it is not below `PARITY`.
+    """
+    import onnxruntime
+
+    x = as_input(images)
+    expected = keras.ops.convert_to_numpy(model(x))
+    model.export(path, format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    return _check_parity("ONNX", expected, found)
+
+
+def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
+    difference = np.abs(evaluation.softmax(expected) - evaluation.softmax(found)).max()
+    if not difference < PARITY:
+        raise RuntimeError(f"the {name} export differs from Keras by {difference:.2g} in probability")
+    return float(difference)
+
+
+# --- The card ----------------------------------------------------------------------------------
+
+
+def _write_card(partial, dataset, config, images, history, chosen, model) -> None:
+    """Fit temperature and threshold on validation, read the test set once, write card.json."""
+    val_logits = model.predict(as_input(dataset.x_val), batch_size=1000, verbose=0)
+    temperature = evaluation.fit_temperature(val_logits, dataset.y_val)
+    others = synthesis.non_digits(2000, dataset.x_val, dataset.y_val, config.seed + 1_000_003)
+    other_logits = model.predict(as_input(others), batch_size=1000, verbose=0)
+    threshold = evaluation.choose_threshold(
+        evaluation.softmax(val_logits, temperature)[:, :10].max(1),
+        evaluation.softmax(other_logits, temperature)[:, :10].max(1),
+    )
+    card = {
+        "name": partial.name.removesuffix(".partial"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "data": dataset.name,
+        "data_digest": dataset.digest,
+        "n_train": len(images.y),
+        "n_synthetic": {
+            "digits": sum(len(y) for _, y in images.pools if y.max() < 10),
+            "not digits": sum(len(y) for _, y in images.pools if y.max() == 10),
+        },
+        "config": config.to_dict(),
+        "n_parameters": int(model.count_params()),
+        "epoch": chosen["epoch"],
+        "training_seconds": round(sum(row["seconds"] for row in history), 1),
+        "temperature": temperature,
+        "threshold": threshold,
+        "versions": package_versions(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "commit": git_commit(),
+    }
+    _write_json(partial / "card.json", card)
+    # From here on as a user would: through the exported model.
+    recognizer = Recognizer.load(partial)
+    card["metrics"] = {
+        part: _metrics(recognizer, getattr(dataset, f"x_{part}"), getattr(dataset, f"y_{part}"))
+        for part in ("val", "test")
+    }
+    card["metrics"]["val"]["synthetic_non_digits_accepted"] = float(
+        recognizer.predict(others)["accepted"].mean()
+    )
+    _write_json(partial / "card.json", card)
+
+
+def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:
+    table = evaluation.prediction_table(recognizer.probabilities(x), y, recognizer.threshold)
+    return {
+        **asdict(evaluation.accuracy(table)),
+        "expected_calibration_error": evaluation.expected_calibration_error(table),
+        "accepted": float(table["accepted"].mean()),
+        "accepted_wrong": int((table["accepted"] & (table["true"] != table["predicted"])).sum()),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Return Python's version and those of the installed packages that decide a result."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_commit() -> str:
+    """Return the commit of the checkout, "+changes" if it is not clean, or "" outside of one."""
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"],
+            cwd=ROOT, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return run.stdout.strip()
+
+
+def _write_json(path: Path, values: dict) -> None:
+    path.write_text(json.dumps(values, indent=1) + "\n")
