@@ -10,6 +10,7 @@ import copy
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -137,6 +138,12 @@ class Step:
     def name(self) -> str:
         """The file name without its ending, as in "04_evaluate"."""
         return self.path.stem
+
+    @property
+    def n_cells(self) -> int:
+        """How many code cells will run: its own, and the one that sets the parameters."""
+        cells = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+        return sum(cell["cell_type"] == "code" for cell in cells) + bool(self.parameters)
 
 
 def find_notebooks(folder: Path = NOTEBOOKS, only: Sequence[str] = ()) -> list[Path]:
@@ -294,11 +301,13 @@ def make(
     }
 
     if progress:
-        progress(None, sum(_n_code_cells(step.path) for step in steps))
+        progress(None, sum(step.n_cells for step in steps))
     with _all_or_nothing(target) as folder:
         if only and target.is_dir():
             shutil.copytree(target, folder, dirs_exist_ok=True)
-        ran = {step.name: _run(step, folder, facts, profile, progress) for step in steps}
+        ran = {step.name: _run(step, folder, facts, progress) for step in steps}
+        for step in steps:
+            _mend_links(folder / step.path.name, notebooks, target)
         metrics = _collect(steps, standard["RUN_DIR"], earlier if only else {})
         kept = earlier.get("report", {}).get("notebooks", {}) if only else {}
         metrics["report"] = {
@@ -313,7 +322,7 @@ def make(
     return target
 
 
-def _run(step: Step, folder: Path, facts: dict, profile: str, progress: Progress | None) -> dict:
+def _run(step: Step, folder: Path, facts: dict, progress: Progress | None) -> dict:
     """Run one notebook into `folder` and return what the report says about it."""
     import nbformat
     import papermill
@@ -321,8 +330,8 @@ def _run(step: Step, folder: Path, facts: dict, profile: str, progress: Progress
     from papermill.exceptions import PapermillExecutionError
 
     path = folder / step.path.name
-    total = _n_code_cells(step.path) + bool(step.parameters)  # papermill injects one
-    done = 0
+    total = step.n_cells
+    done = 0  # counts the cell that fails, too
 
     def on_cell(cell) -> None:
         nonlocal done
@@ -341,17 +350,19 @@ def _run(step: Step, folder: Path, facts: dict, profile: str, progress: Progress
             kernel_name="python3",
             progress_bar=False,
             cwd=step.path.parent,
-            execution_timeout=CELL_SECONDS.get(profile, CELL_SECONDS["default"]),
+            execution_timeout=CELL_SECONDS[facts["profile"]],
             on_cell=on_cell,
+            # Kernels warn on every start that their loopback sockets are not encrypted.
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
         )
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
         raise _NotebookFailed(step, f"cell {error.exec_count} raised {reason}") from None
     except CellTimeoutError:
-        raise _NotebookFailed(step, f"code cell {done + 1} took longer than allowed") from None
+        raise _NotebookFailed(step, f"code cell {done} took longer than allowed") from None
     except DeadKernelError:
         raise _NotebookFailed(
-            step, f"its kernel died in code cell {done + 1} (out of memory?)"
+            step, f"its kernel died in code cell {done} (out of memory?)"
         ) from None
     seconds = round(time.monotonic() - started, 1)
     ran = {
@@ -454,11 +465,6 @@ def prepare(folder: Path, data: str, profile: str, seed: int = 0) -> list[Path]:
     return copies
 
 
-def _n_code_cells(path: Path) -> int:
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return sum(cell["cell_type"] == "code" for cell in cells)
-
-
 def _earlier_metrics(target: Path) -> dict:
     """Return the metrics of the report that is there, or nothing; a damaged file is no obstacle."""
     try:
@@ -539,6 +545,26 @@ def _describe_figures(cells: list) -> None:
             for kind in ("image/png", "image/jpeg"):
                 if kind in output.get("data", {}):
                     output.metadata.setdefault(kind, {}).setdefault("alt", text or "Figure")
+
+
+def _mend_links(path: Path, notebooks: Path, target: Path) -> None:
+    """Point links that were relative to the folder `notebooks` to the same files from `target`.
+
+    Links between notebooks of one report stay as they are.
+    """
+    import nbformat
+
+    def mended(match: re.Match) -> str:
+        file, hash_sign, anchor = match[1].partition("#")
+        if (path.parent / file).exists():
+            return match[0]
+        return f"]({os.path.relpath(notebooks / file, target)}{hash_sign}{anchor})"
+
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)", mended, cell.source)
+    nbformat.write(notebook, path)
 
 
 def _first_paragraph(cells: Sequence) -> str:

@@ -1,0 +1,241 @@
+"""The pages of a report: one for each notebook, and the index that a person opens first.
+
+Every page is a single file without scripts from elsewhere: it can be mailed, printed, and read
+without a network.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from digits.config import CHAMPION, TEST_IMAGES
+from digits.report import headline
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+INDEX_TAG = "index"  # a notebook's cell with this tag has its figures shown on the index page
+N_PICTURES = 12  # own pictures shown on the index page
+THUMBNAIL = 420  # largest side of those, pixels
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture on the index page, in the page itself."""
+
+    source: str
+    alt: str
+    caption: str
+    link: str = ""
+
+
+def write(folder: Path, metrics: dict, earlier: dict) -> None:
+    """Write the page of each notebook in `folder`, and index.html.
+
+    Parameters
+    ----------
+    folder : path
+        Holds the executed notebooks.
+    metrics, earlier : dict
+        This report's `metrics.json`, and that of the report it replaces (empty if there was none).
+    """
+    import nbformat
+
+    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
+    ran = metrics["report"]["notebooks"]
+    titles = {path.stem: ran.get(path.stem, {}).get("title", path.stem) for path in paths}
+    exporter = _exporter()
+    for path, notebook in notebooks.items():
+        html, _ = exporter.from_notebook_node(
+            _linked_to_pages(notebook, titles),
+            resources={"page_title": titles[path.stem], "name": path.stem, "titles": titles},
+        )
+        path.with_suffix(".html").write_text(html, encoding="utf-8")
+    index = _environment().get_template("index.html.j2")
+    html = index.render(
+        metrics=metrics,
+        report=metrics["report"],
+        headline=headline(metrics),
+        figures=_chosen_figures(notebooks),
+        confusion=_confusion(metrics),
+        pictures=own_pictures(),
+        changes=changes(metrics, earlier),
+        earlier=earlier.get("report", {}),
+        comparable=comparable(metrics, earlier),
+        titles=titles,
+        numbers=numbers(metrics),
+    )
+    (folder / "index.html").write_text(html, encoding="utf-8")
+
+
+def _linked_to_pages(notebook, names):
+    """Return a notebook whose links to the notebooks `names` lead to their pages."""
+    linked = copy.deepcopy(notebook)
+    for cell in linked.cells:
+        if cell.cell_type == "markdown":
+            for name in names:
+                cell.source = cell.source.replace(f"]({name}.ipynb", f"]({name}.html")
+    return linked
+
+
+def _environment():
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["number"] = _number
+    return environment
+
+
+def _exporter():
+    """Return nbconvert's HTML exporter with this project's template."""
+    import jinja2
+    from nbconvert import HTMLExporter
+    from pygments.formatters import HtmlFormatter
+
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    exporter = HTMLExporter(
+        template_name="lab", template_file="notebook.html.j2", extra_loaders=[loader]
+    )
+    exporter.exclude_anchor_links = True
+    light, dark = (
+        HtmlFormatter(style=style).get_style_defs(".highlight")
+        for style in ("default", "github-dark")
+    )
+    css = (TEMPLATES / "page.css").read_text(encoding="utf-8")
+    css += f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+    exporter.environment.globals["css"] = css
+    return exporter
+
+
+# --- What the index shows --------------------------------------------------------------------------
+
+
+def _confusion(metrics: dict) -> list[dict]:
+    """Return the confusion matrix as rows of cells, each with its share of the row's true digits."""
+    rows = []
+    for true, counts in enumerate(metrics.get("evaluation", {}).get("confusion", ())):
+        total = max(sum(counts), 1)
+        cells = [{"n": n, "share": n / total, "right": at == true} for at, n in enumerate(counts)]
+        rows.append({"digit": true, "total": sum(counts), "cells": cells})
+    return rows
+
+
+def _chosen_figures(notebooks: dict) -> list[Shown]:
+    """Return the figures of cells tagged `index`; the first of each notebook where none is."""
+    tagged, first = [], []
+    for path, notebook in notebooks.items():
+        figures = list(_figures(notebook, path.with_suffix(".html").name))
+        tagged += [figure for figure, chosen in figures if chosen]
+        first += [figure for figure, _ in figures[:1]]
+    return tagged or first
+
+
+def _figures(notebook, page: str):
+    """Yield each figure of an executed notebook, and whether its cell is tagged for the index."""
+    for cell in notebook.cells:
+        chosen = INDEX_TAG in cell.metadata.get("tags", ())
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            for kind in ("image/png", "image/jpeg"):
+                if kind in data:
+                    text = output.metadata.get(kind, {}).get("alt", "Figure")
+                    source = f"data:{kind};base64,{''.join(data[kind].split())}"
+                    yield Shown(source, text, text, f"{page}#cell-id={cell.id}"), chosen
+
+
+def own_pictures(folder: Path = TEST_IMAGES, model: Path = CHAMPION) -> list[Shown]:
+    """Return pictures of a labelled folder with what the shipped model reads drawn on them.
+
+    Those come first that teach most: read wrongly, then unsure, then pages, then the rest.
+    """
+    labels = _labels(folder)
+    if not labels or not (model / "card.json").exists():
+        return []
+    from PIL import Image, ImageOps
+
+    from digits.annotate import annotate
+    from digits.recognizer import Recognizer
+
+    ranked = []
+    for name, reading in zip(
+        labels, Recognizer.load(model).read_many([folder / name for name in labels]), strict=True
+    ):
+        wrong = reading.text != labels[name].replace("|", "")
+        several = len(labels[name]) > 1
+        ranked.append((not wrong, reading.status == "ok", not several, name, reading))
+    shown = []
+    for right, _, _, name, reading in sorted(ranked, key=lambda row: row[:4])[:N_PICTURES]:
+        try:
+            with Image.open(folder / name) as picture:
+                copy = annotate(ImageOps.exif_transpose(picture), reading)
+        except OSError:
+            continue
+        copy.thumbnail((THUMBNAIL, THUMBNAIL))
+        file = io.BytesIO()
+        copy.save(file, "PNG", optimize=True)
+        source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+        verdict = "right" if right else f"wrong, it shows {labels[name] or 'no digit'}"
+        answer = reading.text or "nothing"
+        caption = f"{name}: reads {answer} ({verdict}), {reading.status}"
+        shown.append(Shown(source, f"Picture {caption}", caption))
+    return shown
+
+
+def _labels(folder: Path) -> dict[str, str]:
+    """Return what labels.csv says is written on each picture."""
+    try:
+        with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
+            return {row["file"]: row["label"] for row in csv.DictReader(file)}
+    except (OSError, KeyError):
+        return {}
+
+
+def numbers(metrics: dict) -> dict[str, float]:
+    """Return every single number of the notebooks' sections by its path, as "evaluation.threshold"."""
+    found: dict[str, float] = {}
+
+    def walk(value, path: str) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                walk(item, f"{path}.{key}" if path else key)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[path] = value
+
+    walk({section: values for section, values in metrics.items() if section != "report"}, "")
+    return found
+
+
+def comparable(metrics: dict, earlier: dict) -> bool:
+    """Whether two reports were made on the same data, so that their numbers can stand side by side."""
+    now, then = (m.get("report", {}).get("data", {}).get("digest") for m in (metrics, earlier))
+    return bool(now) and now == then
+
+
+def changes(metrics: dict, earlier: dict) -> list[tuple[str, float, float]]:
+    """Return path, earlier and present value of the numbers that differ between two reports."""
+    if not comparable(metrics, earlier):
+        return []
+    then = numbers(earlier)
+    return [
+        (path, then[path], value)
+        for path, value in numbers(metrics).items()
+        if path in then and then[path] != value
+    ]
+
+
+def _number(value: float, signed: bool = False) -> str:
+    """Return a number as a reader sees it: whole ones whole, others with four significant digits."""
+    sign = "+" if signed else ""
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):{sign},}"
+    return f"{value:{sign}.4g}"

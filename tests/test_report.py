@@ -1,0 +1,478 @@
+"""The runner of reports, on small notebooks made here."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from digits import report
+from digits.data import Dataset
+from digits.errors import InputError
+
+PARAMETERS = 'DATA: str = "auto"  # data\nSEED: int = 0  # seed\nRUN_DIR: str = ""  # run folder'
+
+
+def notebook(*cells, kernel="python3"):
+    """Build a notebook: texts are Markdown, ("source", tag...) tuples are code."""
+    made = []
+    for number, cell in enumerate(cells):
+        if isinstance(cell, str):
+            new = nbformat.v4.new_markdown_cell(cell)
+        else:
+            new = nbformat.v4.new_code_cell(cell[0], metadata={"tags": list(cell[1:])})
+        new["id"] = f"cell-{number}"
+        made.append(new)
+    metadata = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
+    return nbformat.v4.new_notebook(cells=made, metadata=metadata)
+
+
+FIGURE = (
+    "import matplotlib.pyplot as plt\n"
+    "figure, ax = plt.subplots(figsize=(1, 1))\n"
+    "ax.plot([0, SEED])\n"
+    "plt.show()"
+)
+RECORD = (
+    "from digits.report import record\n"
+    "from pathlib import Path\n"
+    "Path(RUN_DIR).mkdir(parents=True, exist_ok=True)\n"
+    'score = {"n_scored": 1000, "n_wrong": SEED, "value": 1 - SEED / 1000, "low": 0.9, "high": 1.0}\n'
+    "confusion = [[100 if row == column else 0 for column in range(10)] for row in range(10)]\n"
+    'record(RUN_DIR, "evaluation", {"accuracy": score, "confusion": confusion});'
+)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    return project_in(tmp_path, monkeypatch)
+
+
+def project_in(tmp_path, monkeypatch):
+    """Make a project of two notebooks, with data that cost nothing."""
+    nothing = [np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.int64)] * 3
+    dataset = Dataset("embedded", *nothing, digest="ab" * 32, note="not <MNIST>")
+    monkeypatch.setattr("digits.data.load", lambda source: dataset)
+    for module in ("config", "report"):
+        monkeypatch.setattr(f"digits.{module}.RUNS", tmp_path / "runs")
+        monkeypatch.setattr(f"digits.{module}.REPORTS", tmp_path / "reports")
+    monkeypatch.setattr("digits.pages.own_pictures", lambda: [])
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    (tmp_path / "README.md").touch()
+    first = notebook(
+        "# 1. What <is> there?",
+        (PARAMETERS, "parameters"),
+        "A line:",
+        (FIGURE,),
+        "The line **rises** with the `seed`.\n\nMore.",
+        "[Next](04_score.ipynb), [help](../README.md#help), [web](https://example.org)",
+    )
+    second = notebook("# 4. How good?", (PARAMETERS, "parameters"), (RECORD,), ("DATA, RUN_DIR",))
+    nbformat.write(first, folder / "01_look.ipynb")
+    nbformat.write(second, folder / "04_score.ipynb")
+    return tmp_path
+
+
+def make(project, **options):
+    return report.make(notebooks=project / "notebooks", **options)
+
+
+# --- record ----------------------------------------------------------------------------------------
+
+
+def test_record_merges_sections_and_makes_values_plain(tmp_path):
+    report.record(tmp_path, "evaluation", {"old": 1})
+    report.record(tmp_path, "pictures", {"n_right": np.int64(3)})
+    values = {
+        "matrix": np.eye(2, dtype=int),
+        "share": np.float32(0.5),
+        "rows": pd.DataFrame({"a": [1]}),
+    }
+    path = report.record(tmp_path, "evaluation", values)
+    assert json.loads(path.read_text()) == {
+        "evaluation": {"matrix": [[1, 0], [0, 1]], "share": 0.5, "rows": [{"a": 1}]},
+        "pictures": {"n_right": 3},
+    }
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(float("nan"), "evaluation.bad is nan"), (object(), "evaluation.bad is a object")],
+)
+def test_record_refuses_what_json_cannot_hold_and_keeps_the_file(tmp_path, value, words):
+    path = report.record(tmp_path, "evaluation", {"good": 1})
+    with pytest.raises(InputError, match=re.escape(words)):
+        report.record(tmp_path, "evaluation", {"bad": value})
+    assert json.loads(path.read_text()) == {"evaluation": {"good": 1}}
+
+
+def test_record_needs_a_run_and_names_the_notebook_that_makes_it(tmp_path):
+    with pytest.raises(InputError, match="03_train"):
+        report.record(tmp_path / "none", "evaluation", {})
+
+
+def test_damaged_metrics_are_named(tmp_path):
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match=r"metrics\.json cannot be read"):
+        report.record(tmp_path, "evaluation", {})
+
+
+# --- parameters ------------------------------------------------------------------------------------
+
+
+def test_plan_gives_each_notebook_what_it_declares(project):
+    path = project / "notebooks" / "02_other.ipynb"
+    nbformat.write(notebook(("FLAG: bool = False  # one\nN: int = 1  # two", "parameters")), path)
+    steps = report.plan(
+        report.find_notebooks(project / "notebooks"), {"DATA": "x", "SEED": 1}, ["FLAG=true", "N=3"]
+    )
+    assert [step.parameters for step in steps] == [
+        {"DATA": "x", "SEED": 1},
+        {"FLAG": True, "N": 3},
+        {"DATA": "x", "SEED": 1},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("TYPO=1", "no notebook has a parameter 'TYPO'; the parameters are RUN_DIR"),
+        ("SEED=1", "use --seed"),
+        ("RUN_DIR", "expected NAME=VALUE"),
+    ],
+)
+def test_plan_refuses_a_mistyped_parameter(project, assignment, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        report.plan(report.find_notebooks(project / "notebooks"), {}, [assignment])
+
+
+def test_plan_refuses_a_value_of_another_type(project):
+    path = project / "notebooks" / "02_other.ipynb"
+    nbformat.write(notebook(("N: int = 1  # two", "parameters")), path)
+    with pytest.raises(InputError, match="N='many' is not valid: expected int"):
+        report.plan([path], {}, ["N=many"])
+
+
+def test_unknown_notebooks_and_profiles_are_refused(project):
+    with pytest.raises(InputError, match="no notebook '09'; the notebooks are 01, 04"):
+        make(project, only=["9"])
+    with pytest.raises(InputError, match="unknown profile"):
+        make(project, profile="fast")
+
+
+# --- a report --------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.images, self.links, self.outside = [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag == "img":
+            self.images.append(attributes)
+        if tag == "a":
+            self.links.append(attributes["href"])
+        source = attributes.get("src") or (attributes.get("href") if tag == "link" else None)
+        if source and not source.startswith("data:"):
+            self.outside.append(source)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """One report that several tests look at; notebooks take seconds to start."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        project = project_in(tmp_path_factory.mktemp("made"), monkeypatch)
+        cells = []
+        folder = make(project, seed=7, profile="quick", progress=lambda *event: cells.append(event))
+        yield project, folder, cells
+
+
+def test_report_holds_notebooks_pages_and_metrics(made):
+    project, folder, _ = made
+    assert folder == project / "reports" / "embedded"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "01_look.html",
+        "01_look.ipynb",
+        "04_score.html",
+        "04_score.ipynb",
+        "index.html",
+        "metrics.json",
+    ]
+    assert [path.name for path in folder.parent.iterdir()] == ["embedded"]
+    metrics = report.read_metrics(folder / "metrics.json")
+    assert metrics["evaluation"]["accuracy"]["n_wrong"] == 7
+    about = metrics["report"]
+    assert about["data"]["digest"] == "ab" * 32
+    assert (about["profile"], about["seed"]) == ("quick", 7)
+    assert about["versions"]["python"]
+    assert list(about["notebooks"]) == ["01_look", "04_score"]
+    assert about["notebooks"]["04_score"]["title"] == "4. How good?"
+
+
+def test_progress_is_told_of_every_code_cell(made):
+    _, _, cells = made
+    assert cells[0][0] is None
+    done = [event for event, _ in cells[1:]]
+    assert [(cell.notebook, cell.number, cell.total) for cell in done] == [
+        ("01_look", 1, 3),
+        ("01_look", 2, 3),
+        ("01_look", 3, 3),
+        ("04_score", 1, 4),
+        ("04_score", 2, 4),
+        ("04_score", 3, 4),
+        ("04_score", 4, 4),
+    ]
+    assert cells[0][1] == sum(n for _, n in cells[1:])
+
+
+def test_executed_notebook_ends_with_its_provenance_and_holds_no_local_paths(made):
+    _, folder, _ = made
+    text = (folder / "04_score.ipynb").read_text()
+    last = json.loads(text)["cells"][-1]
+    assert last["metadata"]["tags"] == ["provenance"]
+    said = "".join(last["source"])
+    assert "digest abababababab" in said
+    assert "SEED=7" in said
+    assert "papermill" not in text
+    assert str(Path.home()) not in text
+
+
+def test_paths_of_this_machine_are_taken_out():
+    value = {"a": [f"{report.ROOT}/runs/x", str(Path.home() / "y")], "n": 1}
+    assert report._without_paths(value) == {"a": ["runs/x", "~/y"], "n": 1}
+
+
+def test_each_figure_has_the_text_after_it_as_alternative(made):
+    _, folder, _ = made
+    for name in ("01_look.html", "index.html"):
+        images = Page(folder / name).images
+        assert [image["alt"] for image in images] == ["The line rises with the seed."]
+
+
+def test_pages_need_no_network_and_every_link_resolves(made):
+    _, folder, _ = made
+    for path in folder.glob("*.html"):
+        page = Page(path)
+        assert page.outside == []
+        for link in page.links:
+            target, _, anchor = link.partition("#")
+            if target == "https://example.org":
+                continue
+            assert (folder / target).is_file(), f"{path.name} links to {link}"
+            if target.endswith(".html") and anchor:
+                assert f'id="{anchor}"' in (folder / target).read_text()
+
+
+def test_links_lead_to_the_same_files_from_the_report(made):
+    _, folder, _ = made
+    links = Page(folder / "01_look.html").links
+    assert links[-3:] == ["04_score.html", "../../README.md#help", "https://example.org"]
+    assert "(04_score.ipynb)" in (folder / "01_look.ipynb").read_text()
+
+
+def test_texts_are_escaped(made):
+    _, folder, _ = made
+    index = (folder / "index.html").read_text()
+    assert "What &lt;is&gt; there?" in index
+    assert "not &lt;MNIST&gt;" in index
+    assert "<is>" not in index
+
+
+def test_code_can_be_folded(made):
+    _, folder, _ = made
+    assert (folder / "01_look.html").read_text().count('<details class="code"') == 3
+
+
+def test_index_shows_headline_and_confusion(made):
+    _, folder, _ = made
+    index = (folder / "index.html").read_text()
+    assert "99.30%" in index
+    assert "7 of 1,000 wrong" in index
+    assert index.count('class="right"') == 10
+    assert "Since the last report" not in index
+
+
+def test_a_second_report_says_what_changed_and_a_part_keeps_the_rest(made):
+    project, folder, _ = made
+    before = (folder / "01_look.ipynb").read_bytes()
+    make(project, seed=9, profile="quick", only=["4"])
+    index = (folder / "index.html").read_text()
+    assert "<td>evaluation.accuracy.n_wrong</td>" in index
+    assert '<td class="n">7</td><td class="n">9</td><td class="n">+2</td>' in index
+    assert (folder / "01_look.ipynb").read_bytes() == before
+    assert list(report.read_metrics(folder / "metrics.json")["report"]["notebooks"]) == [
+        "01_look",
+        "04_score",
+    ]
+
+
+# --- failures --------------------------------------------------------------------------------------
+
+
+def test_a_failing_notebook_is_kept_and_the_earlier_report_stays(project):
+    folder = project / "reports" / "embedded"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text('{"evaluation": {"old": 1}}')
+    path = project / "notebooks" / "02_break.ipynb"
+    nbformat.write(notebook("# 2. Broken", ("print('before')",), ("1 / 0",)), path)
+    with pytest.raises(
+        InputError, match=r"02_break\.ipynb failed: cell 2 raised ZeroDivisionError"
+    ):
+        make(project)
+    assert [file.name for file in folder.iterdir()] == ["metrics.json"]
+    failed = project / "reports" / "embedded.failed"
+    assert "before" in (failed / "02_break.ipynb").read_text()
+    assert not (failed / "04_score.ipynb").exists()
+    assert sorted(file.name for file in folder.parent.iterdir()) == ["embedded", "embedded.failed"]
+
+
+def test_a_cell_that_takes_too_long_stops_the_report(project, monkeypatch):
+    monkeypatch.setitem(report.CELL_SECONDS, "quick", 1)
+    path = project / "notebooks" / "01_look.ipynb"
+    nbformat.write(notebook("# 1. Slow", ("import time; time.sleep(30)",)), path)
+    with pytest.raises(InputError, match=r"01_look\.ipynb failed: code cell 1 took longer"):
+        make(project, profile="quick")
+
+
+def test_a_dead_kernel_is_told_from_an_error(project):
+    path = project / "notebooks" / "01_look.ipynb"
+    nbformat.write(notebook("# 1. Dies", ("import os; os._exit(9)",)), path)
+    with pytest.raises(InputError, match=r"01_look\.ipynb failed: its kernel died in code cell 1"):
+        make(project)
+
+
+def test_a_stopped_report_leaves_nothing(project):
+    def stop(event, n):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(project, progress=lambda event, n: event and stop(event, n))
+    assert list((project / "reports").iterdir()) == []
+
+
+def test_a_folder_of_other_things_is_never_replaced(project):
+    precious = project / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").touch()
+    with pytest.raises(InputError, match="holds other things than a report"):
+        make(project, output=precious)
+    assert [file.name for file in precious.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(project):
+    (project / "file").touch()
+    with pytest.raises(InputError, match="is a file; name a folder"):
+        make(project, output=project / "file")
+
+
+def test_a_folder_that_cannot_be_written_is_named(project):
+    (project / "file").touch()
+    with pytest.raises(InputError, match="cannot write beside"):
+        make(project, output=project / "file" / "report")
+
+
+# --- README, and reports that are committed --------------------------------------------------------
+
+METRICS = {
+    "evaluation": {
+        "accuracy": {
+            "n_scored": 10000,
+            "n_wrong": 45,
+            "value": 0.9955,
+            "low": 0.994,
+            "high": 0.9966,
+        },
+        "expected_calibration_error": 0.002,
+        "n_parameters": 123456,
+        "train_seconds": 400.4,
+    },
+    "pictures": {"n_pictures": 30, "n_right": 29, "n_unsure": 1, "n_wrong": 0},
+    "report": {
+        "data": {"name": "mnist"},
+        "profile": "default",
+        "seed": 0,
+        "created": "today",
+        "commit": "",
+    },
+}
+
+
+def test_results_table_holds_the_numbers():
+    table = report.results_table(METRICS)
+    assert (
+        "| Test accuracy | 99.55% (45 of 10,000 wrong; 95 % interval 99.40% to 99.66%) |" in table
+    )
+    assert "| Own pictures read right | 29 of 30 (1 unsure, 0 wrong) |" in table
+    assert "123,456" in table
+    assert "400 s" in table
+    assert "commit unknown" in table
+
+
+def test_readme_keeps_its_text_around_the_results():
+    readme = f"before\n{report.README_START}\nold\n{report.README_END}\nafter\n"
+    renewed = report.readme_with(readme, METRICS)
+    assert renewed.startswith("before\n")
+    assert renewed.endswith("\nafter\n")
+    assert "old" not in renewed
+    assert report.readme_with(renewed, METRICS) == renewed
+    with pytest.raises(InputError, match="lacks the two markers"):
+        report.readme_with("before", METRICS)
+
+
+COMMITTED = report.ROOT / "reports" / "mnist"
+
+
+def test_readme_shows_the_committed_report():
+    metrics = COMMITTED / "metrics.json"
+    values = report.read_metrics(metrics) if metrics.exists() else {}
+    readme = (report.ROOT / "README.md").read_text(encoding="utf-8")
+    assert report.readme_with(readme, values) == readme, "run `make report` to renew the README"
+
+
+def code_of(path: Path) -> list[str]:
+    """Return the code that a notebook's author wrote, without what papermill injected."""
+    return [
+        cell.source
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", ())
+    ]
+
+
+def stale(committed: Path, sources: Path) -> list[str]:
+    """Return the names of executed notebooks whose code is not what their source says today."""
+    return [
+        path.name
+        for path in sorted(committed.glob("*.ipynb"))
+        if not (sources / path.name).exists() or code_of(path) != code_of(sources / path.name)
+    ]
+
+
+def test_committed_notebooks_are_what_their_sources_say():
+    if not list(COMMITTED.glob("*.ipynb")):
+        pytest.skip("no report is committed yet")
+    assert stale(COMMITTED, report.NOTEBOOKS) == []
+    sizes = sum(path.stat().st_size for path in COMMITTED.glob("*.ipynb"))
+    assert sizes < 4_000_000
+
+
+def test_a_changed_source_is_found_stale(made):
+    project, folder, _ = made
+    assert stale(folder, project / "notebooks") == []
+    path = project / "notebooks" / "04_score.ipynb"
+    changed = nbformat.read(path, as_version=4)
+    changed.cells[2].source += "  # changed"
+    nbformat.write(changed, path)
+    assert stale(folder, project / "notebooks") == ["04_score.ipynb"]
