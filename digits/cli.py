@@ -23,6 +23,27 @@ from digits.config import CHAMPION, PROFILES, REPORTS, ROOT, TEST_IMAGES, Config
 from digits.errors import InputError
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
+# What a folder is searched for. A file that is named itself may have any ending.
+EXTENSIONS = frozenset(
+    [
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jfif",
+        ".jp2",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tga",
+        ".tif",
+        ".tiff",
+        ".webp",
+    ]
+)
 
 DATA = click.option(
     "--data",
@@ -185,8 +206,6 @@ def _pictures(path: str | Path) -> list[str | Path]:
     path = Path(path)
     if not path.is_dir():
         return [path]
-    from digits.pictures import EXTENSIONS
-
     found = []
     for folder, subfolders, files in os.walk(path):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))

@@ -353,7 +353,7 @@ def _run(step: Step, folder: Path, facts: dict, progress: Progress | None) -> di
             execution_timeout=CELL_SECONDS[facts["profile"]],
             on_cell=on_cell,
             # Kernels warn on every start that their loopback sockets are not encrypted.
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]

@@ -1,0 +1,382 @@
+"""The command line: what it prints where, and its exit status."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from digits.recognizer import DigitReading, Reading
+from PIL import Image
+
+from digits import cli
+from digits.errors import InputError
+
+
+def digit(value=7, confidence=0.99, accepted=True, box=(2, 3, 10, 20), row=0):
+    image = np.zeros((28, 28), np.uint8)
+    return DigitReading(value, confidence, box, row, accepted, False, image)
+
+
+class Reader:
+    """Stands in for the recogniser: answers by the picture's name, without a network."""
+
+    loaded = None
+
+    @classmethod
+    def load(cls, path=None):
+        if path and not Path(path).exists():
+            raise InputError(f"no model in {path}")
+        cls.loaded = path
+        return cls()
+
+    def read_many(self, pictures, *, single=False):
+        for picture in pictures:
+            yield self.read(picture, single)
+
+    def read(self, picture, single):
+        name = "stdin" if isinstance(picture, bytes) else Path(picture).stem
+        if name.startswith("page"):
+            found = [digit(row=0), digit(4, 0.5, False, (20, 3, 8, 20), 1)]
+            return Reading(name, "74", ["7", "4"], 0.5, "unsure", "below the threshold", found)
+        if name.startswith("blank"):
+            return Reading(name, "", [], 0.0, "no-digit", "nothing written", [])
+        if name.startswith("broken") or not (isinstance(picture, bytes) or os.path.exists(picture)):
+            return Reading(name, "", [], 0.0, "error", "no such picture: check the name", [])
+        return Reading(name, "7", ["7"], 0.99, "ok", "single" if single else "", [digit()])
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Run a command line as a shell would; return exit status, standard output and error."""
+    monkeypatch.setattr("digits.recognizer.Recognizer", Reader)
+
+    def command(*arguments, stdin=b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as exit_:
+            cli.main([os.fspath(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return exit_.value.code or 0, captured.out, captured.err
+
+    return command
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three pictures, one of them in a subfolder, and what is no picture."""
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    for name in ("one.png", "page.JPG", "deep/blank.png"):
+        Image.new("L", (40, 30), 255).save(tmp_path / "in" / name)
+    for name in ("notes.txt", ".hidden.png"):
+        (tmp_path / "in" / name).touch()
+    return tmp_path / "in"
+
+
+# --- predict ---------------------------------------------------------------------------------------
+
+
+def test_json_has_one_object_per_picture_and_line_in_order_of_path(run, folder):
+    status, out, err = run("predict", "--json", folder)
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [Path(answer["file"]).name for answer in answers] == ["blank.png", "one.png", "page.JPG"]
+    assert answers[2] == {
+        "file": str(folder / "page.JPG"),
+        "text": "74",
+        "rows": ["7", "4"],
+        "confidence": 0.5,
+        "status": "unsure",
+        "message": "below the threshold",
+        "digits": [
+            {"digit": 7, "confidence": 0.99, "box": [2, 3, 10, 20], "row": 0},
+            {"digit": 4, "confidence": 0.5, "box": [20, 3, 8, 20], "row": 1},
+        ],
+    }
+    assert (status, err) == (0, "")
+
+
+def test_table_shows_every_row_of_a_page(run, folder):
+    status, out, _ = run("predict", folder)
+    assert status == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == ["file", "digits", "confidence", "status"]
+    assert lines[1][1:] == ["-", "-", "no-digit:", "nothing", "written"]
+    assert lines[2][1:] == ["7", "99%", "ok"]
+    assert lines[3][1:4] == ["7", "50%", "unsure:"]
+    assert lines[4] == ["4"]
+
+
+def test_csv_holds_a_line_per_picture_and_prints_nothing(run, folder, tmp_path):
+    status, out, err = run("predict", folder, "--csv", tmp_path / "answers.csv")
+    assert (status, out, err) == (0, "", "")
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["text"] for row in rows] == ["", "7", "7\n4"]
+    assert rows[2]["status"] == "unsure"
+
+
+def test_one_bad_picture_does_not_stop_the_others(run, folder):
+    status, out, _ = run("predict", "--json", "missing.png", folder / "one.png")
+    assert status == 1
+    assert [json.loads(line)["status"] for line in out.splitlines()] == ["error", "ok"]
+
+
+def test_standard_input_is_one_picture(run):
+    status, out, _ = run("predict", "--json", "-", stdin=b"picture")
+    assert status == 0
+    assert json.loads(out)["file"] == "-"
+
+
+def test_no_path_reads_the_projects_own_pictures(run, folder, monkeypatch):
+    monkeypatch.setattr(cli, "TEST_IMAGES", folder)
+    _, out, _ = run("predict", "--json")
+    assert len(out.splitlines()) == 3
+
+
+def test_single_and_model_are_passed_on(run, folder):
+    _, out, _ = run("predict", "--json", "--single", "--model", folder, folder / "one.png")
+    assert json.loads(out)["message"] == "single"
+    assert Reader.loaded == folder
+
+
+def test_names_that_are_no_utf8_or_would_move_the_cursor_are_shown_as_escapes(run, tmp_path):
+    strange = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9\x1b[2J.png")
+    Image.new("L", (9, 9)).save(strange)
+    status, out, _ = run("predict", strange)
+    assert status == 0
+    assert r"caf\xe9\x1b[2J.png" in out
+    assert "\x1b" not in out
+    _, out, _ = run("predict", "--json", strange)
+    assert json.loads(out)["file"] == strange
+    run("predict", strange, "--csv", tmp_path / "answers.csv")
+    assert r"caf\udce9" in (tmp_path / "answers.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["predict", "--json", "--csv", "x.csv", "x.png"], 2, "not both"),
+        (["predict", "--model", "nowhere", "x.png"], 2, "no model in nowhere"),
+        (["predict", "--jsn", "x.png"], 2, "No such option"),
+        (["predict", "."], 1, "no pictures found"),
+        (["train", "--set", "epoch=3"], 2, "unknown setting 'epoch'; the settings are profile"),
+        (["train", "--set", "epochs=many"], 2, "expected int"),
+        (["train", "--profile", "fast"], 2, "'quick', 'default', 'best'"),
+        (["train", "--seed", "-1"], 2, "x>=0"),
+        (["export", "--format", "onyx", "x"], 2, "'onnx', 'litert', 'keras'"),
+        (["report", "--prepare-only"], 2, "needs --output"),
+        (["report", "--only", "99"], 2, "no notebook '99'"),
+        (["preddict"], 2, "No such command"),
+    ],
+)
+def test_wrong_usage_is_one_line_with_its_exit_status(
+    run, tmp_path, monkeypatch, arguments, status, words
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    found, out, err = run(*arguments)
+    assert (found, out) == (status, "")
+    assert err.startswith("digits: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_an_unexpected_error_is_one_line_and_debug_shows_where(run, folder, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("the bug")
+
+    monkeypatch.setattr(Reader, "read", fail)
+    status, _, err = run("predict", folder)
+    assert (status, err.count("\n")) == (1, 1)
+    assert "unexpected RuntimeError: the bug" in err
+    _, _, err = run("--debug", "predict", folder)
+    assert "Traceback" in err
+
+
+def test_ctrl_c_is_one_line_and_130(run, folder, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Reader, "read", stop)
+    status, _, err = run("predict", folder)
+    assert (status, err.strip()) == (130, "digits: stopped")
+
+
+def test_unwritable_output_is_one_line(run, folder):
+    status, _, err = run("predict", folder, "--csv", folder / "one.png" / "x.csv")
+    assert status == 1
+    assert err.startswith("digits: Not a directory")
+
+
+def test_a_bar_is_shown_on_a_terminal_only_and_from_twenty_pictures_on(run, tmp_path, monkeypatch):
+    for number in range(20):
+        Image.new("L", (9, 9)).save(tmp_path / f"{number:02}.png")
+    _, _, err = run("predict", "--json", tmp_path)
+    assert err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    _, out, err = run("predict", "--json", tmp_path)
+    assert "20/20" in err
+    assert len(out.splitlines()) == 20
+    _, _, err = run("predict", "--json", tmp_path / "00.png")
+    assert err == ""
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in sorted(cli.cli.commands))])
+def test_help_has_examples(run, command):
+    status, out, _ = run(*command, "--help")
+    assert status == 0
+    assert "Example" in out
+
+
+# --- annotate --------------------------------------------------------------------------------------
+
+
+def test_annotated_copies_have_names_of_their_own_and_leave_the_pictures(run, folder, tmp_path):
+    Image.new("L", (40, 30)).save(folder / "deep" / "one.png")
+    before = (folder / "one.png").read_bytes()
+    run("predict", folder, "--annotate", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "blank_read.png",
+        "one_read-2.png",
+        "one_read.png",
+        "page_read.png",
+    ]
+    assert (folder / "one.png").read_bytes() == before
+
+
+def test_unsure_digits_have_a_broken_frame():
+    from digits.annotate import SURE, UNSURE, annotate
+
+    picture = Image.new("L", (300, 300), 255)
+    boxes = [(40, 100, 80, 120), (180, 100, 80, 120)]
+    found = [digit(7, 0.99, True, boxes[0]), digit(4, 0.5, False, boxes[1])]
+    copy = annotate(picture, Reading("x", "74", ["74"], 0.5, "unsure", "", found))
+    pixels = np.asarray(copy).astype(int)
+    margin = copy.height - copy.width
+
+    def share(colour, box):
+        """Share of the left edge of a frame that has this colour."""
+        x, y, _, height = box
+        edge = pixels[y + margin : y + margin + height, x - 4 : x + 1]
+        rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+        return (np.abs(edge - rgb).sum(-1) < 30).any(1).mean()
+
+    assert share(SURE, boxes[0]) == 1
+    assert 0.3 < share(UNSURE, boxes[1]) < 0.8
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
+def test_pictures_of_every_mode_can_be_annotated(mode):
+    from digits.annotate import LARGEST_SIDE, annotate
+
+    picture = Image.new(mode, (4, 60))
+    copy = annotate(picture, Reading("x", "7", ["7"], 0.99, "ok", "", [digit(box=(0, 0, 4, 60))]))
+    assert copy.mode == "RGB"
+    assert copy.height > 240
+    wide = annotate(Image.new("L", (5000, 10)), Reading("x", "", [], 0.0, "no-digit", "", []))
+    assert wide.width == LARGEST_SIDE
+
+
+# --- train, export, report, doctor -----------------------------------------------------------------
+
+
+def test_train_passes_settings_on_and_names_the_run(run, monkeypatch, tmp_path):
+    import types
+
+    from digits.data import Dataset
+
+    images, labels = np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.int64)
+    dataset = Dataset("embedded", *[images, labels] * 3, digest="ab" * 32)
+    calls = []
+
+    def train(dataset, config, run_dir, *, resume, progress):
+        progress({"epoch": 1})
+        calls.append((dataset.name, config.epochs, config.seed, run_dir, resume))
+
+    training = types.SimpleNamespace(train=train, format_epoch=lambda row: f"epoch {row['epoch']}")
+    monkeypatch.setitem(sys.modules, "digits.training", training)
+    monkeypatch.setattr("digits.training", training, raising=False)
+    monkeypatch.setattr("digits.data.load", lambda source: dataset)
+    status, out, err = run(
+        "train", "--set", "epochs=3", "--seed", "5", "--resume", "--run", tmp_path / "r"
+    )
+    assert status == 0
+    assert calls == [("embedded", 3, 5, tmp_path / "r", True)]
+    assert "epoch 1" in err
+    assert str(tmp_path / "r") in out
+    run("train", "--profile", "quick")
+    assert calls[1][3].name == "embedded-quick-0"
+
+
+def test_export_passes_format_and_run_on(run, monkeypatch, tmp_path):
+    import types
+
+    calls = []
+    training = types.SimpleNamespace(export_model=lambda *arguments: calls.append(arguments))
+    monkeypatch.setitem(sys.modules, "digits.training", training)
+    monkeypatch.setattr("digits.training", training, raising=False)
+    assert run("export", "--format", "keras", tmp_path / "m.keras")[0] == 0
+    assert calls == [(cli.CHAMPION, "keras", tmp_path / "m.keras")]
+
+
+def test_report_prints_a_line_per_notebook_and_cell(run, monkeypatch, tmp_path):
+    from digits import report
+
+    def make(data, profile, seed, *, progress, **options):
+        progress(None, 2)
+        progress(report.CellDone("01_look", 1, 2, 0.5), 1)
+        progress(report.CellDone("01_look", 2, 2, 12.0), 1)
+        return tmp_path
+
+    monkeypatch.setattr(report, "find_notebooks", lambda only: [])
+    monkeypatch.setattr(report, "make", make)
+    status, out, err = run("report")
+    assert status == 0
+    assert err.splitlines() == ["01_look", "  cell  1 of 2     0.5 s", "  cell  2 of 2    12.0 s"]
+    assert out == f"The report is in {tmp_path / 'index.html'}\n"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert "2/2" in run("report")[2]
+
+
+def test_doctor_reports_what_is_missing(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "CHAMPION", tmp_path)
+    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path / "gone.npz"))
+    status, out, _ = run("doctor")
+    assert status == 1
+    assert "gone.npz does not exist" in out
+    assert "lacks model.onnx" in out
+    for name in ("model.onnx", "card.json"):
+        (tmp_path / name).write_bytes(b"model")
+    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path))
+    status, out, _ = run("doctor")
+    assert status == 0
+    assert "SHA-256 9372c470eeadd5ec" in out
+
+
+# --- start-up --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        ("import digits.cli", ["numpy", "pandas", "PIL", "onnxruntime", "papermill", "tensorflow"]),
+        ("from digits.report import record", ["papermill", "nbconvert", "jinja2", "tensorflow"]),
+        ("import digits.recognizer", ["pandas", "tensorflow", "keras", "sklearn", "matplotlib"]),
+    ],
+)
+def test_starting_loads_nothing_heavy(statement, heavy):
+    code = f"{statement}; import sys; print(*(set({heavy}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_python_m_digits_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "digits", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("digits, version ")
