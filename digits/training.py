@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import json
 import os
 import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -22,10 +20,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up notes in a lea
 import keras
 
 from digits import data, evaluation, synthesis
-from digits.config import ROOT, Config
+from digits.config import Config
 from digits.data import Dataset
 from digits.errors import InputError
 from digits.model import build_cnn
+from digits.provenance import git_commit, package_versions
 from digits.recognizer import Recognizer
 
 HISTORY_COLUMNS = (
@@ -34,7 +33,6 @@ HISTORY_COLUMNS = (
 PARITY = 1e-4  # largest probability difference allowed between Keras and an exported model
 POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, without longer epochs
 FORMATS = ("onnx", "litert", "keras")
-PACKAGES = ("digits", "numpy", "keras", "tensorflow", "tensorflow-cpu", "jax", "torch", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -327,6 +325,83 @@ def export_onnx(model: keras.Model, path: Path, images: np.ndarray) -> float:
     return _check_parity("ONNX", expected, found)
 
 
+def export_model(run_dir: Path, kind: str, output: Path) -> float:
+    """Write a trained model in one of `FORMATS`, checked against the run's Keras model.
+
+    Parameters
+    ----------
+    run_dir : path
+        A run folder, or the champion's.
+    kind : str
+        "onnx" (ONNX Runtime), "litert" (phones), or "keras" (more training).
+    output : path
+        Written under a temporary name and renamed when the check has passed.
+
+    Returns
+    -------
+    float
+        Largest difference of a probability on 256 validation images of the embedded set.
+
+    Raises
+    ------
+    InputError
+        If the format is unknown, there is no model, or the output cannot be written.
+    """
+    run_dir, output = Path(run_dir), Path(output)
+    if kind not in FORMATS:
+        raise InputError(f"unknown format {kind!r}; the formats are {', '.join(FORMATS)}")
+    if not (run_dir / "model.keras").exists():
+        raise InputError(f"{run_dir} holds no model.keras; notebook 03 or `digits train` makes one")
+    model = keras.models.load_model(run_dir / "model.keras", compile=False, safe_mode=True)
+    images = data.load("embedded").x_val
+    temporary = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        difference = _EXPORTERS[kind](model, temporary, images)
+        os.replace(temporary, output)
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return difference
+
+
+def _export_litert(model: keras.Model, path: Path, images: np.ndarray) -> float:
+    import tensorflow as tf
+
+    x = as_input(images)
+    expected = keras.ops.convert_to_numpy(model(x))
+    # A fixed batch of one image is what a phone reads.
+    single = keras.Model(*_with_batch_of_one(model))
+    single.export(path, format="litert", verbose=False)
+    interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    found = []
+    for image in x:
+        interpreter.set_tensor(source["index"], image[None])
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(target["index"])[0])
+    return _check_parity("LiteRT", expected, np.stack(found))
+
+
+def _with_batch_of_one(model: keras.Model):
+    image = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
+    return image, model(image, training=False)
+
+
+def _export_keras(model: keras.Model, path: Path, images: np.ndarray) -> float:
+    x = as_input(images)
+    model.save(path)
+    again = keras.models.load_model(path, compile=False, safe_mode=True)
+    return _check_parity(
+        "Keras", keras.ops.convert_to_numpy(model(x)), keras.ops.convert_to_numpy(again(x))
+    )
+
+
+_EXPORTERS = {"onnx": export_onnx, "litert": _export_litert, "keras": _export_keras}
+
+
 def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
     difference = np.abs(evaluation.softmax(expected) - evaluation.softmax(found)).max()
     if not difference < PARITY:
@@ -388,29 +463,6 @@ def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:
         "accepted": float(table["accepted"].mean()),
         "accepted_wrong": int((table["accepted"] & (table["true"] != table["predicted"])).sum()),
     }
-
-
-def package_versions() -> dict[str, str]:
-    """Return Python's version and those of the installed packages that decide a result."""
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def git_commit() -> str:
-    """Return the commit of the checkout, "+changes" if it is not clean, or "" outside of one."""
-    try:
-        run = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+changes", "--exclude=*"],
-            cwd=ROOT, capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return run.stdout.strip()
 
 
 def _write_json(path: Path, values: dict) -> None:

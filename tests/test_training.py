@@ -1,0 +1,168 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+from digits import data, training  # noqa: E402
+from digits.config import Config  # noqa: E402
+from digits.errors import InputError  # noqa: E402
+from digits.recognizer import Recognizer  # noqa: E402
+
+SMALL = Config(
+    filters=(8, 16), kernels=(5, 3), dense_units=32, epochs=3, batch_size=64, augmentation=0.3,
+    batch_norm=True, extra=True, reject=True, seed=11, learning_rate=0.01,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Return a small data set of real digits under a name of its own, so that `extra` adds to it."""
+    full = data.load("embedded")
+    return dataclasses.replace(
+        full, name="small", x_train=full.x_train[:600], y_train=full.y_train[:600], digest="small"
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, dataset):
+    """Return the folder of an unbroken run and the rows that it reported."""
+    rows = []
+    folder = training.train(
+        dataset, SMALL, tmp_path_factory.mktemp("runs") / "whole", progress=rows.append
+    )
+    return folder, rows
+
+
+def weights(folder):
+    return keras.models.load_model(folder / "model.keras", compile=False).get_weights()
+
+
+def test_a_run_folder_is_complete(run, dataset):
+    folder, rows = run
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "config.json", "history.csv", "test_by_epoch.csv", "model.keras", "model.onnx", "card.json",
+    }  # fmt: skip
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert tuple(rows[0]) == training.HISTORY_COLUMNS
+    assert not folder.with_name("whole.partial").exists()
+    card = json.loads((folder / "card.json").read_text())
+    assert card["data_digest"] == dataset.digest and card["config"] == SMALL.to_dict()
+    assert card["metrics"]["test"]["n_scored"] == len(dataset.y_test)
+    assert card["metrics"]["test"]["value"] > 0.6, "three epochs learn something"
+
+
+def test_the_card_counts_what_the_recognizer_reads(run, dataset):
+    folder, _ = run
+    card = json.loads((folder / "card.json").read_text())
+    read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
+    assert (read != dataset.y_test).sum() == card["metrics"]["test"]["n_wrong"]
+
+
+def test_the_epoch_is_chosen_on_validation():
+    rows = [
+        {"epoch": 1, "val_accuracy": 0.98, "val_loss": 0.1},
+        {"epoch": 2, "val_accuracy": 0.99, "val_loss": 0.3},
+        {"epoch": 3, "val_accuracy": 0.99, "val_loss": 0.2},
+        {"epoch": 4, "val_accuracy": 0.97, "val_loss": 0.0},
+    ]
+    assert training.choose_epoch(rows)["epoch"] == 3
+
+
+@pytest.mark.parametrize("n_done", [1, 2])
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path, dataset, run, n_done):
+    class Kill(BaseException):
+        pass
+
+    def kill(row):
+        if row["epoch"] == n_done:
+            raise Kill
+
+    with pytest.raises(Kill):
+        training.train(dataset, SMALL, tmp_path / "broken", progress=kill)
+    assert not (tmp_path / "broken").exists()
+    rows = []
+    folder = training.train(
+        dataset, SMALL, tmp_path / "broken", resume=True, progress=rows.append
+    )
+    assert [row["epoch"] for row in rows] == list(range(n_done + 1, 4)), "done epochs are kept"
+    for ours, theirs in zip(weights(folder), weights(run[0]), strict=True):
+        assert np.array_equal(ours, theirs)
+    histories = [training._read_history(f) for f in (folder, run[0])]
+    for ours, theirs in zip(*histories, strict=True):
+        assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+
+
+def test_a_checkpoint_without_its_row_is_repeated_not_lost(tmp_path, dataset, run, monkeypatch):
+    """A kill between writing the history and the checkpoint leaves one row too many."""
+    replace = training.os.replace
+
+    def stop(source, target):
+        if str(target).endswith("checkpoint.keras") and target.exists():
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(training.os, "replace", stop)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(dataset, SMALL, tmp_path / "broken")
+    monkeypatch.setattr(training.os, "replace", replace)
+    rows = []
+    folder = training.train(dataset, SMALL, tmp_path / "broken", resume=True, progress=rows.append)
+    assert [row["epoch"] for row in rows] == [2, 3]
+    assert all(
+        np.array_equal(a, b) for a, b in zip(weights(folder), weights(run[0]), strict=True)
+    )
+
+
+def test_resuming_with_other_settings_is_refused(tmp_path, dataset):
+    with pytest.raises(ZeroDivisionError):
+        training.train(dataset, SMALL, tmp_path / "a", progress=lambda row: 1 / 0)
+    with pytest.raises(InputError, match="other settings or data"):
+        training.train(dataset, SMALL.replace(seed=12), tmp_path / "a", resume=True)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_earlier_one(tmp_path, dataset):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "card.json").write_text("{}")
+    wild = SMALL.replace(learning_rate=1.0, batch_norm=False, epochs=2)
+    broken = dataclasses.replace(dataset, x_train=dataset.x_train)
+    original = training.as_input
+    try:
+        training.as_input = lambda images: original(images) * np.float32(np.nan)
+        with pytest.raises(InputError, match="lower learning_rate"):
+            training.train(broken, wild, tmp_path / "a")
+    finally:
+        training.as_input = original
+    assert (tmp_path / "a" / "card.json").read_text() == "{}"
+
+
+def test_an_epoch_depends_on_seed_and_number_alone(dataset):
+    images = training.TrainingImages.collect(dataset, SMALL)
+    first, again, other = images.epoch(11, 1), images.epoch(11, 1), images.epoch(11, 2)
+    assert np.array_equal(first[0], again[0]) and not np.array_equal(first[1], other[1])
+    assert len(first[1]) == images.n_epoch
+    assert set(first[1]) == set(range(11)), "ten digits and the class that rejects"
+
+
+@pytest.mark.parametrize("kind", training.FORMATS)
+def test_every_export_agrees_with_the_trained_model(tmp_path, run, kind):
+    target = tmp_path / f"model.{'tflite' if kind == 'litert' else kind}"
+    assert training.export_model(run[0], kind, target) < training.PARITY
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+def test_a_failed_parity_check_leaves_no_file(tmp_path, run, monkeypatch):
+    monkeypatch.setattr(training, "PARITY", 0.0)
+    with pytest.raises(RuntimeError, match="differs from Keras"):
+        training.export_model(run[0], "onnx", tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_without_a_model_says_what_makes_one(tmp_path):
+    with pytest.raises(InputError, match="notebook 03"):
+        training.export_model(tmp_path, "onnx", tmp_path / "model.onnx")
+    with pytest.raises(InputError, match="onnx, litert, keras"):
+        training.export_model(tmp_path, "pmml", tmp_path / "model.pmml")
