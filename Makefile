@@ -7,9 +7,10 @@ PROFILE ?= default
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+STRIP := --keep-id --keep-count --extra-keys metadata.language_info.version
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint lab predict lock clean
+.PHONY: help report test lint strip lab predict lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,11 +25,15 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 report: $(INSTALLED) ## run all notebooks and write reports/<data>/index.html
-	$(BIN)/digits report --data "$(DATA)" --profile "$(PROFILE)"
+	$(BIN)/digits report --data "$(DATA)" --profile "$(PROFILE)" $(if $(OUTPUT),--output "$(OUTPUT)")
 
 lint: $(INSTALLED) ## check style and format
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/nbstripout --verify $(STRIP) notebooks/*.ipynb
+
+strip: $(INSTALLED) ## strip the notebooks' outputs before a commit, as `make lint` wants them
+	$(BIN)/nbstripout $(STRIP) notebooks/*.ipynb
 
 # The notebooks run on copies with quick parameters; as they stand they would train at full length.
 test: lint ## lint, unit tests with coverage, and the notebooks under nbval
