@@ -1,0 +1,466 @@
+"""The figures of the notebooks, one function each.
+
+Every function takes tables or arrays, returns Axes or a Figure, shows and saves nothing, and gives a
+title that states the finding. Digits are drawn as dark ink on light paper; colours are Okabe and
+Ito's, which the colour-blind can tell apart, and nothing is told by colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 7.0  # inches, of every figure
+
+# Okabe and Ito (2008), "Color Universal Design".
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+SKY, VERMILION, YELLOW, BLACK = "#56B4E9", "#D55E00", "#F0E442", "#000000"
+RIGHT, WRONG = BLUE, VERMILION
+# Ten classes need two more than the palette has.
+CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, "#B8A800", BLACK, "#882255", "#999999")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Apply the look of all figures; as a decorator, to one function."""
+    settings = {
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 100,
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": False,
+        "image.cmap": "gray_r",
+        "image.interpolation": "nearest",
+        "legend.frameon": False,
+    }
+    with plt.rc_context(settings):
+        yield
+
+
+def draw_digit(ax: Axes, image: np.ndarray, caption: str = "") -> None:
+    """Draw one image (28, 28), uint8 or float 0..1, on `ax`, without ticks."""
+    ax.imshow(image, vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
+    ax.set(xticks=[], yticks=[])
+    ax.set_title(caption, fontsize=10)
+
+
+# --- Training (notebook 03) ----------------------------------------------------------------------
+
+
+@style()
+def plot_history(history: pd.DataFrame, chosen: int | None = None) -> Figure:
+    """Draw loss and accuracy of training and validation over the epochs.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        Columns ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``.
+    chosen : int, optional
+        The epoch whose weights were kept; it is marked.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3))
+    for ax, column in zip(axes, ("loss", "accuracy"), strict=True):
+        ax.plot(history["epoch"], history[column], "o--", color=ORANGE, label="training")
+        ax.plot(history["epoch"], history["val_" + column], "s-", color=BLUE, label="validation")
+        ax.set(xlabel="epoch", ylabel=column)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        if chosen is not None:
+            value = history.set_index("epoch").loc[chosen, "val_" + column]
+            ax.plot(chosen, value, "*", color=BLACK, markersize=14, label=f"chosen: epoch {chosen}")
+    axes[0].legend()
+    last = history.iloc[-1]
+    if chosen is None:
+        figure.suptitle(
+            f"Epoch {last['epoch']:.0f}: validation accuracy {last['val_accuracy']:.2%}"
+        )
+    else:
+        best = history.set_index("epoch").loc[chosen, "val_accuracy"]
+        figure.suptitle(f"Validation is best in epoch {chosen}, at {best:.2%}")
+    return figure
+
+
+def live_history() -> Callable[[dict], None]:
+    """Return a callback for `training.train` that redraws `plot_history` after each epoch.
+
+    A stored notebook keeps the last drawing only.
+    """
+    from IPython.display import display
+
+    rows: list[dict] = []
+    place = display("waiting for the first epoch", display_id=True)
+
+    def show(row: dict) -> None:
+        rows.append(row)
+        figure = plot_history(pd.DataFrame(rows))
+        plt.close(figure)  # or the notebook would draw it a second time below the cell
+        if place is not None:  # there is no place to draw outside a notebook
+            place.update(figure)
+
+    return show
+
+
+@style()
+def plot_learning_rate(rates: np.ndarray, epochs: int) -> Axes:
+    """Draw the learning rate of every step.
+
+    Parameters
+    ----------
+    rates : numpy.ndarray
+        Float (steps,), over the whole training.
+    epochs : int
+        How many epochs these steps make.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 2.6))
+    progress = np.linspace(0, epochs, len(rates))
+    ax.plot(progress, rates, color=BLUE)
+    peak = int(np.argmax(rates))
+    ax.plot(progress[peak], rates[peak], "o", color=BLACK)
+    ax.set(
+        xlabel="epoch", ylabel="learning rate", ylim=(0, None),
+        title=f"The rate rises to {rates[peak]:.2g} in the first {progress[peak] / epochs:.0%}, "
+        "then falls to zero",
+    )  # fmt: skip
+    return ax
+
+
+@style()
+def plot_runs(histories: dict[str, pd.DataFrame]) -> Axes:
+    """Draw the validation error of several runs over the epochs.
+
+    Parameters
+    ----------
+    histories : dict
+        A run's name to its history, as `plot_history` takes it.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 3))
+    ends = []
+    for (name, history), color, line in zip(
+        histories.items(), CLASSES, ("o-", "s--", "^:", "D-.") * 3, strict=False
+    ):
+        error = 100 * (1 - history["val_accuracy"])
+        ends.append(error.min())
+        ax.plot(history["epoch"], error, line, color=color, label=name)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(
+        xlabel="epoch", ylabel="validation error (%)", ylim=(0, None),
+        title=f"The seed alone moves the lowest validation error by {np.ptp(ends):.2f} points",
+    )  # fmt: skip
+    ax.legend()
+    return ax
+
+
+# --- Evaluation (notebook 04) --------------------------------------------------------------------
+
+
+@style()
+def plot_confusion(counts: np.ndarray) -> Figure:
+    """Draw the confusion matrix twice: all counts, and the mistakes alone.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray
+        Integers (10, 10); row true, column predicted.
+    """
+    mistakes = counts - np.diag(counts.diagonal())
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.9))
+    for ax, shown, title in zip(axes, (counts, mistakes), ("all", "mistakes only"), strict=True):
+        top = max(shown.max(), 1)
+        ax.imshow(shown, cmap="cividis_r", vmin=0, vmax=top)
+        for (row, column), count in np.ndenumerate(shown):
+            color = "white" if count > top / 2 else ("black" if count else "#bbbbbb")
+            ax.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=7)
+        ax.set(xticks=range(10), yticks=range(10), xlabel="predicted", ylabel="true", title=title)
+        ax.spines[:].set_visible(False)
+        ax.tick_params(length=0)
+    figure.suptitle(_most_frequent_mistake(mistakes))
+    return figure
+
+
+def _most_frequent_mistake(mistakes: np.ndarray) -> str:
+    if not mistakes.any():
+        return "No digit was taken for another"
+    true, predicted = np.unravel_index(mistakes.argmax(), mistakes.shape)
+    n = mistakes[true, predicted]
+    return f"{mistakes.sum()} mistakes; {n} times a {true} was taken for a {predicted}"
+
+
+@style()
+def plot_per_class(scores: pd.DataFrame) -> Axes:
+    """Draw precision and recall of each digit.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        From `evaluation.per_class`.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 3))
+    ax.vlines(scores.index, scores[["precision", "recall"]].min(axis=1) * 100,
+              scores[["precision", "recall"]].max(axis=1) * 100, color="#bbbbbb")  # fmt: skip
+    ax.plot(scores.index, 100 * scores["precision"], "o", color=BLUE, label="precision")
+    ax.plot(scores.index, 100 * scores["recall"], "D", color=ORANGE, label="recall")
+    worst = scores["f1"].idxmin()
+    ax.set(
+        xticks=range(10), xlabel="digit", ylabel="%",
+        title=f"The {worst} is the hardest digit, with F1 {scores.loc[worst, 'f1']:.2%}",
+    )  # fmt: skip
+    ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, -0.02))
+    return ax
+
+
+@style()
+def plot_mistakes(images: np.ndarray, rows: pd.DataFrame, n_columns: int = 6) -> Figure:
+    """Draw mistakes with their captions: index, true and predicted digit, both probabilities.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 (n, 28, 28), the images that the table's ``index`` counts.
+    rows : pandas.DataFrame
+        Rows of a prediction table, from `evaluation.mistakes`.
+    """
+    n_rows = max(1, -(-len(rows) // n_columns))
+    figure, axes = plt.subplots(
+        n_rows, n_columns, figsize=(WIDTH, 1.9 * n_rows + 0.4), squeeze=False
+    )
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, row in zip(axes.flat, rows.itertuples(), strict=False):
+        caption = (
+            f"#{row.index}\n"
+            f"true {row.true}: {row.p_true:.1%}\nread {row.predicted}: {row.confidence:.1%}"
+        )
+        draw_digit(ax, images[row.index], caption)
+        ax.title.set_fontsize(8)
+    figure.suptitle(
+        f"The {len(rows)} most confident mistakes" if len(rows) else "There is no mistake to show"
+    )
+    return figure
+
+
+@style()
+def plot_reliability(calibrations: dict[str, pd.DataFrame], errors: dict[str, float]) -> Figure:
+    """Draw accuracy against confidence, a panel for each of several calibrations.
+
+    Parameters
+    ----------
+    calibrations : dict
+        A name to its bins, from `evaluation.calibration`.
+    errors : dict
+        The same names to their expected calibration errors, 0 to 1.
+    """
+    figure, axes = plt.subplots(
+        1, len(calibrations), figsize=(WIDTH, 3.7), sharey=True, squeeze=False
+    )
+    for ax, (name, bins) in zip(axes.flat, calibrations.items(), strict=True):
+        ax.plot([0, 1], [0, 1], ":", color=BLACK, label="confidence = accuracy")
+        spread = np.abs(bins[["accuracy_low", "accuracy_high"]].T - bins["accuracy"])
+        ax.errorbar(
+            bins["confidence"], bins["accuracy"], spread, fmt="o", color=BLUE, capsize=2,
+            label="bin, with 95 % interval",
+        )  # fmt: skip
+        for row in bins.itertuples():
+            ax.annotate(f"{row.n:,}", (row.confidence, 0.015), fontsize=7, ha="center", rotation=90)
+        ax.set(
+            xlim=(0, 1.03), ylim=(0, 1.05), xlabel="mean confidence",
+            title=f"{name}: error {errors[name]:.2%}",
+        )  # fmt: skip
+    axes[0, 0].set_ylabel("accuracy")
+    axes[0, 0].legend(fontsize=8, loc="upper left")
+    better = min(errors, key=errors.get)
+    figure.suptitle(f"Confidence is closest to accuracy {better}")
+    return figure
+
+
+@style()
+def plot_coverage(curve: pd.DataFrame, threshold: float) -> Axes:
+    """Draw the error among the accepted answers against the share that is accepted.
+
+    Parameters
+    ----------
+    curve : pandas.DataFrame
+        From `evaluation.coverage_curve`.
+    threshold : float
+        The model's own threshold; its place is marked.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 3))
+    ax.step(100 * curve["coverage"], 100 * curve["error"], where="post", color=BLUE)
+    title = "The threshold accepts nothing"
+    accepted = curve[curve["threshold"] >= threshold]
+    if len(accepted):
+        own = accepted.iloc[-1]
+        ax.plot(100 * own["coverage"], 100 * own["error"], "*", color=BLACK, markersize=14)
+        title = (
+            f"Withholding the least sure {1 - own['coverage']:.1%} leaves "
+            f"{own['error']:.2%} wrong instead of {curve['error'].iloc[-1]:.2%}"
+        )
+    ax.set(xlabel="answers given (%)", ylabel="wrong among them (%)", ylim=(0, None), title=title)
+    ax.set_xlim(100 * min(0.8, curve["coverage"].iloc[-1]), 100.4)
+    return ax
+
+
+@style()
+def plot_occlusion(images: np.ndarray, maps: np.ndarray, rows: pd.DataFrame) -> Figure:
+    """Draw images and, below each, what speaks for the digit that was read, and for the true one.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 (n, 28, 28), the images that the table's ``index`` counts.
+    maps : numpy.ndarray
+        Float (k, 2, 28, 28), from `evaluation.occlusion_map`: for the predicted and the true digit.
+    rows : pandas.DataFrame
+        The k rows of the prediction table.
+    """
+    figure, axes = plt.subplots(3, len(rows), figsize=(WIDTH, 4.4), squeeze=False)
+    limit = max(np.abs(maps).max(), 1e-6)
+    for column, row in enumerate(rows.itertuples()):
+        draw_digit(axes[0, column], images[row.index], f"#{row.index}")
+        digits = ((f"for {row.predicted} (read)", maps[column, 0]),
+                  (f"for {row.true} (true)", maps[column, 1]))  # fmt: skip
+        for ax, (caption, shown) in zip(axes[1:, column], digits, strict=True):
+            drawn = ax.imshow(shown, cmap="PuOr_r", vmin=-limit, vmax=limit)
+            ax.contour(images[row.index] > 127, levels=[0.5], colors="black", linewidths=0.7)
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(caption, fontsize=9)
+    bar = figure.colorbar(drawn, ax=axes[1:], shrink=0.8)
+    bar.set_label("probability lost when covered")
+    figure.suptitle("Where the ink spoke for the digit read, and for the true one")
+    return figure
+
+
+@style()
+def plot_corruptions(images: dict[str, np.ndarray]) -> Figure:
+    """Draw the same few digits under each corruption.
+
+    Parameters
+    ----------
+    images : dict
+        A corruption's name to uint8 images (k, 28, 28).
+    """
+    n = len(next(iter(images.values())))
+    n_rows = -(-len(images) // 2)
+    figure = plt.figure(figsize=(WIDTH, 0.58 * n_rows + 0.4))
+    grid = figure.subplots(n_rows, 2 * n + 2, width_ratios=([2.2] + [1] * n) * 2, squeeze=False)
+    for ax in grid.flat:
+        ax.axis("off")
+    for place, (name, shown) in enumerate(images.items()):
+        cells = grid[place % n_rows][(place // n_rows) * (n + 1) :]
+        cells[0].text(1, 0.5, name, ha="right", va="center", fontsize=9)
+        for ax, image in zip(cells[1:], shown, strict=False):
+            draw_digit(ax, image)
+    figure.suptitle(f"{len(images)} ways to spoil a digit; people still read nearly all of them")
+    return figure
+
+
+@style()
+def plot_corruption_errors(errors: pd.DataFrame, clean: float) -> Axes:
+    """Draw the error under each corruption as bars, the worst on top.
+
+    Parameters
+    ----------
+    errors : pandas.DataFrame
+        Indexed by the corruption's name: ``error``, ``low``, ``high``, 0 to 1.
+    clean : float
+        Error on the same images as they are.
+    """
+    ordered = errors.sort_values("error")
+    _, ax = plt.subplots(figsize=(WIDTH, 0.24 * len(ordered) + 1.1))
+    spread = 100 * np.abs(ordered[["low", "high"]].T - ordered["error"])
+    ax.barh(ordered.index, 100 * ordered["error"], xerr=spread, color=SKY, ecolor="#555555")
+    ax.axvline(100 * clean, color=BLACK, linestyle="--", label=f"clean: {clean:.2%}")
+    ax.set(
+        xlabel="wrong (%)", xlim=(0, None),
+        title=f"{ordered.index[-1].capitalize()} hurts most; the mean error is "
+        f"{ordered['error'].mean():.1%}",
+    )  # fmt: skip
+    ax.legend(loc="lower right")
+    return ax
+
+
+@style()
+def plot_severity(errors: pd.DataFrame, units: dict[str, str]) -> Figure:
+    """Draw how the error grows with the amount of a corruption, a panel for each.
+
+    Parameters
+    ----------
+    errors : pandas.DataFrame
+        Columns ``corruption``, ``amount``, ``error``, ``low``, ``high`` (the last three 0 to 1).
+    units : dict
+        A corruption's name to the unit of its amount.
+    """
+    names = list(dict.fromkeys(errors["corruption"]))
+    figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.9), sharey=True, squeeze=False)
+    for ax, name in zip(axes.flat, names, strict=True):
+        rows = errors[errors["corruption"] == name]
+        ax.fill_between(rows["amount"], 100 * rows["low"], 100 * rows["high"], color=SKY, alpha=0.4)
+        ax.plot(rows["amount"], 100 * rows["error"], "o-", color=BLUE)
+        ax.set_title(name, fontsize=10)
+        ax.set_xlabel(units[name].split(",")[0], fontsize=9)
+    axes[0, 0].set(ylabel="wrong (%)", ylim=(0, None))
+    strongest = errors.loc[errors["error"].idxmax()]
+    figure.suptitle(f"At twice the moderate strength, {strongest['corruption']} hurts most")
+    return figure
+
+
+@style()
+def plot_embedding(points: np.ndarray, table: pd.DataFrame) -> Axes:
+    """Draw a plane of images: each digit in its colour and as its number, mistakes marked.
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        Float (n, 2), in the order of the table's rows.
+    table : pandas.DataFrame
+        A prediction table of n rows.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 5.2))
+    wrong = (table["predicted"] != table["true"]).to_numpy()
+    for digit in range(10):
+        of_digit = points[(table["true"] == digit).to_numpy()]
+        ax.scatter(*of_digit.T, s=8, color=CLASSES[digit], alpha=0.5, linewidths=0)
+        if len(of_digit):
+            ax.text(
+                *np.median(of_digit, axis=0), f"{digit}", fontsize=16, weight="bold", ha="center",
+                va="center", bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 1},
+            )  # fmt: skip
+    ax.scatter(*points[wrong].T, s=45, marker="X", color="white", edgecolors=BLACK, label="mistake")
+    ax.set(xticks=[], yticks=[], title=f"Where the {wrong.sum()} mistakes lie among the digits")
+    ax.legend(loc="upper right")
+    return ax
+
+
+@style()
+def plot_epoch_choice(test_errors: pd.DataFrame, chosen: int, n_test: int) -> Axes:
+    """Draw the test error of every epoch, the validation's choice and the cheat's choice.
+
+    Parameters
+    ----------
+    test_errors : pandas.DataFrame
+        Columns ``epoch`` and ``n_wrong``.
+    chosen : int
+        The epoch that validation chose.
+    n_test : int
+        Number of test images.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 3))
+    by_epoch = 100 * test_errors.set_index("epoch")["n_wrong"] / n_test
+    best = by_epoch.idxmin()
+    ax.plot(by_epoch, "o-", color="#999999", label="test error")
+    ax.plot(chosen, by_epoch[chosen], "*", color=BLUE, markersize=16, label="validation's choice")
+    ax.plot(best, by_epoch[best], "v", color=VERMILION, markersize=10, label="best on test (cheat)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(
+        xlabel="epoch", ylabel="wrong (%)", ylim=(0, None),
+        title="Choosing the epoch on the test set would flatter by "
+        f"{by_epoch[chosen] - by_epoch[best]:.2f} points",
+    )  # fmt: skip
+    ax.legend()
+    return ax
