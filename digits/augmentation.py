@@ -29,9 +29,9 @@ class _Augmentation(keras.layers.Layer):
 
     def __init__(self, strength: float = 1.0, share: float = 1.0, seed: int = 0, **kwargs):
         # Coordinates and thin lines need single precision, whatever the network computes in.
-        super().__init__(dtype="float32", **kwargs)
+        super().__init__(**{**kwargs, "dtype": "float32"})
         self.strength, self.share, self.seed = strength, share, seed
-        self.random = keras.random.SeedGenerator(seed)
+        self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, images, training=False):
         if not training or self.strength == 0 or self.share == 0:
@@ -46,12 +46,12 @@ class _Augmentation(keras.layers.Layer):
 
     def uniform(self, images, shape, low=0.0, high=1.0):
         """Return uniform random numbers (n, *shape)."""
-        return keras.random.uniform((ops.shape(images)[0], *shape), low, high, seed=self.random)
+        return keras.random.uniform((ops.shape(images)[0], *shape), low, high, seed=self.seed_generator)
 
     def normal(self, images, shape, deviation=1.0):
         """Return Gaussian random numbers (n, *shape)."""
         return keras.random.normal(
-            (ops.shape(images)[0], *shape), 0.0, deviation, seed=self.random
+            (ops.shape(images)[0], *shape), 0.0, deviation, seed=self.seed_generator
         )
 
     def compute_output_shape(self, input_shape):

@@ -225,7 +225,20 @@ def _read_history(folder: Path) -> list[dict]:
         ]
 
 
+def _reseed(model, seed: int, epoch: int) -> None:
+    """Give augmentation and dropout the random numbers of this epoch.
+
+    They depend on the seed and the epoch's number alone, so that a resumed run draws what the
+    unbroken one would have drawn.
+    """
+    for i, layer in enumerate(model.layers):
+        if hasattr(layer, "seed_generator"):
+            state = np.random.SeedSequence([seed, epoch, i]).generate_state(2)
+            layer.seed_generator.state.assign(state)
+
+
 def _fit_epoch(model, training, validation, epoch: int, config: Config) -> dict:
+    _reseed(model, config.seed, epoch)
     start = time.perf_counter()
     x, y = training
     result = model.fit(

@@ -12,7 +12,7 @@ from digits.errors import InputError  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
 
 SMALL = Config(
-    filters=(8, 16), kernels=(5, 3), dense_units=32, epochs=3, batch_size=64, augmentation=0.3,
+    filters=(8, 16), kernels=(5, 3), dense_units=32, epochs=2, batch_size=64, augmentation=0.3,
     batch_norm=True, extra=True, reject=True, seed=11, learning_rate=0.01,
 )  # fmt: skip
 
@@ -46,13 +46,13 @@ def test_a_run_folder_is_complete(run, dataset):
     assert names == {
         "config.json", "history.csv", "test_by_epoch.csv", "model.keras", "model.onnx", "card.json",
     }  # fmt: skip
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert [row["epoch"] for row in rows] == [1, 2]
     assert tuple(rows[0]) == training.HISTORY_COLUMNS
     assert not folder.with_name("whole.partial").exists()
     card = json.loads((folder / "card.json").read_text())
     assert card["data_digest"] == dataset.digest and card["config"] == SMALL.to_dict()
     assert card["metrics"]["test"]["n_scored"] == len(dataset.y_test)
-    assert card["metrics"]["test"]["value"] > 0.6, "three epochs learn something"
+    assert card["metrics"]["test"]["value"] > 0.5, "two epochs learn something"
 
 
 def test_the_card_counts_what_the_recognizer_reads(run, dataset):
@@ -72,14 +72,12 @@ def test_the_epoch_is_chosen_on_validation():
     assert training.choose_epoch(rows)["epoch"] == 3
 
 
-@pytest.mark.parametrize("n_done", [1, 2])
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path, dataset, run, n_done):
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path, dataset, run):
     class Kill(BaseException):
         pass
 
     def kill(row):
-        if row["epoch"] == n_done:
-            raise Kill
+        raise Kill
 
     with pytest.raises(Kill):
         training.train(dataset, SMALL, tmp_path / "broken", progress=kill)
@@ -88,7 +86,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, dataset, run, n_done):
     folder = training.train(
         dataset, SMALL, tmp_path / "broken", resume=True, progress=rows.append
     )
-    assert [row["epoch"] for row in rows] == list(range(n_done + 1, 4)), "done epochs are kept"
+    assert [row["epoch"] for row in rows] == [2], "done epochs are kept"
     for ours, theirs in zip(weights(folder), weights(run[0]), strict=True):
         assert np.array_equal(ours, theirs)
     histories = [training._read_history(f) for f in (folder, run[0])]
@@ -111,7 +109,7 @@ def test_a_checkpoint_without_its_row_is_repeated_not_lost(tmp_path, dataset, ru
     monkeypatch.setattr(training.os, "replace", replace)
     rows = []
     folder = training.train(dataset, SMALL, tmp_path / "broken", resume=True, progress=rows.append)
-    assert [row["epoch"] for row in rows] == [2, 3]
+    assert [row["epoch"] for row in rows] == [2]
     assert all(
         np.array_equal(a, b) for a, b in zip(weights(folder), weights(run[0]), strict=True)
     )
@@ -124,18 +122,14 @@ def test_resuming_with_other_settings_is_refused(tmp_path, dataset):
         training.train(dataset, SMALL.replace(seed=12), tmp_path / "a", resume=True)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_earlier_one(tmp_path, dataset):
+def test_a_loss_that_is_no_number_keeps_the_earlier_run(tmp_path, dataset, monkeypatch):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "card.json").write_text("{}")
-    wild = SMALL.replace(learning_rate=1.0, batch_norm=False, epochs=2)
-    broken = dataclasses.replace(dataset, x_train=dataset.x_train)
+    plain = SMALL.replace(batch_norm=False, augmentation=0, extra=False, reject=False)
     original = training.as_input
-    try:
-        training.as_input = lambda images: original(images) * np.float32(np.nan)
-        with pytest.raises(InputError, match="lower learning_rate"):
-            training.train(broken, wild, tmp_path / "a")
-    finally:
-        training.as_input = original
+    monkeypatch.setattr(training, "as_input", lambda images: original(images) * np.float32(1e38))
+    with pytest.raises(InputError, match="lower learning_rate"):
+        training.train(dataset, plain, tmp_path / "a")
     assert (tmp_path / "a" / "card.json").read_text() == "{}"
 
 
