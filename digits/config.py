@@ -187,7 +187,7 @@ PROFILES: dict[str, Config] = {
         augmentation=1.0,
         extra=True,
         reject=True,
-        epochs=50,
+        epochs=45,
         precision="mixed_bfloat16",
     ),
 }
