@@ -121,13 +121,21 @@ def _exporter():
 
 
 def _confusion(metrics: dict) -> list[dict]:
-    """Return the confusion matrix as rows of cells, each with its share of the row's true digits."""
-    rows = []
-    for true, counts in enumerate(metrics.get("evaluation", {}).get("confusion", ())):
-        total = max(sum(counts), 1)
-        cells = [{"n": n, "share": n / total, "right": at == true} for at, n in enumerate(counts)]
-        rows.append({"digit": true, "total": sum(counts), "cells": cells})
-    return rows
+    """Return the confusion matrix as rows of cells; `share` shades each mistake by the commonest."""
+    counts = metrics.get("evaluation", {}).get("confusion", [])
+    mistakes = [n for true, row in enumerate(counts) for at, n in enumerate(row) if at != true]
+    most = max([1, *mistakes])
+    return [
+        {
+            "digit": true,
+            "total": sum(row),
+            "cells": [
+                {"n": n, "right": at == true, "share": 0 if at == true else n / most}
+                for at, n in enumerate(row)
+            ],
+        }
+        for true, row in enumerate(counts)
+    ]
 
 
 def _chosen_figures(notebooks: dict) -> list[Shown]:
