@@ -447,17 +447,20 @@ class _all_or_nothing:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def prepare(folder: Path, data: str, profile: str, seed: int = 0) -> list[Path]:
+def prepare(
+    folder: Path, data: str, profile: str, seed: int = 0, *, notebooks: Path = NOTEBOOKS
+) -> list[Path]:
     """Write copies of all notebooks that carry these parameters, without running them.
 
     nbval runs the copies: the notebooks as they are would train at full length.
     """
     import papermill
 
+    folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     standard = {"DATA": data, "PROFILE": profile, "SEED": seed, "RUN_DIR": str(folder / "run")}
     copies = []
-    for step in plan(find_notebooks(), standard):
+    for step in plan(find_notebooks(notebooks), standard):
         copies.append(folder / step.path.name)
         papermill.execute_notebook(
             step.path, copies[-1], step.parameters, prepare_only=True, progress_bar=False

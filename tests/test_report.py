@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import types
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,8 +14,9 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from digits import report
+from digits import pages, report
 from digits.data import Dataset
 from digits.errors import InputError
 
@@ -54,15 +58,19 @@ def project(tmp_path, monkeypatch):
     return project_in(tmp_path, monkeypatch)
 
 
-def project_in(tmp_path, monkeypatch):
-    """Make a project of two notebooks, with data that cost nothing."""
+def patch(tmp_path, monkeypatch):
+    """Let reports be made below `tmp_path`, of data that cost nothing."""
     nothing = [np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.int64)] * 3
     dataset = Dataset("embedded", *nothing, digest="ab" * 32, note="not <MNIST>")
     monkeypatch.setattr("digits.data.load", lambda source: dataset)
-    for module in ("config", "report"):
-        monkeypatch.setattr(f"digits.{module}.RUNS", tmp_path / "runs")
-        monkeypatch.setattr(f"digits.{module}.REPORTS", tmp_path / "reports")
+    monkeypatch.setattr("digits.report.RUNS", tmp_path / "runs")
+    monkeypatch.setattr("digits.report.REPORTS", tmp_path / "reports")
     monkeypatch.setattr("digits.pages.own_pictures", lambda: [])
+
+
+def project_in(tmp_path, monkeypatch):
+    """Make a project of two notebooks."""
+    patch(tmp_path, monkeypatch)
     folder = tmp_path / "notebooks"
     folder.mkdir()
     (tmp_path / "README.md").touch()
@@ -197,7 +205,7 @@ def made(tmp_path_factory):
         project = project_in(tmp_path_factory.mktemp("made"), monkeypatch)
         cells = []
         folder = make(project, seed=7, profile="quick", progress=lambda *event: cells.append(event))
-        yield project, folder, cells
+    return project, folder, cells
 
 
 def test_report_holds_notebooks_pages_and_metrics(made):
@@ -305,8 +313,9 @@ def test_index_shows_headline_and_confusion(made):
     assert "Since the last report" not in index
 
 
-def test_a_second_report_says_what_changed_and_a_part_keeps_the_rest(made):
+def test_a_second_report_says_what_changed_and_a_part_keeps_the_rest(made, monkeypatch):
     project, folder, _ = made
+    patch(project, monkeypatch)
     before = (folder / "01_look.ipynb").read_bytes()
     make(project, seed=9, profile="quick", only=["4"])
     index = (folder / "index.html").read_text()
@@ -382,6 +391,123 @@ def test_a_folder_that_cannot_be_written_is_named(project):
     (project / "file").touch()
     with pytest.raises(InputError, match="cannot write beside"):
         make(project, output=project / "file" / "report")
+
+
+# --- nbval ------------------------------------------------------------------------------------------
+
+
+def nbval(folder: Path) -> subprocess.CompletedProcess:
+    """Run nbval on a folder as `make test` does."""
+    arguments = [
+        "--nbval-lax",
+        "--nbval-current-env",
+        f"--rootdir={folder}",
+        "-p",
+        "no:cacheprovider",
+    ]
+    sanitizers = f"--nbval-sanitize-with={report.ROOT / 'tests' / 'nbval_sanitize.cfg'}"
+    command = [sys.executable, "-m", "pytest", "-q", *arguments, sanitizers, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+
+
+def test_nbval_runs_prepared_copies_and_compares_tagged_cells(tmp_path):
+    source = notebook(
+        "# 1. Compared?",
+        ('DATA: str = "auto"  # data\nSEED: int = 0  # seed', "parameters"),
+        ("print(DATA, SEED)",),
+        ("print('28 x 28 in 3.4 s')", "keep_output", "nbval-check-output"),
+    )
+    source.cells[3].outputs = [nbformat.v4.new_output("stream", text="28 x 28 in 1.2 s\n")]
+    source.cells[3].execution_count = 3
+    (tmp_path / "in").mkdir()
+    nbformat.write(source, tmp_path / "in" / "01_compare.ipynb")
+    [path] = report.prepare(tmp_path / "out", "embedded", "quick", 4, notebooks=tmp_path / "in")
+    assert 'DATA = "embedded"' in path.read_text().replace("\\", "")
+    done = nbval(path.parent)
+    assert "4 passed" in done.stdout, done.stdout
+    path.write_text(path.read_text().replace("28 x 28 in 1.2", "28 x 27 in 1.2"))
+    done = nbval(path.parent)
+    assert "1 failed, 3 passed" in done.stdout, done.stdout
+
+
+# --- the index page --------------------------------------------------------------------------------
+
+
+def test_own_pictures_show_first_what_went_wrong(tmp_path, monkeypatch):
+    truth = {
+        "right.png": "7",
+        "wrong.png": "1",
+        "unsure.png": "7",
+        "page.png": "7|7",
+        "gone.png": "7",
+    }
+    for name in truth:
+        if name != "gone.png":
+            Image.new("L", (60, 40), 255).save(tmp_path / name)
+    rows = ["file,label", *(f"{name},{label}" for name, label in truth.items())]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    (tmp_path / "card.json").touch()
+
+    def read_many(pictures):
+        for picture in pictures:
+            text = "77" if picture.name == "page.png" else "7"
+            status = "unsure" if picture.name == "unsure.png" else "ok"
+            yield types.SimpleNamespace(text=text, status=status, digits=[])
+
+    reader = types.SimpleNamespace(read_many=read_many)
+    monkeypatch.setattr("digits.recognizer.Recognizer.load", lambda path: reader)
+    shown = pages.own_pictures(tmp_path, tmp_path)
+    assert [picture.caption for picture in shown] == [
+        "wrong.png: reads 7 (wrong, it shows 1), ok",
+        "unsure.png: reads 7 (right), unsure",
+        "page.png: reads 77 (right), ok",
+        "right.png: reads 7 (right), ok",
+    ]
+    assert shown[0].source.startswith("data:image/png;base64,")
+
+
+def test_own_pictures_need_labels_and_a_model(tmp_path):
+    assert pages.own_pictures(tmp_path, tmp_path) == []
+
+
+def test_numbers_on_other_data_are_not_compared():
+    then = {"evaluation": {"a": 1.0}, "report": {"data": {"digest": "x"}}}
+    now = {"evaluation": {"a": 2.0, "b": 3}, "report": {"data": {"digest": "x"}}}
+    assert pages.changes(now, then) == [("evaluation.a", 1.0, 2.0)]
+    now["report"]["data"]["digest"] = "y"
+    assert pages.changes(now, then) == []
+    assert not pages.comparable(now, {})
+
+
+def test_a_tagged_figure_is_preferred_for_the_index():
+    output = nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})
+    plain = notebook(("a",), ("b",))
+    for cell in plain.cells:
+        cell.outputs = [output]
+    first = pages._chosen_figures({Path("01_a.ipynb"): plain})
+    assert [figure.link for figure in first] == ["01_a.html#cell-id=cell-0"]
+    plain.cells[1].metadata.tags = ["index"]
+    tagged = pages._chosen_figures({Path("01_a.ipynb"): plain})
+    assert [figure.link for figure in tagged] == ["01_a.html#cell-id=cell-1"]
+
+
+def test_ci_names_what_a_report_lacks(made):
+    project, folder, _ = made
+    script = report.ROOT / ".ci" / "check_reports.py"
+
+    def check(floor):
+        command = [sys.executable, script, folder, floor]
+        return subprocess.run(command, capture_output=True, text=True, cwd=project)
+
+    done = check("0.9")
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "FAILED: metrics.json has evaluation.expected_calibration_error",
+        "FAILED: metrics.json has evaluation.temperature",
+        "FAILED: metrics.json has evaluation.threshold",
+        "15 passed, 3 failed",
+    ]
+    assert "is at least 0.999" in check("0.999").stdout
 
 
 # --- README, and reports that are committed --------------------------------------------------------
