@@ -53,7 +53,7 @@ def test_each_augmentation_changes_images_in_training_only(kind, digit):
     changed = np.asarray(layer(digit, training=True))
     assert changed.shape == digit.shape and changed.dtype == np.float32
     assert np.isfinite(changed).all() and changed.min() >= 0 and changed.max() <= 1
-    assert not np.allclose(changed[0], changed[1]), "every image must be changed by its own numbers"
+    assert np.ptp(changed, axis=0).max() > 0.05, "each image must be changed by its own numbers"
     assert np.array_equal(np.asarray(layer(digit, training=False)), digit)
     assert np.array_equal(np.asarray(kind(strength=0.0)(digit, training=True)), digit)
 

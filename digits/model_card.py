@@ -1,0 +1,141 @@
+"""The model card for people, written from ``card.json`` and from nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+FILE = "MODEL_CARD.md"
+
+LICENCES = {
+    "mnist": "MNIST: Y. LeCun, C. Cortes, C. Burges; CC BY-SA 3.0.",
+    "embedded": "UCI optical digits: E. Alpaydin, C. Kaynak; CC BY 4.0.",
+}
+
+
+def write(folder: str | Path) -> Path:
+    """Write `FILE` into a folder that holds ``card.json``; return its path."""
+    folder = Path(folder)
+    target = folder / FILE
+    target.write_text(render(json.loads((folder / "card.json").read_text())))
+    return target
+
+
+def render(card: dict) -> str:
+    """Return the model card as Markdown.
+
+    Parameters
+    ----------
+    card : dict
+        What `training.train` writes as ``card.json``.
+    """
+    config, metrics = card["config"], card["metrics"]
+    rejects = config["reject"]
+    sections = [
+        f"# Model card: {card['name']}",
+        "Generated from `card.json`; change nothing here by hand.",
+        "## What it is for",
+        "Reading single handwritten digits, 0 to 9, in MNIST form (28x28 grey, white ink on black, "
+        "centred), which `digits.pictures` makes from photos, scans and drawings. It answers with "
+        "a digit and a confidence, and calls answers below its threshold unsure.",
+        "It is not for printed text, letters, other scripts, or decisions about people that nobody "
+        "checks (marks, ballots, cheques, doses): read those twice, by a person.",
+        "## The network",
+        f"{card['n_parameters']:,} parameters; convolutions of {_words(config['filters'])} filters "
+        f"(kernels {_words(config['kernels'])}), max-pooling after every second, dropout, a fully "
+        f"connected layer of {config['dense_units']}, "
+        + ("ten outputs and one for what is no digit." if rejects else "ten outputs."),
+        "## What it was trained on",
+        *_data(card),
+        "No test image and no picture that is used for measuring was trained on.",
+        "## How it was made",
+        _table(
+            ("what", "value"),
+            [
+                ("command", f"`{_command(card)}`"),
+                ("epochs, batch", f"{config['epochs']}, {config['batch_size']}"),
+                ("epoch chosen on validation", card["epoch"]),
+                ("training time", f"{card['training_seconds'] / 60:.1f} minutes on {card['machine']}"),
+                ("made", card["created"]),
+                ("commit", f"`{card['commit']}`"),
+                ("data digest", f"`{card['data_digest'][:16]}`"),
+                ("versions", ", ".join(f"{k} {v}" for k, v in card["versions"].items())),
+            ],
+        ),
+        "## Results",
+        "Validation chose the epoch, the temperature and the threshold; the test set was read once.",
+        _table(
+            ("images", "n", "wrong", "accuracy", "95 % interval", "calibration error",
+             "accepted", "of them wrong"),
+            [_result(name, metrics[part]) for part, name in (("val", "validation"), ("test", "test"))],
+        ),
+        f"Temperature {card['temperature']:.3f}, threshold {card['threshold']:.4f}. "
+        f"{metrics['val']['synthetic_non_digits_accepted']:.1%} of 2,000 synthetic images that are "
+        "no digit are accepted.",
+        *_measured(card),
+        "## Limits and risks",
+        "- Writing habits that neither MNIST nor the synthetic digits hold are read worse, and "
+        "children's writing has not been measured.",
+        "- A confidence is calibrated on images like the validation set; on worse pictures it is "
+        "too high.",
+        "- Letters that look like digits (O, l, S, Z, B) are read as digits."
+        if rejects
+        else "- Whatever it is shown it takes for a digit: it has no class for other things.",
+        "## Licence",
+        "The network: MIT, as the project. " + " ".join(LICENCES.values()),
+    ]  # fmt: skip
+    return "\n\n".join(sections) + "\n"
+
+
+def _data(card: dict) -> list[str]:
+    lines = [f"- {card['n_train']:,} images of handwriting: the training images of {card['data']}"]
+    if card["config"]["extra"] and card["data"] != "embedded":
+        lines[0] += ", and twice those of the UCI digits inside scikit-learn (without its test fifth)"
+    made = card["n_synthetic"]
+    if made["digits"]:
+        lines.append(
+            f"- {made['digits']:,} synthetic digits: flagged 1s, crossed 7s, mouse lines, print; "
+            "a third of them in each epoch"
+        )
+    if made["not digits"]:
+        lines.append(
+            f"- {made['not digits']:,} synthetic images that are no digit: letters and signs, "
+            "scribbles, shapes, textures, several digits in one frame; a third in each epoch"
+        )
+    return ["\n".join(f"{line}." for line in lines)]
+
+
+def _measured(card: dict) -> list[str]:
+    """Return what was measured after training, where the card holds it."""
+    corruptions = card.get("corruptions")
+    if not corruptions:
+        return []
+    rows = [(name, f"{100 * error:.2f} %") for name, error in corruptions["error"].items()]
+    return [
+        f"Error on the {corruptions['n_scored']:,} test images after each of "
+        f"{len(rows)} corruptions that training does not use; mean {100 * corruptions['mean']:.2f} %:",
+        _table(("corruption", "error"), rows),
+    ]
+
+
+def _command(card: dict) -> str:
+    config = card["config"]
+    return f"digits train --data {card['data']} --profile {config['profile']} --seed {config['seed']}"
+
+
+def _result(name: str, m: dict) -> tuple:
+    return (
+        name, f"{m['n_scored']:,}", m["n_wrong"], f"{100 * m['value']:.2f} %",
+        f"{100 * m['low']:.2f} to {100 * m['high']:.2f} %",
+        f"{100 * m['expected_calibration_error']:.2f} %", f"{100 * m['accepted']:.2f} %",
+        m["accepted_wrong"],
+    )  # fmt: skip
+
+
+def _words(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _table(head: tuple, rows: list[tuple]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
