@@ -46,7 +46,9 @@ class _Augmentation(keras.layers.Layer):
 
     def uniform(self, images, shape, low=0.0, high=1.0):
         """Return uniform random numbers (n, *shape)."""
-        return keras.random.uniform((ops.shape(images)[0], *shape), low, high, seed=self.seed_generator)
+        return keras.random.uniform(
+            (ops.shape(images)[0], *shape), low, high, seed=self.seed_generator
+        )
 
     def normal(self, images, shape, deviation=1.0):
         """Return Gaussian random numbers (n, *shape)."""

@@ -73,7 +73,9 @@ class Config:
     def __post_init__(self) -> None:
         def require(condition: bool, name: str, expected: str) -> None:
             if not condition:
-                raise InputError(f"{name}={getattr(self, name)!r} is not valid: expected {expected}")
+                raise InputError(
+                    f"{name}={getattr(self, name)!r} is not valid: expected {expected}"
+                )
 
         require(self.seed >= 0, "seed", "an integer from 0")
         require(
@@ -123,7 +125,9 @@ class Config:
         defaults = {f.name: f.default for f in dataclasses.fields(self)}
         unknown = sorted(set(overrides) - set(defaults))
         if unknown:
-            raise InputError(f"unknown setting {unknown[0]!r}; the settings are {', '.join(defaults)}")
+            raise InputError(
+                f"unknown setting {unknown[0]!r}; the settings are {', '.join(defaults)}"
+            )
         return dataclasses.replace(
             self, **{name: _like(defaults[name], name, value) for name, value in overrides.items()}
         )
@@ -134,7 +138,9 @@ class Config:
         for assignment in assignments:
             name, separator, value = assignment.partition("=")
             if not separator:
-                raise InputError(f"{assignment!r} is no setting: expected NAME=VALUE, as in epochs=12")
+                raise InputError(
+                    f"{assignment!r} is no setting: expected NAME=VALUE, as in epochs=12"
+                )
             overrides[name.strip()] = value.strip()
         return self.replace(**overrides)
 

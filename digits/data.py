@@ -286,7 +286,9 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is a single array; expected an .npz with x_train, y_train, …")
+                raise InputError(
+                    f"{path} is a single array; expected an .npz with x_train, y_train, …"
+                )
             return {key: file[key] for key in file.files}
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the path of an .npz") from None
@@ -338,7 +340,9 @@ def _checked(
         raise InputError(f"{path}: {y_key} holds the label {outside[0]}; expected 0 to 9")
     missing = sorted(set(range(10)) - set(np.unique(y).tolist()))
     if missing:
-        raise InputError(f"{path}: {y_key} has no image of class {missing[0]}; expected all ten digits")
+        raise InputError(
+            f"{path}: {y_key} has no image of class {missing[0]}; expected all ten digits"
+        )
     return x, y.astype(np.int64)
 
 

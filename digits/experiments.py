@@ -1,4 +1,4 @@
-"""Small trainings that answer a question: what does each augmentation buy, which labels are wrong?
+"""Small trainings that each answer one question: what an augmentation buys, which labels are wrong.
 
 They use the quick network and a part of the data, because the answers are comparisons: the numbers
 are worse than the real model's, their order is what counts.

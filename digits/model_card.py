@@ -90,7 +90,9 @@ def render(card: dict) -> str:
 def _data(card: dict) -> list[str]:
     lines = [f"- {card['n_train']:,} images of handwriting: the training images of {card['data']}"]
     if card["config"]["extra"] and card["data"] != "embedded":
-        lines[0] += ", and twice those of the UCI digits inside scikit-learn (without its test fifth)"
+        lines[0] += (
+            ", and twice those of the UCI digits inside scikit-learn (without its test fifth)"
+        )
     made = card["n_synthetic"]
     if made["digits"]:
         lines.append(
@@ -120,7 +122,9 @@ def _measured(card: dict) -> list[str]:
 
 def _command(card: dict) -> str:
     config = card["config"]
-    return f"digits train --data {card['data']} --profile {config['profile']} --seed {config['seed']}"
+    return (
+        f"digits train --data {card['data']} --profile {config['profile']} --seed {config['seed']}"
+    )
 
 
 def _result(name: str, m: dict) -> tuple:

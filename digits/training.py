@@ -418,7 +418,9 @@ _EXPORTERS = {"onnx": export_onnx, "litert": _export_litert, "keras": _export_ke
 def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
     difference = np.abs(evaluation.softmax(expected) - evaluation.softmax(found)).max()
     if not difference < PARITY:
-        raise RuntimeError(f"the {name} export differs from Keras by {difference:.2g} in probability")
+        raise RuntimeError(
+            f"the {name} export differs from Keras by {difference:.2g} in probability"
+        )
     return float(difference)
 
 

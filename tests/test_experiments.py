@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("keras")
 
-from digits import data, experiments  # noqa: E402
+from digits import data, experiments
 
 
 @pytest.fixture(scope="module")

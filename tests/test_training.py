@@ -83,9 +83,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, dataset, run):
         training.train(dataset, SMALL, tmp_path / "broken", progress=kill)
     assert not (tmp_path / "broken").exists()
     rows = []
-    folder = training.train(
-        dataset, SMALL, tmp_path / "broken", resume=True, progress=rows.append
-    )
+    folder = training.train(dataset, SMALL, tmp_path / "broken", resume=True, progress=rows.append)
     assert [row["epoch"] for row in rows] == [2], "done epochs are kept"
     for ours, theirs in zip(weights(folder), weights(run[0]), strict=True):
         assert np.array_equal(ours, theirs)
@@ -110,9 +108,7 @@ def test_a_checkpoint_without_its_row_is_repeated_not_lost(tmp_path, dataset, ru
     rows = []
     folder = training.train(dataset, SMALL, tmp_path / "broken", resume=True, progress=rows.append)
     assert [row["epoch"] for row in rows] == [2]
-    assert all(
-        np.array_equal(a, b) for a, b in zip(weights(folder), weights(run[0]), strict=True)
-    )
+    assert all(np.array_equal(a, b) for a, b in zip(weights(folder), weights(run[0]), strict=True))
 
 
 def test_resuming_with_other_settings_is_refused(tmp_path, dataset):
