@@ -153,9 +153,15 @@ def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
     if as_json and csv_path:
         raise click.UsageError("give --json or --csv, not both")
     # Folders are walked before anything heavy is loaded: a mistake is answered at once.
-    sources = [source for path in paths or (TEST_IMAGES,) for source in _pictures(path)]
+    sources, failed = [], 0
+    for path in paths or (TEST_IMAGES,):
+        found = _pictures(path)
+        sources += found
+        if not found:
+            failed += 1
+            _say(f"no pictures in {path}")
     if not sources:
-        raise InputError("no pictures found; give a picture, or a folder that holds some")
+        return 1
 
     from digits.recognizer import Recognizer
 
@@ -173,7 +179,6 @@ def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
         write = _csv_writer(csv_path)
     else:
         write = _table_writer(names)
-    failed = 0
     for index, reading in enumerate(_with_bar(recognizer, streams, single)):
         answer = {**reading.to_dict(), "file": names[index]}
         failed += answer["status"] == "error"
@@ -191,7 +196,7 @@ def _pictures(path: str | Path) -> list[str | Path]:
     if not path.is_dir():
         return [path]
     found = []
-    for folder, subfolders, files in os.walk(path):
+    for folder, subfolders, files in os.walk(path, onerror=_say_unreadable):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         found += [
             Path(folder, name)
@@ -199,6 +204,10 @@ def _pictures(path: str | Path) -> list[str | Path]:
             if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
         ]
     return sorted(found)
+
+
+def _say_unreadable(error: OSError) -> None:
+    _say(f"cannot look into {error.filename} ({error.strerror})")
 
 
 def _with_bar(recognizer, sources: list, single: bool) -> Iterator:

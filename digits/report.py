@@ -480,7 +480,7 @@ def _collect(steps: Sequence[Step], run_dir: str, earlier: dict) -> dict:
     """Return what the notebooks recorded, over what an earlier report holds."""
     metrics = {section: values for section, values in earlier.items() if section != "report"}
     for folder in {step.parameters.get("RUN_DIR", run_dir) for step in steps}:
-        path = Path(folder) / METRICS
+        path = ROOT / folder / METRICS  # as the notebooks do with a relative RUN_DIR
         if path.exists():
             metrics |= read_metrics(path)
     return metrics

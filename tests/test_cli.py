@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from digits.recognizer import DigitReading, Reading
 from PIL import Image
 
 from digits import cli
 from digits.errors import InputError
+from digits.recognizer import DigitReading, Reading
 
 
 def digit(value=7, confidence=0.99, accepted=True, box=(2, 3, 10, 20), row=0):
@@ -126,6 +126,18 @@ def test_one_bad_picture_does_not_stop_the_others(run, folder):
     assert [json.loads(line)["status"] for line in out.splitlines()] == ["error", "ok"]
 
 
+def test_a_folder_without_pictures_is_named_and_the_others_are_read(run, folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    status, out, err = run("predict", "--json", tmp_path / "empty", folder / "one.png")
+    assert (status, len(out.splitlines())) == (1, 1)
+    assert err == f"digits: no pictures in {tmp_path / 'empty'}\n"
+
+
+def test_a_folder_that_cannot_be_read_is_named(capfd):
+    cli._say_unreadable(PermissionError(13, "Permission denied", "secret"))
+    assert capfd.readouterr().err == "digits: cannot look into secret (Permission denied)\n"
+
+
 def test_standard_input_is_one_picture(run):
     status, out, _ = run("predict", "--json", "-", stdin=b"picture")
     assert status == 0
@@ -163,7 +175,7 @@ def test_names_that_are_no_utf8_or_would_move_the_cursor_are_shown_as_escapes(ru
         (["predict", "--json", "--csv", "x.csv", "x.png"], 2, "not both"),
         (["predict", "--model", "nowhere", "x.png"], 2, "no model in nowhere"),
         (["predict", "--jsn", "x.png"], 2, "No such option"),
-        (["predict", "."], 1, "no pictures found"),
+        (["predict", "."], 1, "no pictures in ."),
         (["train", "--set", "epoch=3"], 2, "unknown setting 'epoch'; the settings are profile"),
         (["train", "--set", "epochs=many"], 2, "expected int"),
         (["train", "--profile", "fast"], 2, "'quick', 'default', 'best'"),

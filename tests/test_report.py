@@ -328,6 +328,18 @@ def test_a_second_report_says_what_changed_and_a_part_keeps_the_rest(made, monke
     ]
 
 
+def test_a_relative_run_folder_is_below_the_project(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    (tmp_path / "runs" / "own").mkdir(parents=True)
+    report.record(tmp_path / "runs" / "own", "evaluation", {"a": 1})
+    step = report.Step(Path("04_score.ipynb"), {"RUN_DIR": "runs/own"})
+    earlier = {"evaluation": {"a": 0}, "pictures": {"b": 2}, "report": {}}
+    assert report._collect([step], "none", earlier) == {
+        "evaluation": {"a": 1},
+        "pictures": {"b": 2},
+    }
+
+
 # --- failures --------------------------------------------------------------------------------------
 
 
