@@ -1,0 +1,219 @@
+"""Anything that Pillow opens, and arrays, to upright 8-bit pixels of a workable size."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from digits.errors import InputError
+
+# What a folder is searched for: the formats in which people keep pictures.
+EXTENSIONS = frozenset(
+    {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+)
+WORKING_SIDE = 1280  # longest side in pixels on which ink is looked for; larger ones are reduced
+LARGEST = 120_000_000  # pixels; more are taken for a decompression bomb
+BAND = 8_000_000  # pixels that are converted at a time, so that a huge picture fits in memory
+ORIENTATION = 0x0112  # EXIF tag
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    Attributes
+    ----------
+    pixels : numpy.ndarray
+        uint8 (height, width) or (height, width, 3) RGB, upright, on an opaque background, with a
+        longest side of at most about `WORKING_SIDE`.
+    size : tuple of int
+        Width and height of the upright picture before it was reduced, in pixels.
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+
+
+def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Picture:
+    """Decode a picture.
+
+    EXIF orientation is applied, transparency is laid on the background that shows the ink, the
+    first frame of an animation is taken, and 16-bit, float, palette and CMYK pixels become 8-bit
+    grey or RGB.
+
+    Parameters
+    ----------
+    source : path, bytes, PIL image or array
+        Arrays have the shape (height, width) or (height, width, 1 to 4), any real dtype.
+
+    Raises
+    ------
+    InputError
+        If there is no picture, it is damaged, or it has more than `LARGEST` pixels.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source)
+    if isinstance(source, Image.Image):
+        return _load(source, "the image")
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, stream = "the picture", io.BytesIO(source)
+        if not len(source):
+            raise InputError("the picture is empty (0 bytes); save it again")
+    else:
+        name = stream = _checked_path(source)
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns from 89 megapixels on and refuses from twice as many; we decide below.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(stream) as image:
+                return _load(image, name)
+    except UnidentifiedImageError:
+        raise InputError(
+            f"{name} is no picture that can be opened; save it as PNG or JPEG"
+        ) from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{name} has too many pixels; reduce it below 100 megapixels") from None
+
+
+def _checked_path(source: str | os.PathLike) -> Path:
+    path = Path(source)
+    try:
+        if path.is_dir():
+            raise InputError(
+                f"{path} is a folder; give a picture, or the folder to `digits predict`"
+            )
+        if not path.exists():
+            raise InputError(f"{path} does not exist; check the name")
+        if path.is_file() and not path.stat().st_size:
+            raise InputError(f"{path} is empty (0 bytes); save the picture again")
+        if not os.access(path, os.R_OK):
+            raise InputError(f"{path} may not be read; change its permissions")
+    except (OSError, ValueError) as error:  # ValueError: our own, or a name with a zero byte
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be opened ({error}); check the name") from None
+    return path
+
+
+def _load(image: Image.Image, name) -> Picture:
+    size = image.size
+    if size[0] * size[1] > LARGEST:
+        megapixels = size[0] * size[1] / 1e6
+        raise InputError(f"{name} has {megapixels:,.0f} megapixels; reduce it below 100")
+    try:
+        # JPEG decodes to a half, a quarter or an eighth at a fraction of the cost.
+        image.draft(None, (WORKING_SIDE, WORKING_SIDE))
+        orientation = image.getexif().get(ORIENTATION, 1)
+        image.load()
+        small = _reduced(image)
+    except (OSError, SyntaxError, ValueError, TypeError, MemoryError) as error:
+        # Pillow reports damage in all of these ways, depending on the format.
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{name} is damaged ({reason}); save or copy it again") from None
+    if orientation != 1:
+        small.getexif()[ORIENTATION] = orientation
+        small = ImageOps.exif_transpose(small)
+        if orientation >= 5:  # the four that lie on their side
+            size = size[::-1]
+    return Picture(_opaque(small), size)
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """Convert to L, RGB or RGBA and reduce to the working size, band by band."""
+    factor = -(-max(image.size) // WORKING_SIDE)
+    convert = _converter(image)
+    width, height = image.size
+    if factor == 1:
+        return convert(image)
+    # A band is a whole number of blocks high, so that bands meet without a seam.
+    rows = max(1, BAND // (width * factor)) * factor
+    bands = [
+        convert(image.crop((0, top, width, min(top + rows, height)))).reduce(factor)
+        for top in range(0, height, rows)
+    ]
+    out = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
+    top = 0
+    for band in bands:
+        out.paste(band, (0, top))
+        top += band.height
+    return out
+
+
+def _converter(image: Image.Image):
+    """Return the function that brings this image, or a band of it, to L, RGB or RGBA."""
+    if image.mode.startswith(("I", "F")):
+        low, high = _range(np.asarray(image))
+        return lambda band: Image.fromarray(_to_bytes(np.asarray(band), low, high))
+    if image.has_transparency_data:
+        mode = "RGBA"
+    else:
+        mode = "L" if image.mode in ("1", "L") else "RGB"
+    return lambda band: band if band.mode == mode else band.convert(mode)
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    """Return the values that stand for black and white in an array of any dtype."""
+    if values.dtype == bool:
+        return 0.0, 1.0
+    if values.dtype == np.uint8:
+        return 0.0, 255.0
+    finite = values if values.dtype.kind in "iu" else values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if low < 0:
+        return low, max(high, low + 1e-9)
+    if high <= 1 and values.dtype.kind == "f":
+        return 0.0, 1.0
+    # Many 16-bit files hold 10 or 12 bits: white is the largest number of as many bits.
+    return 0.0, float(2 ** max(8, int(np.ceil(np.log2(high + 1)))) - 1)
+
+
+def _to_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    if values.dtype == np.uint8:
+        return values
+    scaled = (np.nan_to_num(values.astype(np.float32)) - low) * (255 / (high - low))
+    return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def _from_array(array: np.ndarray) -> Picture:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or not 1 <= channels <= 4 or not array.size:
+        raise InputError(
+            f"an array of shape {array.shape} arrived; expected (height, width) or "
+            "(height, width, 1 to 4)"
+        )
+    if array.dtype.kind not in "buif":
+        raise InputError(f"an array of {array.dtype} arrived; expected numbers")
+    pixels = _to_bytes(array, *_range(array))
+    if channels == 1:
+        pixels = pixels.reshape(array.shape[:2])
+    # Two channels are grey and alpha: Image.fromarray knows both forms.
+    return _load(Image.fromarray(pixels), "the array")
+
+
+def _opaque(image: Image.Image) -> np.ndarray:
+    """Return the pixels on the background that shows the ink."""
+    pixels = np.asarray(image)
+    if image.mode != "RGBA":
+        return pixels
+    colour, alpha = pixels[..., :3], pixels[..., 3:].astype(np.float32) / 255
+    if alpha.min() == 1:
+        return np.ascontiguousarray(colour)
+    visible = colour[alpha[..., 0] > 0.5]
+    if not len(visible):
+        background = np.full(3, 255.0)
+    else:
+        grey = visible.mean(1)
+        low, middle, high = np.percentile(grey, (2, 50, 98))
+        if high - low > 64 and len(visible) > alpha.size / 2:
+            # A picture with a few clear pixels: they continue its paper.
+            background = np.median(visible, axis=0)
+        else:
+            # A drawing on nothing: what is drawn is the ink.
+            background = np.full(3, 255.0 if middle < 160 else 0.0)
+    return np.rint(colour * alpha + background * (1 - alpha)).astype(np.uint8)

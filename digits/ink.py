@@ -1,0 +1,284 @@
+"""Finds what is written: one value of ink strength for each pixel of a picture.
+
+Paper is what fills the background, whatever its colour and light; ink is what differs from the paper
+around it, in the direction (darker or lighter) in which few pixels differ strongly. Straight lines
+that are much longer than what is written are rules, and are taken away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from digits.decoding import Picture
+
+DARK, LIGHT = "dark-on-light", "light-on-dark"
+EIGHT = np.ones((3, 3), bool)  # neighbours by edge or corner
+
+FAINTEST = 12.0  # grey levels of 255 by which ink must differ from the paper
+NOISE = 6.0  # standard deviations of the picture's noise by which ink must differ
+LOW = 0.6  # share of the threshold down to which a stroke is followed from where it is sure
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What is written on a picture.
+
+    Attributes
+    ----------
+    strength : numpy.ndarray
+        float32 (height, width), 0 paper to 1 the darkest ink, at working scale.
+    mask : numpy.ndarray
+        bool (height, width): the pixels that belong to strokes.
+    polarity : str
+        "dark-on-light" or "light-on-dark".
+    certainty : float
+        How clearly the picture shows its polarity, 0 to 1.
+    scale : float
+        Working pixels for one pixel of the upright picture, at most 1.
+    size : tuple of int
+        Width and height of the upright picture in its own pixels.
+    paper : numpy.ndarray
+        float32 (height, width): the grey level that the paper has (light is high).
+    rules : numpy.ndarray
+        bool (height, width): the ruled lines that were taken away.
+    """
+
+    strength: np.ndarray
+    mask: np.ndarray
+    polarity: str
+    certainty: float
+    scale: float
+    size: tuple[int, int]
+    paper: np.ndarray
+    rules: np.ndarray
+
+
+def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
+    """Find the ink on a picture.
+
+    Parameters
+    ----------
+    picture : Picture
+    polarity : str or None
+        `DARK` or `LIGHT` if it is known; decided from the picture otherwise.
+
+    Returns
+    -------
+    Ink
+        With an empty mask where the picture is blank.
+    """
+    grey = to_grey(picture.pixels)
+    balance = _darkness_of_ink(grey)
+    if polarity is None:
+        polarity = DARK if balance >= 0 else LIGHT
+    light = grey if polarity == DARK else 255 - grey
+
+    paper = _paper(light)
+    # Ink takes a share of the light away, so under a shadow it differs by fewer levels.
+    brightest = float(paper.max())
+    depth = np.maximum(paper - light, 0) * (brightest / np.maximum(paper, brightest / 3))
+    noise = _noise(light)
+    if noise > 1:
+        depth = ndimage.gaussian_filter(depth, 0.7)
+    threshold = _threshold(depth, noise)
+    mask = _followed(depth, threshold) if threshold else np.zeros(grey.shape, bool)
+    rules = _rules(mask)
+    if rules.any():
+        mask &= ~rules
+    strength = np.zeros(grey.shape, np.float32)
+    if mask.any():
+        # Half a pixel around the mask belongs to the strokes' soft edges.
+        near = ndimage.binary_dilation(mask, EIGHT) & ~rules
+        darkest = np.percentile(depth[mask], 95)
+        strength[near] = np.clip(depth[near] / darkest, 0, 1)
+    return Ink(
+        strength,
+        mask,
+        polarity,
+        min(abs(balance), 1.0),
+        max(grey.shape) / max(picture.size),
+        picture.size,
+        paper if polarity == DARK else 255 - paper,
+        rules,
+    )
+
+
+def to_grey(pixels: np.ndarray) -> np.ndarray:
+    """Return the grey picture, float32 0 to 255, along the colour in which the picture varies most.
+
+    Blue on green may be equally light; what tells them apart is the direction in colour space
+    in which neighbouring pixels differ.
+    """
+    if pixels.ndim == 2:
+        return pixels.astype(np.float32)
+    step = max(1, max(pixels.shape) // 400)
+    small = pixels[::step, ::step].astype(np.float32)
+    steps = [np.diff(small, axis=axis).reshape(-1, 3) for axis in (0, 1)]
+    covariance = sum(step.T @ step for step in steps)
+    # Weighted towards plain lightness, so that noise alone does not choose the colour.
+    covariance += (0.1 * np.trace(covariance) + 1) / 3
+    weights = np.linalg.eigh(covariance)[1][:, -1]
+    weights *= 1 if weights.sum() >= 0 else -1
+    span = 255 * np.abs(weights).sum()
+    offset = -255 * np.minimum(weights, 0).sum()
+    return (
+        (pixels.astype(np.float32) @ weights.astype(np.float32) + offset) * (255 / span)
+    ).astype(np.float32)
+
+
+def _thumbnail(grey: np.ndarray, side: int) -> np.ndarray:
+    factor = side / max(grey.shape)
+    if factor >= 1:
+        return grey
+    size = [max(1, round(length * factor)) for length in grey.shape[::-1]]
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
+
+
+def _darkness_of_ink(grey: np.ndarray) -> float:
+    """Return above 0 if the ink is darker than its paper, below 0 if it is lighter; about -1 to 1.
+
+    Three votes. Two count on which side of the paper (a running median, wide and narrow) the
+    strong deviations lie: ink is the minority. The third asks how light the frame is: ink seldom
+    covers it.
+    """
+    small = _thumbnail(grey, 64)
+    votes = []
+    for share in (2, 6):
+        window = max(5, max(small.shape) // share) | 1
+        deviation = small - ndimage.median_filter(small, window, mode="nearest")
+        deviation[np.abs(deviation) < 4] = 0
+        cubes = deviation.astype(np.float64) ** 3
+        votes.append(-cubes.sum() / max(np.abs(cubes).sum(), 1e-9))
+    low, high = float(small.min()), float(small.max())
+    frame = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
+    votes.append(2 * (float(frame.mean()) - low) / max(high - low, 1.0) - 1)
+    return float(np.mean(votes))
+
+
+def _paper(light: np.ndarray) -> np.ndarray:
+    """Return the lightness that the paper has at each pixel.
+
+    A flat paper (most pixels are alike) is one level. Elsewhere it is a closing: dark patches
+    narrower than a quarter of the picture are filled with what surrounds them, wider ones are
+    light and shadow, or a desk.
+    """
+    counts = np.bincount(np.clip(light, 0, 255).astype(np.uint8).ravel(), minlength=256)
+    near = np.convolve(counts, np.ones(9, int), "same")
+    level = int(near[100:].argmax()) + 100 if near[100:].any() else 255
+    middle = np.median(light)
+    if near[level] > 0.5 * light.size or min(light.shape) < 40:
+        if near[level] < 0.2 * light.size:
+            level = float(max(middle, np.percentile(light, 90)))
+        return np.full(light.shape, level, np.float32)
+    small = _thumbnail(light, 160)
+    window = max(5, min(small.shape) // 4) | 1
+    small = ndimage.median_filter(small, 3, mode="nearest")
+    closed = ndimage.grey_closing(small, (window, window), mode="nearest")
+    smooth = ndimage.gaussian_filter(closed, 2, mode="nearest")
+    size = light.shape[::-1]
+    return np.asarray(Image.fromarray(smooth).resize(size, Image.Resampling.BILINEAR))
+
+
+def _noise(grey: np.ndarray) -> float:
+    """Return the standard deviation of the picture's noise in grey levels."""
+    if min(grey.shape) < 3:
+        return 0.0
+    # Immerkaer 1996: a mask that is blind to slopes; the median is blind to strokes.
+    g = grey
+    second = g[1:-1, :-2] - 2 * g[1:-1, 1:-1] + g[1:-1, 2:]
+    return float(np.median(np.abs(second))) / (0.6745 * np.sqrt(6))
+
+
+def _threshold(depth: np.ndarray, noise: float) -> float:
+    """Return the depth that divides ink from paper, 0 for a blank picture.
+
+    The mean depth of the pixels at edges, weighted by the edges' strength: it lies halfway between
+    paper and ink however few pixels are ink (Kittler, Illingworth, Foglein 1985).
+    """
+    least = max(FAINTEST, NOISE * noise)
+    if depth.max() < least:
+        return 0.0
+    down, across = np.gradient(depth) if min(depth.shape) > 1 else (depth, depth)
+    edge = np.hypot(down, across)
+    edge = np.where(edge > max(2.0, 3 * noise), edge, 0) ** 2
+    total = float(edge.sum())
+    if not total:
+        return 0.0
+    return max(float((edge * depth).sum()) / total, least / 2)
+
+
+def _followed(depth: np.ndarray, threshold: float) -> np.ndarray:
+    """Return the mask of strokes: above `LOW` times the threshold, and somewhere above it."""
+    labels, _ = ndimage.label(depth > LOW * threshold, EIGHT)
+    sure = np.bincount(labels[depth > threshold], minlength=labels.max() + 1) > 0
+    sure[0] = False
+    return sure[labels]
+
+
+# --- Ruled lines -------------------------------------------------------------------------------
+
+
+def _rules(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels of ruled lines, squared paper and printed frames.
+
+    A rule is straight, nearly level or upright, thin, and much longer than the other things on the
+    picture are high; it crosses the whole picture, or there are three alike. Where a stroke
+    crosses a rule, the crossing is left to the stroke.
+    """
+    none = np.zeros(mask.shape, bool)
+    if min(mask.shape) < 48 or not mask.any():
+        return none
+    labels, _ = ndimage.label(mask, EIGHT)
+    # Most pictures have none: what is no part of anything long is no rule.
+    spans = (max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels))
+    if max(spans) < 0.3 * min(mask.shape):
+        return none
+    level, upright = _lines(mask), _lines(mask.T).T
+    lines = level | upright
+    if not lines.any():
+        return none
+    heights = _heights(mask & ~ndimage.binary_dilation(lines, EIGHT))
+    if not len(heights):
+        return none
+    tallest = np.percentile(heights, 90)
+    return mask & (_kept(level, tallest, axis=1) | _kept(upright, tallest, axis=0))
+
+
+def _lines(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels of thin level lines: long across, short down."""
+    shortest = max(15, min(mask.shape) // 12)
+    # Lines lean: they count as level where a run fits into the line and its neighbours.
+    thick = ndimage.maximum_filter1d(mask.view(np.uint8), 3, axis=0)
+    runs = ndimage.minimum_filter1d(thick, shortest, axis=1)
+    runs = ndimage.maximum_filter1d(runs, shortest, axis=1).astype(bool)
+    thickness = max(4, min(mask.shape) // 40)
+    tall = ndimage.minimum_filter1d(mask.view(np.uint8), thickness, axis=0)
+    tall = ndimage.maximum_filter1d(tall, thickness, axis=0).astype(bool)
+    return runs & mask & ~tall
+
+
+def _kept(lines: np.ndarray, tallest: float, axis: int) -> np.ndarray:
+    """Keep the lines that are rules: those that cross the picture, and families of three."""
+    bridge = np.ones((3, 9) if axis == 1 else (9, 3), bool)
+    labels, n = ndimage.label(ndimage.binary_dilation(lines, bridge), EIGHT)
+    lengths = np.array(
+        [0, *(box[axis].stop - box[axis].start - 8 for box in ndimage.find_objects(labels))]
+    )
+    crossing = (lengths > 0.85 * lines.shape[axis]) & (lengths > 2.5 * tallest)
+    family = lengths > max(2.5 * tallest, 0.3 * lines.shape[axis])
+    if np.count_nonzero(family | crossing) < 3:
+        family[:] = False
+    return lines & (crossing | family)[labels]
+
+
+def _heights(mask: np.ndarray) -> np.ndarray:
+    """Return the longer sides of the things on a mask, specks left out."""
+    labels, _ = ndimage.label(mask, EIGHT)
+    sides = np.array(
+        [max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels)], float
+    )
+    return sides[sides > max(6, sides.max(initial=0) / 8)]

@@ -1,0 +1,328 @@
+"""From ink to glyphs: what may be a digit, where it stands, and how it might be joined or cut.
+
+Connected strokes are one glyph. Whether two neighbours are one digit in pieces, or one wide glyph is
+two digits that touch, cannot be told from the ink alone: `joins` and `cuts` propose, and the
+recogniser, which knows what digits look like, decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from digits.ink import EIGHT, Ink
+
+SPECK = 0.2  # share of the usual height below which something is a speck, or a crumb of a digit
+CRUMB_GAP = 0.2  # of the usual height: how far from its digit a crumb may lie
+PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may lie
+MOST_GLYPHS = 1000  # the largest are taken; more are texture
+MOST_CUTS = 6  # places at which one glyph may be cut
+CUT_SIDE = 48  # height in pixels at which cuts are looked for
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """Connected ink that may be a digit.
+
+    Attributes
+    ----------
+    ink : numpy.ndarray
+        float32 (height, width), 0 to 1, at working scale; only this glyph's own strokes.
+    left, top : int
+        Where the ink lies on the working picture, in its pixels.
+    scale : float
+        Working pixels for one pixel of the upright picture.
+    row : int
+        The row that it stands in, from the top.
+    cut : bool
+        Whether it was cut from a neighbour that it touches.
+    """
+
+    ink: np.ndarray
+    left: int
+    top: int
+    scale: float
+    row: int = 0
+    cut: bool = False
+
+    @property
+    def height(self) -> int:
+        return self.ink.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.ink.shape[1]
+
+    @property
+    def side(self) -> int:
+        return max(self.ink.shape)
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, width and height in pixels of the upright picture."""
+        values = (self.left, self.top, self.width, self.height)
+        left, top, width, height = (value / self.scale for value in values)
+        return int(left), int(top), max(1, round(width)), max(1, round(height))
+
+
+def find_digits(ink: Ink) -> list[Glyph]:
+    """Find what may be digits, in reading order.
+
+    Specks are dropped, crumbs are given to the glyph beside them. Nothing is joined or cut beyond
+    that.
+
+    Parameters
+    ----------
+    ink : Ink
+
+    Returns
+    -------
+    list of Glyph
+        Empty where there is no ink.
+    """
+    glyphs = _components(ink)
+    if not glyphs:
+        return []
+    usual = usual_height(glyphs)
+    large = [glyph for glyph in glyphs if glyph.side >= SPECK * usual]
+    crumbs: dict[int, list[Glyph]] = {}
+    for crumb in glyphs:
+        if crumb.side >= SPECK * usual:
+            continue
+        gaps = [_gap(crumb, glyph) for glyph in large]
+        nearest = int(np.argmin(gaps))
+        # Noise beside a digit is no part of it: a crumb is near, and not tiny.
+        if gaps[nearest] <= CRUMB_GAP * usual and crumb.side >= 0.04 * usual:
+            crumbs.setdefault(nearest, []).append(crumb)
+    return in_reading_order(
+        [join([glyph, *crumbs.get(index, [])]) for index, glyph in enumerate(large)]
+    )
+
+
+def _components(ink: Ink) -> list[Glyph]:
+    labels, n = ndimage.label(ink.mask, EIGHT)
+    if not n:
+        return []
+    boxes = ndimage.find_objects(labels)
+    sides = np.array([max(s.stop - s.start for s in box) for box in boxes])
+    order = np.argsort(-sides, kind="stable")[:MOST_GLYPHS]
+    height, width = ink.mask.shape
+    glyphs = []
+    for index in order:
+        down, across = boxes[index]
+        # One pixel around it holds the strokes' soft edges.
+        window = (
+            slice(max(down.start - 1, 0), min(down.stop + 1, height)),
+            slice(max(across.start - 1, 0), min(across.stop + 1, width)),
+        )
+        patch = labels[window]
+        own = ndimage.binary_dilation(patch == index + 1, EIGHT) & (
+            (patch == 0) | (patch == index + 1)
+        )
+        crop = np.where(own, ink.strength[window], np.float32(0))
+        glyphs.append(Glyph(crop, window[1].start, window[0].start, ink.scale))
+    return glyphs
+
+
+def usual_height(glyphs: list[Glyph]) -> float:
+    """Return the longer side that digits on this picture usually have, in working pixels.
+
+    The median of the longer sides, each weighted by itself, so that specks do not count.
+    """
+    sides = np.sort([glyph.side for glyph in glyphs])
+    weights = np.cumsum(sides.astype(float) ** 2)
+    return float(sides[np.searchsorted(weights, weights[-1] / 2)])
+
+
+def _gap(a: Glyph, b: Glyph) -> float:
+    """Return the distance between two glyphs' boxes in working pixels; 0 if they overlap."""
+    across = max(a.left - b.left - b.width, b.left - a.left - a.width, 0)
+    down = max(a.top - b.top - b.height, b.top - a.top - a.height, 0)
+    return float(np.hypot(across, down))
+
+
+def join(glyphs: list[Glyph]) -> Glyph:
+    """Return one glyph that holds the ink of all."""
+    if len(glyphs) == 1:
+        return glyphs[0]
+    left = min(glyph.left for glyph in glyphs)
+    top = min(glyph.top for glyph in glyphs)
+    right = max(glyph.left + glyph.width for glyph in glyphs)
+    bottom = max(glyph.top + glyph.height for glyph in glyphs)
+    ink = np.zeros((bottom - top, right - left), np.float32)
+    for glyph in glyphs:
+        part = ink[
+            glyph.top - top : glyph.top - top + glyph.height,
+            glyph.left - left : glyph.left - left + glyph.width,
+        ]
+        np.maximum(part, glyph.ink, out=part)
+    return replace(glyphs[0], ink=ink, left=left, top=top)
+
+
+def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
+    """Propose which glyphs may be the pieces of one digit.
+
+    Returns
+    -------
+    list of tuple of int
+        Indices of two or three glyphs that lie close together and fill no more room than a digit.
+    """
+    if len(glyphs) < 2:
+        return []
+    usual = usual_height(glyphs)
+    n = len(glyphs)
+    near: dict[int, set[int]] = {index: set() for index in range(n)}
+    for i in range(n):
+        for j in range(i + 1, n):
+            if _gap(glyphs[i], glyphs[j]) <= PIECE_GAP * max(usual, glyphs[i].side, glyphs[j].side):
+                near[i].add(j)
+                near[j].add(i)
+
+    def fits(members: tuple[int, ...]) -> bool:
+        whole = [glyphs[index] for index in members]
+        height = max(g.top + g.height for g in whole) - min(g.top for g in whole)
+        width = max(g.left + g.width for g in whole) - min(g.left for g in whole)
+        tallest = max(usual, *(g.side for g in whole))
+        return height <= 1.5 * tallest and width <= 1.4 * tallest
+
+    pairs = {(i, j) for i in near for j in near[i] if i < j}
+    triples = {
+        tuple(sorted((i, j, k))) for i, j in pairs for k in near[i] | near[j] if k not in (i, j)
+    }
+    return [members for members in sorted(pairs | triples) if fits(members)]
+
+
+def cuts(glyph: Glyph) -> list[list[Glyph]]:
+    """Propose how a glyph may be cut into digits that touch.
+
+    Cuts run from top to bottom along the least ink, found by dynamic programming.
+
+    Returns
+    -------
+    list of list of Glyph
+        Entry [i][j] is the ink between cut i and cut i + 1 + j, counted from the left edge to the
+        right edge; [0][-1] is the whole glyph. Empty where there is no place to cut.
+    """
+    seams = _seams(glyph)
+    if not len(seams):
+        return []
+    height, width = glyph.ink.shape
+    edges = [np.zeros(height, int), *seams, np.full(height, width)]
+    columns = np.arange(width)
+    lattice = []
+    for first, left in enumerate(edges[:-1]):
+        pieces = []
+        for right in edges[first + 1 :]:
+            within = (columns >= left[:, None]) & (columns < right[:, None])
+            part = _trim(replace(glyph, ink=np.where(within, glyph.ink, np.float32(0)), cut=True))
+            pieces.append(part)
+        lattice.append(pieces)
+    lattice[0][-1] = glyph
+    return lattice
+
+
+def _trim(glyph: Glyph) -> Glyph:
+    rows, columns = np.flatnonzero(glyph.ink.any(1)), np.flatnonzero(glyph.ink.any(0))
+    if not len(rows):
+        return replace(glyph, ink=glyph.ink[:1, :1])
+    ink = glyph.ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return replace(glyph, ink=ink, left=glyph.left + int(columns[0]), top=glyph.top + int(rows[0]))
+
+
+def _seams(glyph: Glyph) -> list[np.ndarray]:
+    """Return the best cuts from left to right, each the column of the cut in every row, (height,)."""
+    factor = min(1.0, CUT_SIDE / glyph.height)
+    size = max(3, round(glyph.width * factor)), max(3, round(glyph.height * factor))
+    small = np.asarray(Image.fromarray(glyph.ink).resize(size, Image.Resampling.BOX))
+    height, width = small.shape
+    if width < 6:
+        return []
+    # Least ink on a path from the top that moves by at most one column a row; a small price on
+    # every step to the side keeps paths through empty ground straight.
+    cost = np.zeros((height, width), np.float32)
+    came = np.zeros((height, width), np.int8)
+    cost[0] = small[0]
+    for row in range(1, height):
+        above = np.full((3, width), np.inf, np.float32)
+        above[0, 1:] = cost[row - 1, :-1] + 0.02
+        above[1] = cost[row - 1]
+        above[2, :-1] = cost[row - 1, 1:] + 0.02
+        choice = above.argmin(0)
+        came[row] = choice - 1
+        cost[row] = above[choice, np.arange(width)] + small[row]
+    # The path of each end is known; those that end side by side mostly share their way.
+    paths = np.empty((height, width), int)
+    paths[-1] = np.arange(width)
+    for row in range(height - 1, 0, -1):
+        paths[row - 1] = paths[row] + came[row, paths[row]]
+    margin = max(1, round(0.15 * min(height, width)))
+    middle = paths.mean(0)
+    open_ends = (middle > margin) & (middle < width - margin)
+    chosen: list[int] = []
+    apart = max(2.0, 0.12 * height)
+    for end in np.argsort(cost[-1], kind="stable"):
+        if open_ends[end] and all(abs(middle[end] - middle[other]) > apart for other in chosen):
+            chosen.append(int(end))
+        if len(chosen) == MOST_CUTS:
+            break
+    chosen.sort(key=lambda end: middle[end])
+    rows = np.minimum((np.arange(glyph.height) * height) // glyph.height, height - 1)
+    return [np.rint((paths[rows, end] + 0.5) * glyph.width / width).astype(int) for end in chosen]
+
+
+def in_reading_order(glyphs: list[Glyph]) -> list[Glyph]:
+    """Sort glyphs into rows from the top and from left to right, and number the rows.
+
+    Rows need not be level: a glyph continues the row of the nearest glyph to its left that
+    stands beside it.
+    """
+    if not glyphs:
+        return []
+    order = sorted(
+        range(len(glyphs)), key=lambda index: glyphs[index].left + glyphs[index].width / 2
+    )
+    middle = [glyph.top + glyph.height / 2 for glyph in glyphs]
+    centre = [glyph.left + glyph.width / 2 for glyph in glyphs]
+    last: list[int] = []  # the right end of each row so far
+    members: list[list[int]] = []
+    for index in order:
+        glyph = glyphs[index]
+        best, least = None, np.inf
+        for row, end in enumerate(last):
+            other = glyphs[end]
+            overlap = min(glyph.top + glyph.height, other.top + other.height) - max(
+                glyph.top, other.top
+            )
+            lower = min(glyph.height, other.height)
+            off = abs(middle[index] - middle[end])
+            beside = overlap >= 0.4 * lower or off <= 0.35 * max(glyph.height, other.height)
+            if not beside:
+                continue
+            distance = off + 0.1 * max(0.0, centre[index] - centre[end])
+            if distance < least:
+                best, least = row, distance
+        if best is None:
+            last.append(index)
+            members.append([index])
+        else:
+            last[best] = index
+            members[best].append(index)
+    slope = _slope(members, centre, middle)
+    members.sort(key=lambda row: np.mean([middle[i] - slope * centre[i] for i in row]))
+    return [
+        replace(glyphs[index], row=number) for number, row in enumerate(members) for index in row
+    ]
+
+
+def _slope(rows: list[list[int]], centre: list[float], middle: list[float]) -> float:
+    """Return the common slope of the rows, 0 where no row is long enough to show it."""
+    across = down = 0.0
+    for row in rows:
+        if len(row) >= 3:
+            x, y = np.array([centre[i] for i in row]), np.array([middle[i] for i in row])
+            across += float(((x - x.mean()) ** 2).sum())
+            down += float(((x - x.mean()) * (y - y.mean())).sum())
+    return down / across if across else 0.0
