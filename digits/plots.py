@@ -43,6 +43,9 @@ def style() -> Iterator[None]:
     }
     with plt.rc_context(settings):
         yield
+        interactive = plt.isinteractive()
+    # A notebook's first figure turns interactive mode on, which leaving rc_context has undone.
+    plt.interactive(interactive)
 
 
 def draw_digit(ax: Axes, image: np.ndarray, caption: str = "") -> None:
@@ -151,7 +154,8 @@ def plot_runs(histories: dict[str, pd.DataFrame]) -> Axes:
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set(
         xlabel="epoch", ylabel="validation error (%)", ylim=(0, None),
-        title=f"The seed alone moves the lowest validation error by {np.ptp(ends):.2f} points",
+        title=f"The seed alone moves the lowest validation error by {np.ptp(ends):.2f} points"
+        if len(ends) > 1 else f"The lowest validation error is {min(ends):.2f} %",
     )  # fmt: skip
     ax.legend()
     return ax
@@ -216,32 +220,35 @@ def plot_per_class(scores: pd.DataFrame) -> Axes:
 
 
 @style()
-def plot_mistakes(images: np.ndarray, rows: pd.DataFrame, n_columns: int = 6) -> Figure:
-    """Draw mistakes with their captions: index, true and predicted digit, both probabilities.
+def plot_predictions(
+    images: np.ndarray, rows: pd.DataFrame, title: str, n_columns: int = 6
+) -> Figure:
+    """Draw images with their captions: index, true and predicted digit, both probabilities.
 
     Parameters
     ----------
     images : numpy.ndarray
         uint8 (n, 28, 28), the images that the table's ``index`` counts.
     rows : pandas.DataFrame
-        Rows of a prediction table, from `evaluation.mistakes`.
+        Rows of a prediction table, as from `evaluation.mistakes`. Where there is none, the figure
+        is its title alone.
     """
-    n_rows = max(1, -(-len(rows) // n_columns))
-    figure, axes = plt.subplots(
-        n_rows, n_columns, figsize=(WIDTH, 1.9 * n_rows + 0.4), squeeze=False
-    )
+    n_rows = -(-len(rows) // n_columns)
+    figure = plt.figure(figsize=(WIDTH, 1.75 * n_rows + 0.4))
+    figure.suptitle(title)
+    if len(rows) == 0:
+        return figure
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, row in zip(axes.flat, rows.itertuples(), strict=False):
-        caption = (
-            f"#{row.index}\n"
-            f"true {row.true}: {row.p_true:.1%}\nread {row.predicted}: {row.confidence:.1%}"
+        mark = "✓" if row.true == row.predicted else "✗"
+        draw_digit(ax, images[row.index])
+        ax.set_title(
+            f"#{row.index} {mark}\ntrue {row.true}: {row.p_true:.1%}\n"
+            f"read {row.predicted}: {row.confidence:.1%}",
+            fontsize=8,
         )
-        draw_digit(ax, images[row.index], caption)
-        ax.title.set_fontsize(8)
-    figure.suptitle(
-        f"The {len(rows)} most confident mistakes" if len(rows) else "There is no mistake to show"
-    )
     return figure
 
 
