@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up notes in a lea
 
 import keras
 
-from digits import data, evaluation, synthesis
+from digits import data, evaluation, model_card, synthesis
 from digits.config import Config
 from digits.data import Dataset
 from digits.errors import InputError
@@ -118,8 +118,8 @@ def train(
     """Train a network and write its run folder.
 
     The folder appears under its name only when it is complete: ``config.json``, ``history.csv``,
-    ``test_by_epoch.csv``, ``model.keras``, ``model.onnx`` and ``card.json``. Until then everything
-    lies in ``<run_dir>.partial``, with a checkpoint after each epoch.
+    ``test_by_epoch.csv``, ``model.keras``, ``model.onnx``, ``card.json`` and ``MODEL_CARD.md``. Until
+    then everything lies in ``<run_dir>.partial``, with a checkpoint after each epoch.
 
     Parameters
     ----------
@@ -174,6 +174,7 @@ def train(
     model.save(partial / "model.keras")
     export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
     _write_card(partial, dataset, config, images, history, chosen, model)
+    model_card.write(partial)
     _audit_epochs(partial, dataset, config, history)
     for leftover in (*partial.glob("epoch_*.weights.h5"), partial / "checkpoint.keras"):
         leftover.unlink()

@@ -45,6 +45,7 @@ def test_a_run_folder_is_complete(run, dataset):
     names = {path.name for path in folder.iterdir()}
     assert names == {
         "config.json", "history.csv", "test_by_epoch.csv", "model.keras", "model.onnx", "card.json",
+        "MODEL_CARD.md",
     }  # fmt: skip
     assert [row["epoch"] for row in rows] == [1, 2]
     assert tuple(rows[0]) == training.HISTORY_COLUMNS

@@ -1,0 +1,43 @@
+import copy
+
+import pytest
+
+from digits import model_card
+from digits.config import CHAMPION, Config
+
+SCORE = {
+    "n_scored": 1000, "n_wrong": 12, "value": 0.988, "low": 0.979, "high": 0.993,
+    "expected_calibration_error": 0.004, "accepted": 0.99, "accepted_wrong": 3,
+}  # fmt: skip
+CARD = {
+    "name": "mine", "created": "2026-01-02T03:04:05+00:00", "data": "mnist", "data_digest": "ab" * 32,
+    "n_train": 57_466, "n_synthetic": {"digits": 13_750, "not digits": 27_500},
+    "config": Config.from_profile("best", seed=3).to_dict(), "n_parameters": 345_678, "epoch": 44,
+    "training_seconds": 1200.0, "temperature": 1.1, "threshold": 0.62, "versions": {"keras": "3"},
+    "machine": "x86_64, 2 cores", "commit": "abcdef",
+    "metrics": {"val": {**SCORE, "synthetic_non_digits_accepted": 0.02}, "test": SCORE},
+}  # fmt: skip
+
+
+def test_the_card_states_what_json_holds():
+    text = model_card.render(CARD)
+    for fact in (
+        "345,678 parameters", "57,466 images", "13,750 synthetic digits", "27,500 synthetic images",
+        "digits train --data mnist --profile best --seed 3", "| test | 1,000 | 12 | 98.80 % |",
+        "2.0% of 2,000 synthetic images", "abcdef",
+    ):  # fmt: skip
+        assert fact in text
+
+
+def test_a_model_without_the_rejecting_class_says_so():
+    card = copy.deepcopy(CARD)
+    card["config"] |= {"reject": False, "extra": False}
+    card["n_synthetic"] = {"digits": 0, "not digits": 0}
+    text = model_card.render(card)
+    assert "Whatever it is shown it takes for a digit" in text and "synthetic digits" not in text
+
+
+@pytest.mark.skipif(not (CHAMPION / "card.json").exists(), reason="no champion in this checkout")
+def test_the_shipped_card_is_the_generated_one(tmp_path):
+    (tmp_path / "card.json").write_bytes((CHAMPION / "card.json").read_bytes())
+    assert model_card.write(tmp_path).read_text() == (CHAMPION / model_card.FILE).read_text()
