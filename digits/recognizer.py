@@ -1,54 +1,449 @@
-"""The trained network as ONNX: images to probabilities. TensorFlow is never imported."""
+"""Reads digits: a model in ONNX Runtime over images in MNIST form, or over any picture.
+
+TensorFlow is not needed, nor imported.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from digits.config import CHAMPION
+from digits.errors import InputError
+from digits.ink import DARK, LIGHT, Ink
+from digits.pictures import decode, find_digits, find_ink, to_mnist_form
+from digits.segmentation import Glyph, cuts, in_reading_order, join, joins, usual_height
 
-BATCH = 512
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIDE = 28
+NOT_A_DIGIT = 10  # index of the output that rejects, in models that have it
+BATCH = 512  # images that are run at a time, which bounds the memory
+
+# What speaks against an explanation of the ink, as natural logarithms of probability. Glyphs as
+# they stand are the rule; pieces to be joined and digits that touch are the exceptions.
+JOIN_PRICE = 0.7
+CUT_PRICE = 1.5
+DROP_PRICE = 1.0
+SURE = 0.95  # a glyph read with at least this confidence is not cut
+
+
+@dataclass(frozen=True)
+class DigitReading:
+    """One digit on a picture.
+
+    Attributes
+    ----------
+    digit : int
+        0 to 9.
+    confidence : float
+        Calibrated probability of `digit`, 0 to 1.
+    box : tuple of int
+        Left, top, width and height in pixels of the upright picture.
+    row : int
+        Row of the page, from 0 at the top.
+    accepted : bool
+        Whether the confidence reaches the model's threshold.
+    cut : bool
+        Whether the digit touches its neighbour and was cut from it.
+    image : numpy.ndarray
+        uint8 (28, 28): the digit in MNIST form, as the model saw it.
+    """
+
+    digit: int
+    confidence: float
+    box: tuple[int, int, int, int]
+    row: int
+    accepted: bool
+    cut: bool
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read on one picture.
+
+    Attributes
+    ----------
+    file : str
+        The path that was given; empty for bytes, images and arrays.
+    text : str
+        All digits in reading order.
+    rows : tuple of str
+        The digits of each row.
+    confidence : float
+        That of the least certain digit, 0 to 1.
+    status : str
+        "ok"; "unsure": `text` is the best guess; "no-digit": nothing is written, or no digit;
+        "error": the picture could not be read.
+    message : str
+        For people: what is the matter, and what to do. Empty for "ok".
+    digits : tuple of DigitReading
+    """
+
+    file: str
+    text: str = ""
+    rows: tuple[str, ...] = ()
+    confidence: float = 0.0
+    status: str = "ok"
+    message: str = ""
+    digits: tuple[DigitReading, ...] = ()
+
+    def to_dict(self) -> dict:
+        """Return what `digits predict --json` prints."""
+        return {
+            "file": self.file,
+            "text": self.text,
+            "rows": list(self.rows),
+            "confidence": round(self.confidence, 4),
+            "status": self.status,
+            "message": self.message,
+            "digits": [
+                {
+                    "digit": digit.digit,
+                    "confidence": round(digit.confidence, 4),
+                    "box": list(digit.box),
+                    "row": digit.row,
+                    "accepted": digit.accepted,
+                    "cut": digit.cut,
+                }
+                for digit in self.digits
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A glyph and what the model says of it: log-probabilities of ten digits, and of none."""
+
+    glyph: Glyph
+    image: np.ndarray
+    digits: np.ndarray
+    none: float
+
+    @property
+    def best(self) -> float:
+        return float(self.digits.max())
+
+    @property
+    def confidence(self) -> float:
+        return float(np.exp(self.best))
+
+    @property
+    def worth(self) -> float:
+        """How well this glyph explains its ink: as a digit, or as something to be dropped."""
+        return max(self.best, self.none - DROP_PRICE)
 
 
 class Recognizer:
-    """A network, its temperature and its threshold."""
+    """A model that reads digits.
+
+    Use `Recognizer.load`.
+
+    Attributes
+    ----------
+    card : dict
+        The model's card.
+    temperature : float
+        What logits are divided by, so that the confidence is the share of right answers.
+    threshold : float
+        The confidence from which an answer is accepted.
+    """
 
     def __init__(self, session, card: dict):
-        self.session, self.card = session, card
-        self.temperature, self.threshold = float(card["temperature"]), float(card["threshold"])
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self.card = card
+        self.temperature = float(card["temperature"])
+        self.threshold = float(card["threshold"])
 
     @classmethod
-    def load(cls, path=None) -> Recognizer:
-        """Load a run folder, the shipped champion by default."""
+    def load(cls, path: str | os.PathLike | None = None) -> Recognizer:
+        """Load a model.
+
+        Parameters
+        ----------
+        path : path or None
+            A folder with ``model.onnx`` and ``card.json`` (a run's folder), or an ``.onnx`` file
+            with ``card.json`` beside it; the shipped model by default.
+
+        Raises
+        ------
+        InputError
+            If there is no such model, or it is not one of this project's.
+        """
+        path = Path(path) if path is not None else CHAMPION
+        model = path / "model.onnx" if path.is_dir() else path
+        if not model.is_file():
+            raise InputError(
+                f"{model} does not exist; give a run's folder or an .onnx file, "
+                "or train one with `digits train`"
+            )
+        card_path = model.with_name("card.json")
+        try:
+            card = json.loads(card_path.read_text(encoding="utf-8"))
+            float(card["temperature"]), float(card["threshold"])
+        except FileNotFoundError:
+            raise InputError(f"{card_path} is missing; it belongs beside {model.name}") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{card_path} is no model card ({type(error).__name__}: {error}); "
+                "expected JSON with temperature and threshold"
+            ) from None
+
         import onnxruntime
 
-        folder = Path(path or CHAMPION)
-        session = onnxruntime.InferenceSession(
-            folder / "model.onnx", providers=["CPUExecutionProvider"]
-        )
-        return cls(session, json.loads((folder / "card.json").read_text()))
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors only: notes on the machine help no reader
+        # Idle threads would otherwise spin, and slow down whatever else runs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            session = onnxruntime.InferenceSession(
+                os.fspath(model), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no base class
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{model} is no ONNX model that can be run ({reason})") from None
+        shape, outputs = session.get_inputs()[0].shape, session.get_outputs()[0].shape
+        if list(shape[1:]) != [SIDE, SIDE, 1] or outputs[-1] not in (10, 11):
+            raise InputError(
+                f"{model} takes {shape} and gives {outputs}; expected (n, 28, 28, 1) and (n, 10) or "
+                "(n, 11)"
+            )
+        return cls(session, card)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Return float32 (n, k) for uint8 images (n, 28, 28)."""
-        name = self.session.get_inputs()[0].name
-        x = images[..., None].astype(np.float32) / np.float32(255)
-        parts = [self.session.run(None, {name: x[i : i + BATCH]})[0] for i in range(0, len(x), BATCH)]
-        return np.concatenate(parts)
+        """Return the model's raw outputs.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            uint8 0 to 255 or float 0 to 1, (n, 28, 28), in MNIST form.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (n, 10), or (n, 11) where the model has an output for "not a digit".
+        """
+        images = np.asarray(images)
+        if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
+            raise InputError(
+                f"images of shape {images.shape} arrived; expected (n, 28, 28) in MNIST form "
+                "(digits.pictures.to_mnist_form makes it)"
+            )
+        scale = 255.0 if images.dtype == np.uint8 else 1.0
+        n_classes = self._session.get_outputs()[0].shape[-1]
+        out = np.empty((len(images), n_classes), np.float32)
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH].astype(np.float32)[..., None] / scale
+            out[start : start + BATCH] = self._session.run(None, {self._input: batch})[0]
+        return out
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """Return float32 (n, 10); what the rows lack to 1 is "not a digit"."""
-        scaled = self.logits(images) / np.float32(self.temperature)
-        powers = np.exp(scaled - scaled.max(1, keepdims=True))
-        return (powers / powers.sum(1, keepdims=True))[:, :10]
+        """Return the calibrated probability of each digit, float32 (n, 10).
 
-    def predict(self, images: np.ndarray):
-        """Return a DataFrame with digit, confidence and accepted, one row an image."""
+        A row sums to one, less what the model gives to "not a digit".
+        """
+        return np.exp(self._log_probabilities(images)[:, :10])
+
+    def _log_probabilities(self, images: np.ndarray) -> np.ndarray:
+        scaled = self.logits(images) / self.temperature
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+
+    def predict(self, images: np.ndarray) -> pd.DataFrame:
+        """Read images in MNIST form.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            uint8 (n, 28, 28), ink 255 on 0.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an image: digit (int), confidence (float, 0 to 1), accepted (bool).
+        """
         import pandas as pd
 
-        p = self.probabilities(images)
-        confidence = p.max(1)
+        probabilities = self.probabilities(images)
+        confidence = probabilities.max(axis=1) if len(probabilities) else np.zeros(0)
         return pd.DataFrame(
-            {"digit": p.argmax(1), "confidence": confidence, "accepted": confidence >= self.threshold}
+            {
+                "digit": probabilities.argmax(axis=1),
+                "confidence": confidence,
+                "accepted": confidence >= self.threshold,
+            }
         )
+
+    # --- Pictures --------------------------------------------------------------------------------
+
+    def read(self, picture, *, single: bool = False) -> Reading:
+        """Read the digits on a picture.
+
+        Parameters
+        ----------
+        picture : path, bytes, PIL image or array
+            Whatever `digits.pictures.decode` takes.
+        single : bool
+            Take the picture as one digit.
+
+        Returns
+        -------
+        Reading
+            Also for a picture that cannot be read: its status is "error" then.
+        """
+        file = os.fspath(picture) if isinstance(picture, str | os.PathLike) else ""
+        try:
+            decoded = decode(picture)
+        except InputError as error:
+            return Reading(file, status="error", message=str(error))
+        ink = find_ink(decoded)
+        found = self._explain(ink, single)
+        if not any(self._accepts(scored) for scored in found):
+            # Perhaps paper was taken for ink: nothing readable speaks for the other way round.
+            other = find_ink(decoded, LIGHT if ink.polarity == DARK else DARK)
+            turned = self._explain(other, single)
+            if any(self._accepts(scored) for scored in turned):
+                ink, found = other, turned
+        return self._reading(file, ink, found)
+
+    def read_many(self, pictures: Iterable, *, single: bool = False) -> Iterator[Reading]:
+        """Read pictures one by one, in order; see `read`."""
+        for picture in pictures:
+            yield self.read(picture, single=single)
+
+    def _accepts(self, scored: _Scored) -> bool:
+        return scored.confidence >= self.threshold
+
+    def _score(self, glyphs: Sequence[Glyph]) -> list[_Scored]:
+        if not glyphs:
+            return []
+        images = np.stack([to_mnist_form(glyph.ink) for glyph in glyphs])
+        table = self._log_probabilities(images)
+        none = (
+            table[:, NOT_A_DIGIT] if table.shape[1] > NOT_A_DIGIT else np.full(len(table), -np.inf)
+        )
+        return [
+            _Scored(glyph, image, row[:10], float(lost))
+            for glyph, image, row, lost in zip(glyphs, images, table, none, strict=True)
+        ]
+
+    def _explain(self, ink: Ink, single: bool) -> list[_Scored]:
+        """Choose the explanation of the ink that the model finds most probable."""
+        glyphs = find_digits(ink)
+        if not glyphs:
+            return []
+        if single:
+            return [self._as_one(glyphs)]
+        proposals = joins(glyphs)
+        scored = self._score(glyphs + [join([glyphs[i] for i in members]) for members in proposals])
+        alone, joined = scored[: len(glyphs)], scored[len(glyphs) :]
+        chosen = _with_joins(alone, proposals, joined)
+        chosen = [part for whole in chosen for part in self._cut_if_better(whole)]
+        return self._without_strangers(chosen)
+
+    def _as_one(self, glyphs: list[Glyph]) -> _Scored:
+        """Take all as one digit: everything, or the largest with what is near, or it alone."""
+        largest = max(range(len(glyphs)), key=lambda index: glyphs[index].side)
+        options = [glyphs, [glyphs[largest]]]
+        options += [[glyphs[i] for i in members] for members in joins(glyphs) if largest in members]
+        return max(self._score([join(option) for option in options]), key=lambda s: s.best)
+
+    def _cut_if_better(self, whole: _Scored) -> list[_Scored]:
+        glyph = whole.glyph
+        if whole.confidence >= SURE or glyph.width < 0.5 * glyph.height:
+            return [whole]
+        lattice = cuts(glyph)
+        if not lattice:
+            return [whole]
+        flat = iter(self._score([piece for pieces in lattice for piece in pieces]))
+        scored = [[next(flat) for _ in pieces] for pieces in lattice]
+        # The best way to each edge: `worth` of the pieces up to it, less the price of each cut.
+        n = len(lattice)
+        best: list[tuple[float, list[_Scored]]] = [(0.0, [])] + [(-np.inf, [])] * n
+        for first in range(n):
+            value, pieces = best[first]
+            for offset, piece in enumerate(scored[first]):
+                last = first + 1 + offset
+                price = CUT_PRICE if last < n else 0.0
+                total = value + piece.best - price
+                if total > best[last][0]:
+                    best[last] = (total, [*pieces, piece])
+        value, pieces = best[-1]
+        return pieces if len(pieces) > 1 and value > whole.worth else [whole]
+
+    def _without_strangers(self, found: list[_Scored]) -> list[_Scored]:
+        """Drop what is no digit, unless nothing else is there."""
+        digits = [scored for scored in found if scored.none < scored.best]
+        if not digits:
+            largest = usual_height([scored.glyph for scored in found])
+            digits = [s for s in found if s.glyph.side >= 0.5 * largest and s.none < np.log(0.9)]
+        return digits
+
+    def _reading(self, file: str, ink: Ink, found: list[_Scored]) -> Reading:
+        if not found:
+            written = bool(ink.mask.any())
+            message = (
+                "what is written is no digit"
+                if written
+                else "nothing is written on it, or too faintly; write darker or take a sharper photo"
+            )
+            return Reading(file, status="no-digit", message=message)
+        by_place = {id(s.glyph.ink): s for s in found}
+        digits = []
+        for glyph in in_reading_order([scored.glyph for scored in found]):
+            scored = by_place[id(glyph.ink)]
+            confidence = scored.confidence
+            digits.append(
+                DigitReading(
+                    int(scored.digits.argmax()),
+                    confidence,
+                    glyph.box,
+                    glyph.row,
+                    confidence >= self.threshold,
+                    glyph.cut,
+                    scored.image,
+                )
+            )
+        rows = [""] * (digits[-1].row + 1)
+        for digit in digits:
+            rows[digit.row] += str(digit.digit)
+        unsure = sum(not digit.accepted for digit in digits)
+        message = ""
+        if unsure:
+            what = "the digit" if len(digits) == 1 else f"{unsure} of {len(digits)} digits"
+            message = f"not sure of {what}; look at it, or give a clearer picture"
+        return Reading(
+            file,
+            "".join(rows),
+            tuple(rows),
+            min(digit.confidence for digit in digits),
+            "unsure" if unsure else "ok",
+            message,
+            tuple(digits),
+        )
+
+
+def _with_joins(
+    alone: list[_Scored], proposals: list[tuple[int, ...]], joined: list[_Scored]
+) -> list[_Scored]:
+    """Replace pieces by the digits that they make, the most convincing first."""
+    gains = [
+        whole.best - JOIN_PRICE - sum(alone[i].worth for i in members)
+        for members, whole in zip(proposals, joined, strict=True)
+    ]
+    taken: set[int] = set()
+    chosen = []
+    for index in np.argsort([-gain for gain in gains], kind="stable"):
+        if gains[index] > 0 and not taken & set(proposals[index]):
+            taken |= set(proposals[index])
+            chosen.append(joined[index])
+    return [scored for index, scored in enumerate(alone) if index not in taken] + chosen
