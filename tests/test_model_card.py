@@ -34,7 +34,7 @@ def test_a_model_without_the_rejecting_class_says_so():
     card["config"] |= {"reject": False, "extra": False}
     card["n_synthetic"] = {"digits": 0, "not digits": 0}
     text = model_card.render(card)
-    assert "Whatever it is shown it takes for a digit" in text and "synthetic digits" not in text
+    assert "Whatever it is shown it takes for a digit" in text and "synthetic digits:" not in text
 
 
 @pytest.mark.skipif(not (CHAMPION / "card.json").exists(), reason="no champion in this checkout")
