@@ -150,10 +150,9 @@ def _converter(image: Image.Image):
     if image.mode.startswith(("I", "F")):
         low, high = _range(np.asarray(image))
         return lambda band: Image.fromarray(_to_bytes(np.asarray(band), low, high))
+    mode = "L" if image.mode in ("1", "L") else "RGB"
     if image.has_transparency_data:
         mode = "RGBA"
-    else:
-        mode = "L" if image.mode in ("1", "L") else "RGB"
     return lambda band: band if band.mode == mode else band.convert(mode)
 
 

@@ -7,7 +7,7 @@ that are much longer than what is written are rules, and are taken away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -86,9 +86,16 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
         depth = ndimage.gaussian_filter(depth, 0.7)
     threshold = _threshold(depth, noise)
     mask = _followed(depth, threshold) if threshold else np.zeros(grey.shape, bool)
+    outer = _reaching_in(mask)
+    if outer.any():
+        # A dark desk around the sheet would set the threshold for faint pencil on it.
+        inner = np.where(ndimage.binary_dilation(outer, EIGHT, iterations=3), 0, depth)
+        lower = _threshold(inner, noise)
+        if 0 < lower < threshold:
+            mask |= _followed(inner, lower)
     rules = _rules(mask)
     if rules.any():
-        mask &= ~rules
+        mask = _without_crumbs(mask & ~rules, rules)
     strength = np.zeros(grey.shape, np.float32)
     if mask.any():
         # Half a pixel around the mask belongs to the strokes' soft edges.
@@ -211,6 +218,34 @@ def _threshold(depth: np.ndarray, noise: float) -> float:
     return max(float((edge * depth).sum()) / total, least / 2)
 
 
+def _reaching_in(mask: np.ndarray) -> np.ndarray:
+    """Return what touches the frame and spans more than half of the picture: perhaps a desk."""
+    labels, _ = ndimage.label(mask, EIGHT)
+    frame = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    boxes = ndimage.find_objects(labels)
+    height, width = mask.shape
+    large = [
+        label
+        for label in np.unique(frame[frame > 0])
+        if boxes[label - 1][0].stop - boxes[label - 1][0].start > height / 2
+        or boxes[label - 1][1].stop - boxes[label - 1][1].start > width / 2
+    ]
+    return np.isin(labels, large) if large else np.zeros(mask.shape, bool)
+
+
+def without_surroundings(ink: Ink) -> Ink:
+    """Return the ink less what touches the frame and spans more than half of the picture.
+
+    That is a desk, a shadow or the edge of the sheet, or a digit that fills the whole picture:
+    who knows digits must decide.
+    """
+    outer = _reaching_in(ink.mask)
+    near = ndimage.binary_dilation(outer, EIGHT)
+    return replace(
+        ink, mask=ink.mask & ~outer, strength=np.where(near, np.float32(0), ink.strength)
+    )
+
+
 def _followed(depth: np.ndarray, threshold: float) -> np.ndarray:
     """Return the mask of strokes: above `LOW` times the threshold, and somewhere above it."""
     labels, _ = ndimage.label(depth > LOW * threshold, EIGHT)
@@ -264,7 +299,7 @@ def _lines(mask: np.ndarray) -> np.ndarray:
 def _kept(lines: np.ndarray, tallest: float, axis: int) -> np.ndarray:
     """Keep the lines that are rules: those that cross the picture, and families of three."""
     bridge = np.ones((3, 9) if axis == 1 else (9, 3), bool)
-    labels, n = ndimage.label(ndimage.binary_dilation(lines, bridge), EIGHT)
+    labels, _ = ndimage.label(ndimage.binary_dilation(lines, bridge), EIGHT)
     lengths = np.array(
         [0, *(box[axis].stop - box[axis].start - 8 for box in ndimage.find_objects(labels))]
     )
@@ -273,6 +308,21 @@ def _kept(lines: np.ndarray, tallest: float, axis: int) -> np.ndarray:
     if np.count_nonzero(family | crossing) < 3:
         family[:] = False
     return lines & (crossing | family)[labels]
+
+
+def _without_crumbs(mask: np.ndarray, rules: np.ndarray) -> np.ndarray:
+    """Remove the crumbs that a rule's rough edge leaves beside it."""
+    labels, _ = ndimage.label(mask, EIGHT)
+    touching = np.unique(labels[ndimage.binary_dilation(rules, EIGHT)])
+    boxes = ndimage.find_objects(labels)
+    thickness = max(3, min(mask.shape) // 40)
+    crumbs = [
+        label
+        for label in touching[touching > 0]
+        if min(s.stop - s.start for s in boxes[label - 1]) <= thickness / 2
+        or max(s.stop - s.start for s in boxes[label - 1]) <= thickness
+    ]
+    return mask & ~np.isin(labels, crumbs)
 
 
 def _heights(mask: np.ndarray) -> np.ndarray:

@@ -16,9 +16,9 @@ import numpy as np
 
 from digits.config import CHAMPION
 from digits.errors import InputError
-from digits.ink import DARK, LIGHT, Ink
+from digits.ink import DARK, LIGHT, Ink, without_surroundings
 from digits.pictures import decode, find_digits, find_ink, to_mnist_form
-from digits.segmentation import Glyph, cuts, in_reading_order, join, joins, usual_height
+from digits.segmentation import Glyph, cuts, in_reading_order, join, joins, overlap, usual_height
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +30,7 @@ BATCH = 512  # images that are run at a time, which bounds the memory
 # What speaks against an explanation of the ink, as natural logarithms of probability. Glyphs as
 # they stand are the rule; pieces to be joined and digits that touch are the exceptions.
 JOIN_PRICE = 0.7
+OVERLAP_GAIN = 6.0  # for pieces that lie inside one another, as two digits never do
 CUT_PRICE = 1.5
 DROP_PRICE = 1.0
 SURE = 0.95  # a glyph read with at least this confidence is not cut
@@ -307,21 +308,30 @@ class Recognizer:
             return Reading(file, status="error", message=str(error))
         ink = find_ink(decoded)
         found = self._explain(ink, single)
-        if not any(self._accepts(scored) for scored in found):
-            # Perhaps paper was taken for ink: nothing readable speaks for the other way round.
-            other = find_ink(decoded, LIGHT if ink.polarity == DARK else DARK)
-            turned = self._explain(other, single)
-            if any(self._accepts(scored) for scored in turned):
-                ink, found = other, turned
+        if not found or any(scored.confidence < self.threshold for scored in found):
+            ink, found = self._other_way(decoded, ink, found, single)
         return self._reading(file, ink, found)
+
+    def _other_way(self, decoded, ink: Ink, found: list[_Scored], single: bool):
+        """Look again at a picture not read for certain: is a desk or the paper taken for ink?"""
+        inner = without_surroundings(ink)
+        if inner.mask.any() and not np.array_equal(inner.mask, ink.mask):
+            again = self._explain(inner, single)
+            if _confidence(again) > _confidence(found):
+                ink, found = inner, again
+        if _confidence(found) < 0.5:
+            turned = find_ink(decoded, LIGHT if ink.polarity == DARK else DARK)
+            # What was paper a moment ago reaches around the picture.
+            turned = without_surroundings(turned)
+            again = self._explain(turned, single)
+            if _confidence(again) >= self.threshold:
+                ink, found = turned, again
+        return ink, found
 
     def read_many(self, pictures: Iterable, *, single: bool = False) -> Iterator[Reading]:
         """Read pictures one by one, in order; see `read`."""
         for picture in pictures:
             yield self.read(picture, single=single)
-
-    def _accepts(self, scored: _Scored) -> bool:
-        return scored.confidence >= self.threshold
 
     def _score(self, glyphs: Sequence[Glyph]) -> list[_Scored]:
         if not glyphs:
@@ -432,12 +442,20 @@ class Recognizer:
         )
 
 
+def _confidence(found: list[_Scored]) -> float:
+    """Return the mean confidence of the digits found, 0 where there are none."""
+    return float(np.mean([scored.confidence for scored in found])) if found else 0.0
+
+
 def _with_joins(
     alone: list[_Scored], proposals: list[tuple[int, ...]], joined: list[_Scored]
 ) -> list[_Scored]:
     """Replace pieces by the digits that they make, the most convincing first."""
     gains = [
-        whole.best - JOIN_PRICE - sum(alone[i].worth for i in members)
+        whole.best
+        - JOIN_PRICE
+        + OVERLAP_GAIN * overlap([alone[i].glyph for i in members])
+        - sum(alone[i].worth for i in members)
         for members, whole in zip(proposals, joined, strict=True)
     ]
     taken: set[int] = set()

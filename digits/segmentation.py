@@ -16,7 +16,7 @@ from scipy import ndimage
 from digits.ink import EIGHT, Ink
 
 SPECK = 0.2  # share of the usual height below which something is a speck, or a crumb of a digit
-CRUMB_GAP = 0.2  # of the usual height: how far from its digit a crumb may lie
+CRUMB_GAP = 0.15  # of the usual height: how far from its digit a crumb may lie
 PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may lie
 MOST_GLYPHS = 1000  # the largest are taken; more are texture
 MOST_CUTS = 6  # places at which one glyph may be cut
@@ -95,7 +95,7 @@ def find_digits(ink: Ink) -> list[Glyph]:
         gaps = [_gap(crumb, glyph) for glyph in large]
         nearest = int(np.argmin(gaps))
         # Noise beside a digit is no part of it: a crumb is near, and not tiny.
-        if gaps[nearest] <= CRUMB_GAP * usual and crumb.side >= 0.04 * usual:
+        if gaps[nearest] <= CRUMB_GAP * usual and crumb.side >= 0.08 * usual:
             crumbs.setdefault(nearest, []).append(crumb)
     return in_reading_order(
         [join([glyph, *crumbs.get(index, [])]) for index, glyph in enumerate(large)]
@@ -193,6 +193,25 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
         tuple(sorted((i, j, k))) for i, j in pairs for k in near[i] | near[j] if k not in (i, j)
     }
     return [members for members in sorted(pairs | triples) if fits(members)]
+
+
+def overlap(glyphs: list[Glyph]) -> float:
+    """Return how far the boxes of two or more glyphs lie inside one another, 0 to 1.
+
+    The least share of a box's smaller side that lies within the box of the others, both ways.
+    """
+    shares = []
+    for index, glyph in enumerate(glyphs):
+        rest = join([other for place, other in enumerate(glyphs) if place != index])
+        across = min(glyph.left + glyph.width, rest.left + rest.width) - max(glyph.left, rest.left)
+        down = min(glyph.top + glyph.height, rest.top + rest.height) - max(glyph.top, rest.top)
+        shares.append(
+            min(
+                across / min(glyph.width, rest.width),
+                down / min(glyph.height, rest.height),
+            )
+        )
+    return float(np.clip(min(shares), 0, 1))
 
 
 def cuts(glyph: Glyph) -> list[list[Glyph]]:
@@ -310,11 +329,41 @@ def in_reading_order(glyphs: list[Glyph]) -> list[Glyph]:
         else:
             last[best] = index
             members[best].append(index)
+    members = _continued(members, glyphs)
     slope = _slope(members, centre, middle)
     members.sort(key=lambda row: np.mean([middle[i] - slope * centre[i] for i in row]))
     return [
         replace(glyphs[index], row=number) for number, row in enumerate(members) for index in row
     ]
+
+
+def _continued(rows: list[list[int]], glyphs: list[Glyph]) -> list[list[int]]:
+    """Join rows of which one begins where the other ends, if they overlap in height at all.
+
+    Somebody who writes on unruled paper, or with a mouse, may drift by most of a digit's height.
+    """
+
+    def extent(row: list[int]) -> tuple[int, int, int, int]:
+        part = [glyphs[index] for index in row]
+        return (
+            min(g.left for g in part),
+            max(g.left + g.width for g in part),
+            min(g.top for g in part),
+            max(g.top + g.height for g in part),
+        )
+
+    rows = sorted(rows, key=lambda row: extent(row)[0])
+    merged: list[list[int]] = []
+    for row in rows:
+        left, _, top, bottom = extent(row)
+        for earlier in merged:
+            _, end, high, low = extent(earlier)
+            if end <= left and min(bottom, low) > max(top, high):
+                earlier.extend(row)
+                break
+        else:
+            merged.append(list(row))
+    return merged
 
 
 def _slope(rows: list[list[int]], centre: list[float], middle: list[float]) -> float:
