@@ -14,10 +14,12 @@ from PIL import Image
 from scipy import ndimage
 
 from digits.ink import EIGHT, Ink
+from digits.mnist_form import stroke_width
 
 SPECK = 0.2  # share of the usual height below which something is a speck, or a crumb of a digit
 CRUMB_GAP = 0.15  # of the usual height: how far from its digit a crumb may lie
 PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may lie
+STROKE = 0.4  # ink from which a pixel belongs to the stroke rather than its soft edge
 MOST_GLYPHS = 1000  # the largest are taken; more are texture
 MOST_CUTS = 6  # places at which one glyph may be cut
 CUT_SIDE = 48  # height in pixels at which cuts are looked for
@@ -130,10 +132,11 @@ def _components(ink: Ink) -> list[Glyph]:
 def usual_height(glyphs: list[Glyph]) -> float:
     """Return the longer side that digits on this picture usually have, in working pixels.
 
-    The median of the longer sides, each weighted by itself, so that specks do not count.
+    A weighted median of the longer sides: the weights favour what is large, so that specks do not
+    count, but not so much that one patch of shadow outweighs a page of digits.
     """
     sides = np.sort([glyph.side for glyph in glyphs])
-    weights = np.cumsum(sides.astype(float) ** 2)
+    weights = np.cumsum(sides**1.5)
     return float(sides[np.searchsorted(weights, weights[-1] / 2)])
 
 
@@ -195,23 +198,42 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
     return [members for members in sorted(pairs | triples) if fits(members)]
 
 
-def overlap(glyphs: list[Glyph]) -> float:
-    """Return how far the boxes of two or more glyphs lie inside one another, 0 to 1.
+def kinship(glyphs: list[Glyph]) -> tuple[float, float]:
+    """Return two signs that glyphs are pieces of one digit, each 0 to 1.
 
-    The least share of a box's smaller side that lies within the box of the others, both ways.
+    Returns
+    -------
+    overlap : float
+        How far their boxes lie inside one another; two digits in a row hardly do.
+    nearness : float
+        1 where their strokes all but touch, 0 from a gap as wide as a stroke.
     """
-    shares = []
+    overlaps, nearnesses = [], []
     for index, glyph in enumerate(glyphs):
         rest = join([other for place, other in enumerate(glyphs) if place != index])
         across = min(glyph.left + glyph.width, rest.left + rest.width) - max(glyph.left, rest.left)
         down = min(glyph.top + glyph.height, rest.top + rest.height) - max(glyph.top, rest.top)
-        shares.append(
-            min(
-                across / min(glyph.width, rest.width),
-                down / min(glyph.height, rest.height),
-            )
+        overlaps.append(
+            min(across / min(glyph.width, rest.width), down / min(glyph.height, rest.height))
         )
-    return float(np.clip(min(shares), 0, 1))
+        nearnesses.append(_nearness(glyph, rest))
+    return float(np.clip(min(overlaps), 0, 1)), min(nearnesses)
+
+
+def _nearness(a: Glyph, b: Glyph) -> float:
+    width = min(stroke_width(a.ink), stroke_width(b.ink))
+    if _gap(a, b) > width:
+        return 0.0
+    whole = join([a, b])
+    apart = np.zeros(whole.ink.shape, bool)
+    strokes = np.zeros(whole.ink.shape, bool)
+    for glyph, canvas in ((a, apart), (b, strokes)):
+        top, left = glyph.top - whole.top, glyph.left - whole.left
+        canvas[top : top + glyph.height, left : left + glyph.width] = glyph.ink > STROKE
+    if not apart.any() or not strokes.any():
+        return 0.0
+    gap = ndimage.distance_transform_edt(~apart)[strokes].min() - 1
+    return float(np.clip(1 - gap / width, 0, 1))
 
 
 def cuts(glyph: Glyph) -> list[list[Glyph]]:
