@@ -52,6 +52,7 @@ def draw_digit(ax: Axes, image: np.ndarray, caption: str = "") -> None:
     """Draw one image (28, 28), uint8 or float 0..1, on `ax`, without ticks."""
     ax.imshow(image, vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
     ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
     ax.set_title(caption, fontsize=10)
 
 
@@ -177,7 +178,7 @@ def plot_confusion(counts: np.ndarray) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.9))
     for ax, shown, title in zip(axes, (counts, mistakes), ("all", "mistakes only"), strict=True):
         top = max(shown.max(), 1)
-        ax.imshow(shown, cmap="cividis_r", vmin=0, vmax=top)
+        ax.imshow(np.ma.masked_equal(shown, 0), cmap="cividis_r", vmin=0, vmax=top)
         for (row, column), count in np.ndenumerate(shown):
             color = "white" if count > top / 2 else ("black" if count else "#bbbbbb")
             ax.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=7)
@@ -211,10 +212,10 @@ def plot_per_class(scores: pd.DataFrame) -> Axes:
     ax.plot(scores.index, 100 * scores["precision"], "o", color=BLUE, label="precision")
     ax.plot(scores.index, 100 * scores["recall"], "D", color=ORANGE, label="recall")
     worst = scores["f1"].idxmin()
-    ax.set(
-        xticks=range(10), xlabel="digit", ylabel="%",
-        title=f"The {worst} is the hardest digit, with F1 {scores.loc[worst, 'f1']:.2%}",
-    )  # fmt: skip
+    title = f"The {worst} is the hardest digit, with F1 {scores.loc[worst, 'f1']:.2%}"
+    if scores["f1"].min() == 1:
+        title = "Every digit is read without a mistake"
+    ax.set(xticks=range(10), xlabel="digit", ylabel="%", title=title)
     ax.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, -0.02))
     return ax
 
@@ -234,10 +235,10 @@ def plot_predictions(
         is its title alone.
     """
     n_rows = -(-len(rows) // n_columns)
+    if n_rows == 0:
+        return _title_alone(title)
     figure = plt.figure(figsize=(WIDTH, 1.75 * n_rows + 0.4))
     figure.suptitle(title)
-    if len(rows) == 0:
-        return figure
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
@@ -249,6 +250,13 @@ def plot_predictions(
             f"read {row.predicted}: {row.confidence:.1%}",
             fontsize=8,
         )
+    return figure
+
+
+def _title_alone(title: str) -> Figure:
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.5))
+    ax.axis("off")
+    figure.suptitle(title)
     return figure
 
 
@@ -280,7 +288,7 @@ def plot_reliability(calibrations: dict[str, pd.DataFrame], errors: dict[str, fl
             title=f"{name}: error {errors[name]:.2%}",
         )  # fmt: skip
     axes[0, 0].set_ylabel("accuracy")
-    axes[0, 0].legend(fontsize=8, loc="upper left")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     better = min(errors, key=errors.get)
     figure.suptitle(f"Confidence is closest to accuracy {better}")
     return figure
@@ -324,8 +332,10 @@ def plot_occlusion(images: np.ndarray, maps: np.ndarray, rows: pd.DataFrame) -> 
     maps : numpy.ndarray
         Float (k, 2, 28, 28), from `evaluation.occlusion_map`: for the predicted and the true digit.
     rows : pandas.DataFrame
-        The k rows of the prediction table.
+        The k rows of the prediction table. Where there is none, the figure is a title alone.
     """
+    if len(rows) == 0:
+        return _title_alone("There is no mistake to explain")
     figure, axes = plt.subplots(3, len(rows), figsize=(WIDTH, 4.4), squeeze=False)
     limit = max(np.abs(maps).max(), 1e-6)
     for column, row in enumerate(rows.itertuples()):
@@ -336,6 +346,7 @@ def plot_occlusion(images: np.ndarray, maps: np.ndarray, rows: pd.DataFrame) -> 
             drawn = ax.imshow(shown, cmap="PuOr_r", vmin=-limit, vmax=limit)
             ax.contour(images[row.index] > 127, levels=[0.5], colors="black", linewidths=0.7)
             ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
             ax.set_title(caption, fontsize=9)
     bar = figure.colorbar(drawn, ax=axes[1:], shrink=0.8)
     bar.set_label("probability lost when covered")
@@ -354,7 +365,7 @@ def plot_corruptions(images: dict[str, np.ndarray]) -> Figure:
     """
     n = len(next(iter(images.values())))
     n_rows = -(-len(images) // 2)
-    figure = plt.figure(figsize=(WIDTH, 0.58 * n_rows + 0.4))
+    figure = plt.figure(figsize=(WIDTH, 0.5 * n_rows + 0.4))
     grid = figure.subplots(n_rows, 2 * n + 2, width_ratios=([2.2] + [1] * n) * 2, squeeze=False)
     for ax in grid.flat:
         ax.axis("off")
@@ -363,7 +374,7 @@ def plot_corruptions(images: dict[str, np.ndarray]) -> Figure:
         cells[0].text(1, 0.5, name, ha="right", va="center", fontsize=9)
         for ax, image in zip(cells[1:], shown, strict=False):
             draw_digit(ax, image)
-    figure.suptitle(f"{len(images)} ways to spoil a digit; people still read nearly all of them")
+    figure.suptitle(f"{len(images)} ways to spoil a digit, at moderate strength")
     return figure
 
 
@@ -374,11 +385,11 @@ def plot_corruption_errors(errors: pd.DataFrame, clean: float) -> Axes:
     Parameters
     ----------
     errors : pandas.DataFrame
-        Indexed by the corruption's name: ``error``, ``low``, ``high``, 0 to 1.
+        From `evaluation.errors_under`, at one severity.
     clean : float
         Error on the same images as they are.
     """
-    ordered = errors.sort_values("error")
+    ordered = errors.set_index("corruption").sort_values("error")
     _, ax = plt.subplots(figsize=(WIDTH, 0.24 * len(ordered) + 1.1))
     spread = 100 * np.abs(ordered[["low", "high"]].T - ordered["error"])
     ax.barh(ordered.index, 100 * ordered["error"], xerr=spread, color=SKY, ecolor="#555555")
@@ -393,15 +404,13 @@ def plot_corruption_errors(errors: pd.DataFrame, clean: float) -> Axes:
 
 
 @style()
-def plot_severity(errors: pd.DataFrame, units: dict[str, str]) -> Figure:
+def plot_severity(errors: pd.DataFrame) -> Figure:
     """Draw how the error grows with the amount of a corruption, a panel for each.
 
     Parameters
     ----------
     errors : pandas.DataFrame
-        Columns ``corruption``, ``amount``, ``error``, ``low``, ``high`` (the last three 0 to 1).
-    units : dict
-        A corruption's name to the unit of its amount.
+        From `evaluation.errors_under`, at several severities.
     """
     names = list(dict.fromkeys(errors["corruption"]))
     figure, axes = plt.subplots(1, len(names), figsize=(WIDTH, 2.9), sharey=True, squeeze=False)
@@ -410,10 +419,13 @@ def plot_severity(errors: pd.DataFrame, units: dict[str, str]) -> Figure:
         ax.fill_between(rows["amount"], 100 * rows["low"], 100 * rows["high"], color=SKY, alpha=0.4)
         ax.plot(rows["amount"], 100 * rows["error"], "o-", color=BLUE)
         ax.set_title(name, fontsize=10)
-        ax.set_xlabel(units[name].split(",")[0], fontsize=9)
+        ax.set_xlabel(rows["unit"].iloc[0].split(",")[0], fontsize=9)
     axes[0, 0].set(ylabel="wrong (%)", ylim=(0, None))
-    strongest = errors.loc[errors["error"].idxmax()]
-    figure.suptitle(f"At twice the moderate strength, {strongest['corruption']} hurts most")
+    worst = errors.loc[errors["error"].idxmax()]
+    figure.suptitle(
+        f"{worst['corruption'].capitalize()} hurts most: {worst['error']:.0%} wrong at "
+        f"{worst['severity']:g} times the moderate strength"
+    )
     return figure
 
 
@@ -469,5 +481,326 @@ def plot_epoch_choice(test_errors: pd.DataFrame, chosen: int, n_test: int) -> Ax
         title="Choosing the epoch on the test set would flatter by "
         f"{by_epoch[chosen] - by_epoch[best]:.2f} points",
     )  # fmt: skip
+    ax.legend()
+    return ax
+
+
+# --- Exploring the data (notebook 01) ------------------------------------------------------------
+
+
+def _mosaic(tiles: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Lay tiles (n, h, w) out in rows of `columns`; gaps and missing tiles are nan."""
+    n, height, width = tiles.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    for i, tile in enumerate(tiles):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[y : y + height, x : x + width] = tile
+    return sheet
+
+
+def _bare(ax: Axes) -> None:
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+@style()
+def plot_counts(labels: np.ndarray, title: str = "") -> Axes:
+    """Draw how often each digit occurs, and the count that equal shares would give.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        Integer (n,), 0 to 9.
+    title : str
+        By default the ratio of the commonest to the rarest digit.
+    """
+    counts = np.bincount(labels, minlength=10)
+    _, ax = plt.subplots(figsize=(WIDTH, 2.8))
+    bars = ax.bar(range(10), counts, color=SKY)
+    ax.bar_label(bars, [f"{count:,}" for count in counts], fontsize=9)
+    ax.axhline(len(labels) / 10, color=BLACK, linestyle="--", linewidth=1, label="equal shares")
+    ax.set(xticks=range(10), xlabel="digit", ylabel="images", ylim=(0, 1.25 * counts.max()))
+    ax.legend(loc="upper right", ncols=2)
+    common, rare = counts.argmax(), counts.argmin()
+    ratio = f"{counts[common] / counts[rare]:.2f} times as many" if counts[rare] else "many more"
+    ax.set_title(title or f"There are {ratio} {common}s as {rare}s")
+    return ax
+
+
+@style()
+def plot_rows(rows: dict[str, np.ndarray], title: str) -> Axes:
+    """Draw rows of digits, each with its name at the left.
+
+    Parameters
+    ----------
+    rows : dict
+        A row's name to its images: uint8 (k, 28, 28), or float 0..1.
+    title : str
+    """
+    scaled = [r / 255.0 if r.dtype == np.uint8 else np.asarray(r, float) for r in rows.values()]
+    columns = max(map(len, scaled))
+    side = scaled[0].shape[1]
+    blank = np.full((side, side), np.nan)
+    tiles = np.stack([t for row in scaled for t in (*row, *[blank] * (columns - len(row)))])
+    sheet = _mosaic(tiles, columns)
+    _, ax = plt.subplots(figsize=(WIDTH, 0.4 + WIDTH * 0.9 * len(sheet) / sheet.shape[1]))
+    ax.imshow(sheet, vmin=0, vmax=1)
+    _bare(ax)
+    ax.set_yticks((side + 2) * np.arange(len(rows)) + side / 2, rows.keys(), fontsize=11)
+    ax.tick_params(length=0)
+    ax.set_title(title)
+    return ax
+
+
+@style()
+def plot_means(mean: np.ndarray, spread: np.ndarray) -> Figure:
+    """Draw the mean image of each digit and, below, how much each pixel varies.
+
+    Parameters
+    ----------
+    mean, spread : numpy.ndarray
+        Float (10, 28, 28), from `exploration.mean_digits`.
+    """
+    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 2.4))
+    panels = ((mean, "gray_r", 1.0, "mean ink"), (spread, "cividis", 0.5, "standard deviation"))
+    for ax, (tiles, colours, most, name) in zip(axes, panels, strict=True):
+        drawn = ax.imshow(_mosaic(tiles, 10), cmap=colours, vmin=0, vmax=most, aspect="auto")
+        _bare(ax)
+        figure.colorbar(drawn, ax=ax, label=name, ticks=[0, most], pad=0.01)
+    widest = spread.mean(axis=(1, 2)).argmax()
+    figure.suptitle(f"What ten digits have in common; the {widest} varies most")
+    return figure
+
+
+@style()
+def plot_quantities(table: pd.DataFrame, units: dict[str, str]) -> Figure:
+    """Draw the spread of quantities by digit: median, middle half, and 5th to 95th percentile.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Column ``digit`` and one column a quantity.
+    units : dict
+        A quantity's column to the label of its axis.
+    """
+    figure, axes = plt.subplots(1, len(units), figsize=(WIDTH, 3.4), sharey=True, squeeze=False)
+    said = []
+    for ax, (column, label) in zip(axes[0], units.items(), strict=True):
+        groups = [group[column].dropna() for _, group in table.groupby("digit")]
+        digits = sorted(table["digit"].unique())
+        ax.boxplot(
+            groups, positions=digits, orientation="horizontal", whis=(5, 95), showfliers=False,
+            widths=0.6, patch_artist=True, boxprops={"facecolor": SKY},
+            medianprops={"color": BLACK, "linewidth": 2},
+        )  # fmt: skip
+        medians = [group.median() for group in groups]
+        most, least = digits[int(np.argmax(medians))], digits[int(np.argmin(medians))]
+        said.append(f"{column}: least in {least}, most in {most}")
+        ax.set_xlabel(label)
+        ax.set_xlim(left=0)
+    axes[0, 0].set_ylabel("digit")
+    axes[0, 0].invert_yaxis()
+    figure.suptitle("; ".join(said))
+    return figure
+
+
+@style()
+def plot_closeness(pairs: pd.DataFrame) -> Axes:
+    """Draw the distance of the two most similar images of each two classes.
+
+    Parameters
+    ----------
+    pairs : pandas.DataFrame
+        From `exploration.look_alikes`.
+    """
+    distances = np.full((10, 10), np.nan)
+    distances[pairs["digit_b"], pairs["digit_a"]] = pairs["distance"]
+    _, ax = plt.subplots(figsize=(WIDTH * 0.75, 4.4))
+    drawn = ax.imshow(distances[1:, :9], cmap="cividis")
+    middle = np.nanmean([np.nanmin(distances), np.nanmax(distances)])
+    for row in pairs.itertuples():
+        ax.text(
+            row.digit_a, row.digit_b - 1, f"{row.distance:.1f}", ha="center", va="center",
+            fontsize=9, color="white" if row.distance < middle else "black",
+        )  # fmt: skip
+    ax.set(xticks=range(9), yticks=range(9), yticklabels=range(1, 10))
+    ax.set(xlabel="one digit", ylabel="the other digit")
+    ax.figure.colorbar(drawn, label="smallest distance")
+    first = pairs.loc[pairs["distance"].idxmin()]
+    ax.set_title(f"The closest two classes: {first['digit_a']:.0f} and {first['digit_b']:.0f}")
+    return ax
+
+
+@style()
+def plot_pairs(first: np.ndarray, second: np.ndarray, captions: list[str], title: str) -> Figure:
+    """Draw pairs of images, one above the other, and what distinguishes them below.
+
+    Parameters
+    ----------
+    first, second : numpy.ndarray
+        uint8 (k, 28, 28), k from 1.
+    captions : list of str
+        One a pair.
+    title : str
+    """
+    k = len(first)
+    figure, axes = plt.subplots(3, k, figsize=(WIDTH, 3.3), squeeze=False)
+    for column in range(k):
+        a, b = first[column].astype(int), second[column].astype(int)
+        draw_digit(axes[0, column], first[column], captions[column])
+        draw_digit(axes[1, column], second[column])
+        axes[2, column].imshow(a - b, cmap="PuOr_r", vmin=-255, vmax=255)
+        _bare(axes[2, column])
+    for ax, name in zip(axes[:, 0], ("one", "the other", "difference"), strict=True):
+        ax.set_ylabel(name)
+    figure.suptitle(title)
+    return figure
+
+
+@style()
+def plot_map(points: np.ndarray, labels: np.ndarray, title: str) -> Axes:
+    """Draw images as points of the plane; each point is the digit itself, so colour only helps.
+
+    Parameters
+    ----------
+    points : numpy.ndarray
+        Float (n, 2).
+    labels : numpy.ndarray
+        Integer (n,), 0 to 9.
+    title : str
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 5.2))
+    for digit in range(10):
+        of_digit = points[labels == digit]
+        ax.scatter(
+            *of_digit.T, s=26, marker=f"${digit}$", color=CLASSES[digit], alpha=0.8, linewidths=0
+        )
+    for digit in np.unique(labels):
+        ax.text(
+            *np.median(points[labels == digit], axis=0), f"{digit}", fontsize=16, weight="bold",
+            color=CLASSES[digit], ha="center", va="center",
+            bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
+        )  # fmt: skip
+    _bare(ax)
+    ax.set_title(title)
+    return ax
+
+
+@style()
+def plot_nearest(distances: dict[str, np.ndarray], title: str) -> Axes:
+    """Draw how far images are from their nearest neighbours, as cumulative shares.
+
+    Parameters
+    ----------
+    distances : dict
+        A name to distances (n,).
+    title : str
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 3))
+    looks = ((BLUE, "-"), (ORANGE, "--"), (BLACK, ":"))
+    for (name, values), (colour, line) in zip(distances.items(), looks, strict=False):
+        ax.ecdf(values, color=colour, linestyle=line, linewidth=2, label=name)
+    ax.set(xlabel="distance to the nearest training image", ylabel="share of the images")
+    ax.set_xlim(left=0)
+    ax.legend(loc="upper left")
+    ax.set_title(title)
+    return ax
+
+
+# --- Inside the network (notebook 02) ------------------------------------------------------------
+
+
+@style()
+def plot_maps(maps: np.ndarray, title: str, columns: int = 8) -> Axes:
+    """Draw what each filter of a layer answers to one image.
+
+    Parameters
+    ----------
+    maps : numpy.ndarray
+        Float (h, w, k).
+    title : str
+    columns : int
+        Maps in a row.
+    """
+    sheet = _mosaic(np.moveaxis(maps, -1, 0), columns, gap=max(1, maps.shape[0] // 12))
+    _, ax = plt.subplots(figsize=(WIDTH, 0.4 + WIDTH * 0.85 * len(sheet) / sheet.shape[1]))
+    drawn = ax.imshow(sheet, cmap="viridis")
+    ax.figure.colorbar(drawn, label="activation", pad=0.01)
+    _bare(ax)
+    ax.set_title(title)
+    return ax
+
+
+@style()
+def plot_kernels(kernels: np.ndarray, title: str, columns: int = 8) -> Axes:
+    """Draw the weights of a layer's filters.
+
+    Parameters
+    ----------
+    kernels : numpy.ndarray
+        Float (h, w, k).
+    title : str
+    columns : int
+        Filters in a row.
+    """
+    sheet = _mosaic(np.moveaxis(kernels, -1, 0), columns, gap=1)
+    limit = np.nanmax(np.abs(sheet))
+    _, ax = plt.subplots(figsize=(WIDTH, 0.4 + WIDTH * 0.85 * len(sheet) / sheet.shape[1]))
+    drawn = ax.imshow(sheet, cmap="PuOr_r", vmin=-limit, vmax=limit)
+    ax.figure.colorbar(drawn, label="weight", pad=0.01)
+    _bare(ax)
+    ax.set_title(title)
+    return ax
+
+
+@style()
+def plot_patch(patch: np.ndarray, kernel: np.ndarray) -> Figure:
+    """Draw how a convolution computes one number: patch times kernel, summed.
+
+    Parameters
+    ----------
+    patch, kernel : numpy.ndarray
+        Float (k, k).
+    """
+    products = patch * kernel
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.7))
+    panels = (("patch of the digit", patch, "gray_r", 0, 1),
+              ("× kernel", kernel, "PuOr_r", -1, 1),
+              ("= products", products, "PuOr_r", -1, 1))  # fmt: skip
+    limit = np.abs(kernel).max()
+    for ax, (name, values, colours, low, high) in zip(axes, panels, strict=True):
+        scale = 1 if low == 0 else limit
+        ax.imshow(values, cmap=colours, vmin=low * scale, vmax=high * scale)
+        for (y, x), value in np.ndenumerate(values):
+            dark = value > 0.6 if low == 0 else abs(value) > 0.6 * limit
+            ax.text(
+                x, y, f"{value:.2f}", ha="center", va="center", fontsize=8,
+                color="white" if dark else "black",
+            )  # fmt: skip
+        _bare(ax)
+        ax.set_title(name)
+    figure.suptitle(f"The {products.size} products add up to {products.sum():.3f}")
+    return figure
+
+
+@style()
+def plot_lines(table: pd.DataFrame, x: str, y: str, title: str) -> Axes:
+    """Draw shares (0 to 1) over a quantity, one line a column, each with its name at its end.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Index: the quantity. One column a line.
+    x, y : str
+        Labels of the axes.
+    title : str
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 3.2))
+    looks = ((BLUE, "o-"), (VERMILION, "s--"), (BLACK, "^:"))
+    for name, (colour, look) in zip(table.columns, looks, strict=False):
+        ax.plot(table.index, table[name], look, color=colour, label=name, markersize=5)
+    ax.set(xlabel=x, ylabel=y, ylim=(0, 1.05), title=title)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.legend()
     return ax
