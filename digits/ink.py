@@ -20,7 +20,7 @@ EIGHT = np.ones((3, 3), bool)  # neighbours by edge or corner
 
 FAINTEST = 12.0  # grey levels of 255 by which ink must differ from the paper
 NOISE = 6.0  # standard deviations of the picture's noise by which ink must differ
-LOW = 0.6  # share of the threshold down to which a stroke is followed from where it is sure
+LOW = 0.5  # share of the threshold down to which a stroke is followed from where it is sure
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ BOX = 20  # side of the box that the digit fills
 CENTRE = 14.0
 # Stroke widths (see `stroke_width`) of MNIST's training images in pixels: the 1st percentile is
 # 1.44, the median 2.36, the 99th percentile 4.34. Strokes outside the range are brought to its end.
-NATURAL_WIDTH = (1.9, 4.4)
+NATURAL_WIDTH = (1.7, 4.4)
 WORKING_BOX = 80  # side of the box in which strokes are thickened or thinned: 4 pixels for one
 BLANK = 0.03  # share of the darkest ink that counts as none when the box is drawn
 
@@ -50,12 +50,11 @@ def to_mnist_form(ink: np.ndarray) -> np.ndarray:
     ink = np.asarray(ink, np.float32)
     if ink.ndim != 2 or not ink.size:
         raise InputError(f"ink of shape {ink.shape} arrived; expected (height, width)")
-    out = np.zeros((SIZE, SIZE), np.uint8)
     peak = float(ink.max())
     if not np.isfinite(peak):
         raise InputError("ink that is not finite arrived; expected numbers, 0 for background")
     if peak <= 0:
-        return out
+        return np.zeros((SIZE, SIZE), np.uint8)
     ink = _trimmed(np.clip(ink / peak, 0.0, 1.0), BLANK)
 
     width = stroke_width(ink) * BOX / max(ink.shape)
@@ -66,14 +65,32 @@ def to_mnist_form(ink: np.ndarray) -> np.ndarray:
         growth = BOX * (target - width) / (BOX - target)
         ink = _trimmed(_grown(ink, growth / 2 * WORKING_BOX / BOX), BLANK)
         ink = ink / ink.max()
-    ink = _resized(ink, BOX)
+    return fit_and_centre(ink)
 
+
+def fit_and_centre(ink: np.ndarray) -> np.ndarray:
+    """Scale into the box of 20 by 20 and put the centre of mass in the middle of 28 by 28.
+
+    The last step of `to_mnist_form`, and all that most descriptions of MNIST's form mention.
+
+    Parameters
+    ----------
+    ink : numpy.ndarray
+        float (height, width), 0 background to 1 ink, without empty margins.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (28, 28), 0 background to 255 ink.
+    """
+    ink = _resized(ink, BOX)
     height, width = ink.shape
     total = float(ink.sum())
     down = float(ink.sum(1) @ np.arange(height)) / total
     across = float(ink.sum(0) @ np.arange(width)) / total
     top = min(max(round(CENTRE - down), 0), SIZE - height)
     left = min(max(round(CENTRE - across), 0), SIZE - width)
+    out = np.zeros((SIZE, SIZE), np.uint8)
     out[top : top + height, left : left + width] = np.rint(ink * (255 / ink.max()))
     return out
 

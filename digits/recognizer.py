@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +34,7 @@ JOIN_PRICE = 0.7
 KINSHIP_GAINS = np.array([6.0, 2.0])
 CUT_PRICE = 1.5
 DROP_PRICE = 1.0
+STRANGER = 0.1  # prior probability that a single glyph, not a digit by its looks, is none
 SURE = 0.95  # a glyph read with at least this confidence is not cut
 SMALL = 0.4  # share of the usual height below which only a sure digit is taken for one
 
@@ -359,7 +360,8 @@ class Recognizer:
         scored = self._score(glyphs + [join([glyphs[i] for i in members]) for members in proposals])
         alone, joined = scored[: len(glyphs)], scored[len(glyphs) :]
         chosen = _with_joins(alone, proposals, joined)
-        chosen = [part for whole in chosen for part in self._cut_if_better(whole)]
+        n_sure = sum(scored.confidence >= self.threshold for scored in chosen)
+        chosen = [part for whole in chosen for part in self._cut_if_better(whole, n_sure)]
         return self._without_strangers(chosen)
 
     def _as_one(self, glyphs: list[Glyph]) -> _Scored:
@@ -369,7 +371,8 @@ class Recognizer:
         options += [[glyphs[i] for i in members] for members in joins(glyphs) if largest in members]
         return max(self._score([join(option) for option in options]), key=lambda s: s.best)
 
-    def _cut_if_better(self, whole: _Scored) -> list[_Scored]:
+    def _cut_if_better(self, whole: _Scored, n_sure: int) -> list[_Scored]:
+        """Return the digits that touch, or the whole where it is no more than one."""
         glyph = whole.glyph
         if whole.confidence >= SURE or glyph.width < 0.5 * glyph.height:
             return [whole]
@@ -378,19 +381,24 @@ class Recognizer:
             return [whole]
         flat = iter(self._score([piece for pieces in lattice for piece in pieces]))
         scored = [[next(flat) for _ in pieces] for pieces in lattice]
-        # The best way to each edge: `worth` of the pieces up to it, less the price of each cut.
+        # The best way to each edge: the pieces up to it, less the price of each cut.
         n = len(lattice)
         best: list[tuple[float, list[_Scored]]] = [(0.0, [])] + [(-np.inf, [])] * n
         for first in range(n):
             value, pieces = best[first]
             for offset, piece in enumerate(scored[first]):
                 last = first + 1 + offset
-                price = CUT_PRICE if last < n else 0.0
-                total = value + piece.best - price
+                total = value + piece.best - (CUT_PRICE if last < n else 0.0)
                 if total > best[last][0]:
                     best[last] = (total, [*pieces, piece])
         value, pieces = best[-1]
-        return pieces if len(pieces) > 1 and value > whole.worth else [whole]
+        if value <= whole.best or min(s.confidence for s in pieces) < self.threshold:
+            return [whole]
+        # A letter, too, can be cut into strokes like digits: how likely is it that these are some?
+        # Less so on a picture without any other digit.
+        stranger = whole.none + np.log(STRANGER / (1 + n_sure))
+        likely = value - np.logaddexp.reduce([value, whole.best, stranger])
+        return [replace(piece, digits=piece.digits + likely) for piece in pieces]
 
     def _without_strangers(self, found: list[_Scored]) -> list[_Scored]:
         """Drop what is no digit, unless nothing else is there."""
