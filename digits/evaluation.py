@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -191,6 +191,26 @@ def mistakes(table: pd.DataFrame, n: int | None = None) -> pd.DataFrame:
     """Return the `n` wrong rows of the table (all by default), the most confident first."""
     wrong = table[is_wrong(table)]
     return wrong.sort_values("confidence", ascending=False, kind="stable").head(n or len(wrong))
+
+
+def summary(table: pd.DataFrame) -> dict[str, float]:
+    """Return the figures by which two models are set side by side.
+
+    Returns
+    -------
+    dict
+        ``n_scored``, ``n_wrong``, ``accuracy``, ``expected_calibration_error``, ``coverage`` (share
+        accepted) and ``n_accepted_wrong``.
+    """
+    score = accuracy(table)
+    return {
+        "n_scored": score.n_scored,
+        "n_wrong": score.n_wrong,
+        "accuracy": score.value,
+        "expected_calibration_error": expected_calibration_error(table),
+        "coverage": float(table["accepted"].mean()),
+        "n_accepted_wrong": int((table["accepted"] & is_wrong(table)).sum()),
+    }
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
@@ -585,7 +605,7 @@ class Corruption:
     Attributes
     ----------
     amount : float
-        How much at severity 1, a moderate strength at which people still read nearly every digit.
+        How much at severity 1: moderate, that is, judged by eye to leave a digit easy to read.
     unit : str
         What `amount` counts.
     change : callable
@@ -652,3 +672,52 @@ def corrupt(images: np.ndarray, name: str, severity: float = 1.0, seed: int = 0)
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     changed = corruption.change(images / 255, corruption.amount * severity, rng)
     return np.uint8(np.clip(changed, 0, 1) * 255 + 0.5)
+
+
+def errors_under(
+    probabilities: Callable[[np.ndarray], np.ndarray],
+    images: np.ndarray,
+    labels: np.ndarray,
+    names: Iterable[str] = tuple(CORRUPTIONS),
+    severities: Iterable[float] = (1.0,),
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Count the mistakes on the same images under each corruption at each severity.
+
+    Parameters
+    ----------
+    probabilities : callable
+        uint8 (n, 28, 28) to float (n, 10), such as `Recognizer.probabilities`.
+    images, labels : numpy.ndarray
+        uint8 (n, 28, 28) and integers (n,).
+    names : iterable of str
+        Keys of `CORRUPTIONS`.
+    severities : iterable of float
+        As for `corrupt`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``corruption``, ``severity``, ``amount``, ``unit``, ``n_wrong``, ``error``, and its 95 %
+        interval ``low``, ``high`` (0 to 1); names outside, severities inside.
+    """
+    severities = tuple(severities)
+    rows = []
+    for name in names:
+        for severity in severities:
+            spoiled = probabilities(corrupt(images, name, severity, seed))
+            score = accuracy(prediction_table(spoiled, labels))
+            kind = CORRUPTIONS[name]
+            rows.append(
+                {
+                    "corruption": name,
+                    "severity": severity,
+                    "amount": kind.amount * severity,
+                    "unit": kind.unit,
+                    "n_wrong": score.n_wrong,
+                    "error": 1 - score.value,
+                    "low": 1 - score.high,
+                    "high": 1 - score.low,
+                }
+            )
+    return pd.DataFrame(rows)
