@@ -7,35 +7,37 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageDraw, ImageFont
 
 if TYPE_CHECKING:
+    from digits.decoding import Picture
     from digits.recognizer import DigitReading, Reading
 
 # Blue and orange of the Okabe-Ito palette, which people with colour-blindness tell apart. A sure
 # digit has a whole frame, an unsure one a broken frame and a question mark.
 SURE = "#0072B2"
 UNSURE = "#D55E00"
-LARGEST_SIDE = 2000  # pixels; a copy that people look at need not be larger
+SMALLEST_SIDE = 224  # longest side of a copy in pixels: 28 pixels are enlarged eight times
 
 
-def annotate(picture: Image.Image, reading: Reading) -> Image.Image:
+def annotate(picture: Picture, reading: Reading) -> Image.Image:
     """Return a copy of a picture with a frame, the digit and its confidence around each digit.
 
     Parameters
     ----------
-    picture : PIL.Image.Image
-        The upright picture that `reading` is of; its boxes are in this picture's pixels.
+    picture : Picture
+        As `digits.decoding.decode` returns it.
     reading : Reading
+        What was read on it.
 
     Returns
     -------
     PIL.Image.Image
-        RGB, at most `LARGEST_SIDE` pixels wide or high, with room above for the texts.
+        RGB, with room above the picture for the texts. Small pictures are enlarged, so that the
+        texts have pixels to stand on.
     """
-    scale = min(1.0, LARGEST_SIDE / max(picture.size))
-    # Tiny pictures are enlarged, so that the text has pixels to stand on.
-    scale = max(scale, min(8.0, 280 / max(picture.size)))
-    size = [max(1, round(side * scale)) for side in picture.size]
-    resampling = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-    copy = _on_white(picture).resize(size, resampling)
+    copy = Image.fromarray(picture.pixels).convert("RGB")
+    enlarged = max(1.0, min(8.0, SMALLEST_SIDE / max(copy.size)))
+    size = [round(side * enlarged) for side in copy.size]
+    copy = copy.resize(size, Image.Resampling.NEAREST)
+    scale = size[0] / picture.size[0]  # boxes are in pixels of the picture before it was reduced
 
     line = max(2, round(max(size) / 400))
     boxes = [[round(side * scale) for side in digit.box] for digit in reading.digits]
@@ -50,19 +52,6 @@ def annotate(picture: Image.Image, reading: Reading) -> Image.Image:
         _frame(draw, corners, digit, line)
         _label(draw, corners, digit, font)
     return canvas
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith(("I", "F")):  # 16-bit and float pictures: stretch to what is seen
-        low, high = picture.getextrema()
-        span = max(high - low, 1e-9)
-        picture = picture.convert("F").point(lambda value: value * (255 / span) - low * 255 / span)
-        return picture.convert("L").convert("RGB")
-    if picture.has_transparency_data:
-        layered = picture.convert("RGBA")
-        white = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(white, layered).convert("RGB")
-    return picture.convert("RGB")
 
 
 def _frame(draw: ImageDraw.ImageDraw, corners: tuple, digit: DigitReading, line: int) -> None:

@@ -7,7 +7,6 @@ pandas or papermill.
 from __future__ import annotations
 
 import csv
-import io
 import json
 import logging
 import os
@@ -23,11 +22,6 @@ from digits.config import CHAMPION, PROFILES, REPORTS, ROOT, TEST_IMAGES, Config
 from digits.errors import InputError
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
-# What a folder is searched for. A file that is named itself may have any ending.
-EXTENSIONS = {
-    *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm"),
-    *(".ppm", ".tga", ".tif", ".tiff", ".webp"),
-}
 
 DATA = click.option(
     "--data",
@@ -195,6 +189,8 @@ def _pictures(path: str | Path) -> list[str | Path]:
     path = Path(path)
     if not path.is_dir():
         return [path]
+    from digits.decoding import EXTENSIONS
+
     found = []
     for folder, subfolders, files in os.walk(path, onerror=_say_unreadable):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
@@ -277,13 +273,11 @@ def _copy_names(sources: list, folder: Path) -> list[Path]:
 
 def _write_annotated(source: bytes | Path, reading, path: Path) -> bool:
     """Write the annotated copy; say so and return False if that fails."""
-    from PIL import Image, ImageOps
-
     from digits.annotate import annotate
+    from digits.decoding import decode
 
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
-            annotate(ImageOps.exif_transpose(picture), reading).save(path)
+        annotate(decode(source), reading).save(path)
     except OSError as error:
         _say(f"cannot write {path} ({error.strerror or error})")
         return False

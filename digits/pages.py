@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import copy
-import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,46 +165,36 @@ def own_pictures(folder: Path = TEST_IMAGES, model: Path = CHAMPION) -> list[Sho
 
     Those come first that teach most: read wrongly, then unsure, then pages, then the rest.
     """
-    labels = _labels(folder)
-    if not labels or not (model / "card.json").exists():
+    if not (folder / "labels.csv").exists() or not (model / "card.json").exists():
         return []
-    from PIL import Image, ImageOps
-
     from digits.annotate import annotate
+    from digits.decoding import decode
     from digits.recognizer import Recognizer
+    from digits.scoring import PAGE, load_labels, score_readings
 
-    ranked = []
-    for name, reading in zip(
-        labels, Recognizer.load(model).read_many([folder / name for name in labels]), strict=True
-    ):
-        wrong = reading.text != labels[name].replace("|", "")
-        several = len(labels[name]) > 1
-        ranked.append((not wrong, reading.status == "ok", not several, name, reading))
-    shown = []
-    for right, _, _, name, reading in sorted(ranked, key=lambda row: row[:4])[:N_PICTURES]:
-        try:
-            with Image.open(folder / name) as picture:
-                copy = annotate(ImageOps.exif_transpose(picture), reading)
-        except OSError:
-            continue
-        copy.thumbnail((THUMBNAIL, THUMBNAIL))
-        file = io.BytesIO()
-        copy.save(file, "PNG", optimize=True)
-        source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-        verdict = "right" if right else f"wrong, it shows {labels[name] or 'no digit'}"
-        answer = reading.text or "nothing"
-        caption = f"{name}: reads {answer} ({verdict}), {reading.status}"
-        shown.append(Shown(source, f"Picture {caption}", caption))
-    return shown
+    labels = load_labels(folder)
+    readings = list(Recognizer.load(model).read_many(folder / name for name in labels["file"]))
+    scores = score_readings(labels, readings)
+    scores["reading"] = readings
+    scores = scores[scores["status"] != "error"]
+    instruction = 4 * (scores["outcome"] == "wrong") + 2 * (scores["outcome"] == "unsure")
+    instruction += scores["group"] == PAGE
+    order = instruction.sort_values(ascending=False, kind="stable").index[:N_PICTURES]
+    return [
+        _shown(row, annotate(decode(folder / row.file), row.reading))
+        for row in scores.loc[order].itertuples()
+    ]
 
 
-def _labels(folder: Path) -> dict[str, str]:
-    """Return what labels.csv says is written on each picture."""
-    try:
-        with (folder / "labels.csv").open(newline="", encoding="utf-8") as file:
-            return {row["file"]: row["label"] for row in csv.DictReader(file)}
-    except (OSError, KeyError):
-        return {}
+def _shown(score, copy) -> Shown:
+    """Return an annotated picture with a caption from its row of `score_readings`."""
+    copy.thumbnail((THUMBNAIL, THUMBNAIL))
+    file = io.BytesIO()
+    copy.save(file, "PNG", optimize=True)
+    source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    truth = f", shows {score.label or 'no digit'}" if score.outcome == "wrong" else ""
+    caption = f"{score.file}: reads {score.text or 'nothing'} ({score.outcome}{truth})"
+    return Shown(source, f"Picture {caption}", caption)
 
 
 def numbers(metrics: dict) -> dict[str, float]:

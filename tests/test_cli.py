@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 
 from digits import cli
+from digits.annotate import SURE, UNSURE, annotate
+from digits.decoding import Picture, decode
 from digits.errors import InputError
 from digits.recognizer import DigitReading, Reading
 
@@ -73,7 +75,8 @@ def folder(tmp_path):
     (tmp_path / "in" / "deep").mkdir(parents=True)
     for name in ("one.png", "page.JPG", "deep/blank.png"):
         Image.new("L", (40, 30), 255).save(tmp_path / "in" / name)
-    for name in ("notes.txt", ".hidden.png"):
+    (tmp_path / "in" / ".cache").mkdir()
+    for name in ("notes.txt", ".hidden.png", ".cache/thumbnail.png"):
         (tmp_path / "in" / name).touch()
     return tmp_path / "in"
 
@@ -85,6 +88,8 @@ def test_json_has_one_object_per_picture_and_line_in_order_of_path(run, folder):
     status, out, err = run("predict", "--json", folder)
     answers = [json.loads(line) for line in out.splitlines()]
     assert [Path(answer["file"]).name for answer in answers] == ["blank.png", "one.png", "page.JPG"]
+    first = {"row": 0, "accepted": True, "cut": False}
+    second = {"row": 1, "accepted": False, "cut": False}
     assert answers[2] == {
         "file": str(folder / "page.JPG"),
         "text": "74",
@@ -93,8 +98,8 @@ def test_json_has_one_object_per_picture_and_line_in_order_of_path(run, folder):
         "status": "unsure",
         "message": "below the threshold",
         "digits": [
-            {"digit": 7, "confidence": 0.99, "box": [2, 3, 10, 20], "row": 0},
-            {"digit": 4, "confidence": 0.5, "box": [20, 3, 8, 20], "row": 1},
+            {"digit": 7, "confidence": 0.99, "box": [2, 3, 10, 20], **first},
+            {"digit": 4, "confidence": 0.5, "box": [20, 3, 8, 20], **second},
         ],
     }
     assert (status, err) == (0, "")
@@ -261,10 +266,16 @@ def test_annotated_copies_have_names_of_their_own_and_leave_the_pictures(run, fo
     assert (folder / "one.png").read_bytes() == before
 
 
-def test_unsure_digits_have_a_broken_frame():
-    from digits.annotate import SURE, UNSURE, annotate
+def test_an_annotated_copy_never_replaces_a_picture_that_was_read(run, folder):
+    Image.new("L", (40, 30)).save(folder / "one_read.png")
+    before = (folder / "one_read.png").read_bytes()
+    run("predict", folder / "one.png", folder / "one_read.png", "--annotate", folder)
+    assert (folder / "one_read.png").read_bytes() == before
+    assert (folder / "one_read-2.png").exists()
 
-    picture = Image.new("L", (300, 300), 255)
+
+def test_unsure_digits_have_a_broken_frame():
+    picture = decode(np.full((300, 300), 255, np.uint8))
     boxes = [(40, 100, 80, 120), (180, 100, 80, 120)]
     found = [digit(7, 0.99, True, boxes[0]), digit(4, 0.5, False, boxes[1])]
     copy = annotate(picture, Reading("x", "74", ["74"], 0.5, "unsure", "", found))
@@ -282,16 +293,31 @@ def test_unsure_digits_have_a_broken_frame():
     assert 0.3 < share(UNSURE, boxes[1]) < 0.8
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
-def test_pictures_of_every_mode_can_be_annotated(mode):
-    from digits.annotate import LARGEST_SIDE, annotate
+def test_boxes_are_drawn_where_they_are_after_a_picture_was_turned_and_reduced():
+    picture = Picture(np.full((600, 400, 3), 255, np.uint8), (1600, 2400))
+    copy = annotate(
+        picture, Reading("x", "7", ["7"], 0.99, "ok", "", [digit(box=(400, 800, 400, 400))])
+    )
+    pixels = np.asarray(copy).astype(int)
+    blue = np.abs(pixels - (0, 0x72, 0xB2)).sum(-1) < 30
+    columns = np.flatnonzero(blue[-300])  # below the middle, away from the label
+    assert np.ptp(np.flatnonzero(blue.any(1))) > 100
+    assert abs(columns.min() - 100) < 5
+    assert abs(columns.max() - 200) < 5
 
-    picture = Image.new(mode, (4, 60))
-    copy = annotate(picture, Reading("x", "7", ["7"], 0.99, "ok", "", [digit(box=(0, 0, 4, 60))]))
+
+def test_a_tiny_picture_is_enlarged():
+    copy = annotate(decode(np.zeros((28, 28), np.uint8)), Reading("x", status="no-digit"))
+    assert copy.width == 224
     assert copy.mode == "RGB"
-    assert copy.height > 240
-    wide = annotate(Image.new("L", (5000, 10)), Reading("x", "", [], 0.0, "no-digit", "", []))
-    assert wide.width == LARGEST_SIDE
+
+
+def test_a_copy_that_cannot_be_written_is_named_and_counts(run, folder, tmp_path):
+    (tmp_path / "out" / "one_read.png").mkdir(parents=True)
+    status, out, err = run("predict", "--json", folder / "one.png", "--annotate", tmp_path / "out")
+    assert status == 1
+    assert json.loads(out)["text"] == "7"
+    assert err.startswith("digits: cannot write")
 
 
 # --- train, export, report, doctor -----------------------------------------------------------------

@@ -19,6 +19,7 @@ from PIL import Image
 from digits import pages, report
 from digits.data import Dataset
 from digits.errors import InputError
+from digits.recognizer import Reading
 
 PARAMETERS = 'DATA: str = "auto"  # data\nSEED: int = 0  # seed\nRUN_DIR: str = ""  # run folder'
 
@@ -120,6 +121,12 @@ def test_record_refuses_what_json_cannot_hold_and_keeps_the_file(tmp_path, value
     with pytest.raises(InputError, match=re.escape(words)):
         report.record(tmp_path, "evaluation", {"bad": value})
     assert json.loads(path.read_text()) == {"evaluation": {"good": 1}}
+
+
+def test_a_write_that_fails_leaves_no_file(tmp_path):
+    with pytest.raises(TypeError):
+        report.write_json(tmp_path / "metrics.json", {"bad": object()})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_record_needs_a_run_and_names_the_notebook_that_makes_it(tmp_path):
@@ -451,11 +458,10 @@ def test_own_pictures_show_first_what_went_wrong(tmp_path, monkeypatch):
         "wrong.png": "1",
         "unsure.png": "7",
         "page.png": "7|7",
-        "gone.png": "7",
+        "bad.png": "7",
     }
     for name in truth:
-        if name != "gone.png":
-            Image.new("L", (60, 40), 255).save(tmp_path / name)
+        Image.new("L", (60, 40), 255).save(tmp_path / name)
     rows = ["file,label", *(f"{name},{label}" for name, label in truth.items())]
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     (tmp_path / "card.json").touch()
@@ -463,17 +469,17 @@ def test_own_pictures_show_first_what_went_wrong(tmp_path, monkeypatch):
     def read_many(pictures):
         for picture in pictures:
             text = "77" if picture.name == "page.png" else "7"
-            status = "unsure" if picture.name == "unsure.png" else "ok"
-            yield types.SimpleNamespace(text=text, status=status, digits=[])
+            status = {"unsure.png": "unsure", "bad.png": "error"}.get(picture.name, "ok")
+            yield Reading(str(picture), text, (text,), 0.9, status)
 
     reader = types.SimpleNamespace(read_many=read_many)
     monkeypatch.setattr("digits.recognizer.Recognizer.load", lambda path: reader)
     shown = pages.own_pictures(tmp_path, tmp_path)
     assert [picture.caption for picture in shown] == [
-        "wrong.png: reads 7 (wrong, it shows 1), ok",
-        "unsure.png: reads 7 (right), unsure",
-        "page.png: reads 77 (right), ok",
-        "right.png: reads 7 (right), ok",
+        "wrong.png: reads 7 (wrong, shows 1)",
+        "unsure.png: reads 7 (unsure)",
+        "page.png: reads 77 (right)",
+        "right.png: reads 7 (right)",
     ]
     assert shown[0].source.startswith("data:image/png;base64,")
 
