@@ -8,6 +8,8 @@ mouse lines vanish when they are scaled down, and a felt pen's loops close.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image
 
@@ -124,11 +126,17 @@ def _resized(ink: np.ndarray, side: int) -> np.ndarray:
     scale = side / max(height, width)
     if scale == 1:
         return ink
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = [max(1, math.ceil(length * scale - 1e-6)) for length in (width, height)]
+    # A narrow 1 must not be stretched to whole pixels: background fills them up on both sides.
+    fill = [length / scale - own for length, own in zip(size, (width, height), strict=True)]
+    margin = math.ceil(max(fill) / 2) + 1
+    left, top = (margin - part / 2 for part in fill)
+    window = (left, top, left + size[0] / scale, top + size[1] / scale)
     how = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.HAMMING
     if scale > 1:
         how = Image.Resampling.BICUBIC
-    return np.clip(np.asarray(Image.fromarray(ink).resize(size, how)), 0.0, 1.0)
+    padded = Image.fromarray(np.pad(ink, margin))
+    return np.clip(np.asarray(padded.resize(size, how, window)), 0.0, 1.0)
 
 
 def _grown(ink: np.ndarray, radius: float) -> np.ndarray:

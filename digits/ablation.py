@@ -1,0 +1,135 @@
+"""What each step from a picture to a digit is worth: the steps, one after the other, and their score.
+
+The first is what most projects do with their users' pictures; each further one adds a stage of
+`digits.pictures`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from digits.ink import DARK, to_grey
+from digits.mnist_form import SIZE, fit_and_centre
+from digits.pictures import decode, find_ink, to_mnist_form
+from digits.scoring import PAGE, SINGLE, edit_distance
+
+if TYPE_CHECKING:
+    from digits.recognizer import Recognizer
+
+ONE_DIGIT_STEPS = (
+    "plain resize",
+    "+ decode",
+    "+ polarity",
+    "+ ink",
+    "+ fit and centre",
+    "+ stroke width",
+)
+SEGMENTATION = "+ segmentation"
+
+
+def reading_steps(path: str | Path) -> dict[str, np.ndarray]:
+    """Return what the network is shown after each of `ONE_DIGIT_STEPS`, the picture taken as one digit.
+
+    Parameters
+    ----------
+    path : path
+        A picture that `decode` can open.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        uint8 (28, 28) for each step:
+
+        plain resize
+            Pillow's grey, squeezed to 28 by 28, as most projects do.
+        + decode
+            Upright, transparency on the background that shows the ink, deep greys kept.
+        + polarity
+            Ink light on dark, whichever way it was.
+        + ink
+            Paper, shadow, rules and noise taken away.
+        + fit and centre
+            Cut to the ink, scaled into 20 by 20 with its aspect, centre of mass in the middle.
+        + stroke width
+            Strokes thickened or thinned to MNIST's width before that.
+    """
+    with Image.open(path) as image:
+        plain = _squeezed(np.asarray(image.convert("L")))
+    picture = decode(path)
+    ink = find_ink(picture)
+    grey = to_grey(picture.pixels)
+    light = 255 - grey if ink.polarity == DARK else grey
+    rows, columns = np.flatnonzero(ink.mask.any(1)), np.flatnonzero(ink.mask.any(0))
+    if len(rows):
+        cropped = ink.strength[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        fitted = fit_and_centre(cropped)
+    else:
+        cropped = ink.strength
+        fitted = np.zeros((SIZE, SIZE), np.uint8)
+    images = (
+        plain,
+        _squeezed(grey),
+        _squeezed(light),
+        _squeezed(255 * ink.strength),
+        fitted,
+        to_mnist_form(cropped),
+    )
+    return dict(zip(ONE_DIGIT_STEPS, images, strict=True))
+
+
+def _squeezed(grey: np.ndarray) -> np.ndarray:
+    """Resize to 28 by 28 without regard to the aspect."""
+    image = Image.fromarray(np.uint8(np.clip(np.rint(grey), 0, 255)))
+    return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+
+
+def score_steps(model: Recognizer, folder: str | Path, scores: pd.DataFrame) -> pd.DataFrame:
+    """Score every step on a folder of labelled pictures.
+
+    Parameters
+    ----------
+    model : Recognizer
+    folder : path
+    scores : pandas.DataFrame
+        From `scoring.score_readings` on that folder: the last step, everything together.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by step, with integers: n_singles, singles_right (sure or not), singles_accepted,
+        singles_accepted_wrong, n_pages, pages_exact, page_digit_errors. Pictures without a digit are
+        left out.
+    """
+    written = scores[scores["group"].isin([SINGLE, PAGE])]
+    shown = [reading_steps(Path(folder) / file) for file in written["file"]]
+    rows = {}
+    for step in ONE_DIGIT_STEPS:
+        table = written[["group", "label"]].copy()
+        if len(table):
+            answers = model.predict(np.stack([images[step] for images in shown]))
+            table["n_errors"] = [
+                edit_distance(str(digit), label)
+                for digit, label in zip(answers["digit"], table["label"], strict=True)
+            ]
+            table["accepted"] = answers["accepted"].to_numpy()
+            rows[step] = _counts(table)
+    rows[SEGMENTATION] = _counts(written.assign(accepted=written["status"] == "ok"))
+    return pd.DataFrame(rows).T.rename_axis("step")
+
+
+def _counts(table: pd.DataFrame) -> dict[str, int]:
+    singles, pages = (table[table["group"] == group] for group in (SINGLE, PAGE))
+    return {
+        "n_singles": len(singles),
+        "singles_right": int((singles["n_errors"] == 0).sum()),
+        "singles_accepted": int(singles["accepted"].sum()),
+        "singles_accepted_wrong": int((singles["accepted"] & (singles["n_errors"] > 0)).sum()),
+        "n_pages": len(pages),
+        "pages_exact": int((pages["n_errors"] == 0).sum()),
+        "page_digit_errors": int(pages["n_errors"].sum()),
+    }
