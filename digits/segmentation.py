@@ -21,6 +21,8 @@ CRUMB_GAP = 0.15  # of the usual height: how far from its digit a crumb may lie
 PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may lie
 STROKE = 0.4  # ink from which a pixel belongs to the stroke rather than its soft edge
 MOST_GLYPHS = 1000  # the largest are taken; more are texture
+MOST_NEIGHBOURS = 3  # pairs for each glyph, on average; where there are more, nothing is joined
+MOST_NEIGHBOURS = 4  # glyphs that are tried as further pieces of one digit
 MOST_CUTS = 6  # places at which one glyph may be cut
 CUT_SIDE = 48  # height in pixels at which cuts are looked for
 
@@ -147,6 +149,16 @@ def _gap(a: Glyph, b: Glyph) -> float:
     return float(np.hypot(across, down))
 
 
+def _gaps(glyphs: list[Glyph]) -> np.ndarray:
+    """Return `_gap` between each two glyphs, (n, n); infinite from a glyph to itself."""
+    left, top, width, height = np.array([(g.left, g.top, g.width, g.height) for g in glyphs]).T
+    across = np.maximum(left[:, None] - (left + width), (left[:, None] - (left + width)).T)
+    down = np.maximum(top[:, None] - (top + height), (top[:, None] - (top + height)).T)
+    gaps = np.hypot(np.maximum(across, 0), np.maximum(down, 0))
+    np.fill_diagonal(gaps, np.inf)
+    return gaps
+
+
 def join(glyphs: list[Glyph]) -> Glyph:
     """Return one glyph that holds the ink of all."""
     if len(glyphs) == 1:
@@ -178,11 +190,12 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
     usual = usual_height(glyphs)
     n = len(glyphs)
     near: dict[int, set[int]] = {index: set() for index in range(n)}
-    for i in range(n):
-        for j in range(i + 1, n):
-            if _gap(glyphs[i], glyphs[j]) <= PIECE_GAP * max(usual, glyphs[i].side, glyphs[j].side):
-                near[i].add(j)
-                near[j].add(i)
+    for i, gaps in enumerate(_gaps(glyphs)):
+        # Only the nearest: a texture has thousands of neighbours, a digit few pieces.
+        for j in np.argsort(gaps, kind="stable")[:MOST_NEIGHBOURS]:
+            if gaps[j] <= PIECE_GAP * max(usual, glyphs[i].side, glyphs[j].side):
+                near[i].add(int(j))
+                near[int(j)].add(i)
 
     def fits(members: tuple[int, ...]) -> bool:
         whole = [glyphs[index] for index in members]
@@ -192,6 +205,8 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
         return height <= 1.5 * tallest and width <= 1.4 * tallest
 
     pairs = {(i, j) for i in near for j in near[i] if i < j}
+    if len(pairs) > MOST_NEIGHBOURS * n:
+        return []  # a texture: its triples would be beyond counting
     triples = {
         tuple(sorted((i, j, k))) for i, j in pairs for k in near[i] | near[j] if k not in (i, j)
     }
