@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import pandas as pd
 from keras import layers as kl
 
 from digits import augmentation
@@ -52,3 +53,20 @@ def build_cnn(config: Config) -> keras.Model:
     x = kl.Dropout(config.dropout, seed=config.seed + 1, dtype=policy, name="dropout2")(features)
     logits = kl.Dense(config.n_classes, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="digits_cnn")
+
+
+def layer_table(model: keras.Model) -> pd.DataFrame:
+    """Describe a network's layers, one row each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: the layer's name. Columns ``kind`` (the Keras class), ``output_shape`` (without the
+        batch's axis) and ``parameters`` (trained or not).
+    """
+    return pd.DataFrame(
+        [(type(layer).__name__, layer.output.shape[1:], layer.count_params())
+         for layer in model.layers],
+        columns=["kind", "output_shape", "parameters"],
+        index=pd.Index([layer.name for layer in model.layers], name="layer"),
+    )  # fmt: skip
