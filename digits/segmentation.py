@@ -21,7 +21,6 @@ CRUMB_GAP = 0.15  # of the usual height: how far from its digit a crumb may lie
 PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may lie
 STROKE = 0.4  # ink from which a pixel belongs to the stroke rather than its soft edge
 MOST_GLYPHS = 1000  # the largest are taken; more are texture
-MOST_NEIGHBOURS = 3  # pairs for each glyph, on average; where there are more, nothing is joined
 MOST_NEIGHBOURS = 4  # glyphs that are tried as further pieces of one digit
 MOST_CUTS = 6  # places at which one glyph may be cut
 CUT_SIDE = 48  # height in pixels at which cuts are looked for
@@ -205,8 +204,6 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
         return height <= 1.5 * tallest and width <= 1.4 * tallest
 
     pairs = {(i, j) for i in near for j in near[i] if i < j}
-    if len(pairs) > MOST_NEIGHBOURS * n:
-        return []  # a texture: its triples would be beyond counting
     triples = {
         tuple(sorted((i, j, k))) for i, j in pairs for k in near[i] | near[j] if k not in (i, j)
     }
