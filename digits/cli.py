@@ -148,7 +148,7 @@ def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
         raise click.UsageError("give --json or --csv, not both")
     # Folders are walked before anything heavy is loaded: a mistake is answered at once.
     sources, failed = [], 0
-    for path in paths or (TEST_IMAGES,):
+    for path in paths or (_short(TEST_IMAGES),):
         found = _pictures(path)
         sources += found
         if not found:
