@@ -147,7 +147,8 @@ def _grown(ink: np.ndarray, radius: float) -> np.ndarray:
     """
     extreme = np.maximum if radius > 0 else np.minimum
     whole, part = divmod(abs(radius), 1.0)
-    ink = np.pad(ink, int(whole) + 2)
+    # Each step grows by a pixel and gives up the outermost one.
+    ink = np.pad(ink, 2 * (int(whole) + 1))
     for step in range(int(whole) + 1):
         if step == whole and not part:
             break
