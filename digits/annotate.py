@@ -30,7 +30,7 @@ def annotate(picture: Picture, reading: Reading) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        RGB, with room above the picture for the texts. Small pictures are enlarged, so that the
+        RGB, with room above the picture where a text needs it. Small pictures are enlarged, so that the
         texts have pixels to stand on.
     """
     copy = Image.fromarray(picture.pixels).convert("RGB")
@@ -43,7 +43,8 @@ def annotate(picture: Picture, reading: Reading) -> Image.Image:
     boxes = [[round(side * scale) for side in digit.box] for digit in reading.digits]
     heights = sorted(height for _, _, _, height in boxes) or [0]
     font = ImageFont.load_default(min(48, max(12, heights[len(heights) // 2] // 4)))
-    margin = round(font.size * 1.5)
+    top = min((y for _, y, _, _ in boxes), default=size[1])
+    margin = max(0, round(font.size * 1.5) - top)
     canvas = Image.new("RGB", (size[0], size[1] + margin), "white")
     canvas.paste(copy, (0, margin))
     draw = ImageDraw.Draw(canvas)

@@ -19,6 +19,8 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 INDEX_TAG = "index"  # a notebook's cell with this tag has its figures shown on the index page
 N_PICTURES = 12  # own pictures shown on the index page
 THUMBNAIL = 420  # largest side of those, pixels
+README_PICTURE = TEST_IMAGES / "sums_on_squares.jpg"
+README_SIDE = 800  # largest side of the README's picture, pixels
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,18 @@ def own_pictures(folder: Path = TEST_IMAGES, model: Path = CHAMPION) -> list[Sho
         _shown(row, annotate(decode(folder / row.file), row.reading))
         for row in scores.loc[order].itertuples()
     ]
+
+
+def readme_picture(path: Path, source: Path = README_PICTURE, model: Path = CHAMPION) -> None:
+    """Write the README's picture: one of `test_images/` with what the shipped model reads on it."""
+    from digits.annotate import annotate
+    from digits.decoding import decode
+    from digits.recognizer import Recognizer
+
+    copy = annotate(decode(source), Recognizer.load(model).read(source))
+    copy.thumbnail((README_SIDE, README_SIDE))
+    path.parent.mkdir(exist_ok=True)
+    copy.save(path, quality=85)
 
 
 def _shown(score, copy) -> Shown:

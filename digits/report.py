@@ -613,9 +613,12 @@ def readme_with(readme: str, metrics: dict) -> str:
 
 
 def update_readme(metrics: dict) -> None:
-    """Renew the results in README.md."""
+    """Renew the results in README.md, and its picture."""
+    from digits import pages
+
     path = ROOT / "README.md"
     path.write_text(readme_with(path.read_text(encoding="utf-8"), metrics), encoding="utf-8")
+    pages.readme_picture(ROOT / "docs" / "reads.jpg")
 
 
 @dataclass(frozen=True)

@@ -280,12 +280,11 @@ def test_unsure_digits_have_a_broken_frame():
     found = [digit(7, 0.99, True, boxes[0]), digit(4, 0.5, False, boxes[1])]
     copy = annotate(picture, Reading("x", "74", ["74"], 0.5, "unsure", "", found))
     pixels = np.asarray(copy).astype(int)
-    margin = copy.height - copy.width
 
     def share(colour, box):
         """Share of the left edge of a frame that has this colour."""
         x, y, _, height = box
-        edge = pixels[y + margin : y + margin + height, x - 4 : x + 1]
+        edge = pixels[y : y + height, x - 4 : x + 1]
         rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
         return (np.abs(edge - rgb).sum(-1) < 30).any(1).mean()
 

@@ -565,6 +565,20 @@ def test_results_table_holds_the_numbers():
     assert "commit unknown" in table
 
 
+def test_a_report_on_mnist_renews_the_readme_and_its_picture(tmp_path, monkeypatch):
+    class Reader:
+        def read(self, picture):
+            return Reading(str(picture), status="no-digit")
+
+    (tmp_path / "README.md").write_text(f"{report.README_START}\nold\n{report.README_END}\n")
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr("digits.recognizer.Recognizer.load", lambda path: Reader())
+    report.update_readme(METRICS)
+    assert "99.55%" in (tmp_path / "README.md").read_text()
+    with Image.open(tmp_path / "docs" / "reads.jpg") as picture:
+        assert max(picture.size) == pages.README_SIDE
+
+
 def test_readme_keeps_its_text_around_the_results():
     readme = f"before\n{report.README_START}\nold\n{report.README_END}\nafter\n"
     renewed = report.readme_with(readme, METRICS)
