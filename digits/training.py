@@ -13,11 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up notes in a learner's notebook
-
 import keras
+import numpy as np
 
 from digits import data, evaluation, model_card, synthesis
 from digits.config import Config
