@@ -7,14 +7,19 @@ Ito's, which the colour-blind can tell apart, and nothing is told by colour alon
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from digits.pictures import Glyph, Ink, Picture
+    from digits.recognizer import Reading
 
 WIDTH = 7.0  # inches, of every figure
 
@@ -518,13 +523,17 @@ def plot_counts(labels: np.ndarray, title: str = "") -> Axes:
     counts = np.bincount(labels, minlength=10)
     _, ax = plt.subplots(figsize=(WIDTH, 2.8))
     bars = ax.bar(range(10), counts, color=SKY)
-    ax.bar_label(bars, [f"{count:,}" for count in counts], fontsize=9)
+    ax.bar_label(bars, [f"{count:,}" if count else "" for count in counts], label_type="center")
     ax.axhline(len(labels) / 10, color=BLACK, linestyle="--", linewidth=1, label="equal shares")
     ax.set(xticks=range(10), xlabel="digit", ylabel="images", ylim=(0, 1.25 * counts.max()))
     ax.legend(loc="upper right", ncols=2)
     common, rare = counts.argmax(), counts.argmin()
-    ratio = f"{counts[common] / counts[rare]:.2f} times as many" if counts[rare] else "many more"
-    ax.set_title(title or f"There are {ratio} {common}s as {rare}s")
+    finding = f"There is no {rare}"
+    if counts[rare]:
+        finding = (
+            f"There are {counts[common] / counts[rare]:.2f} times as many {common}s as {rare}s"
+        )
+    ax.set_title(title or finding)
     return ax
 
 
@@ -563,7 +572,7 @@ def plot_means(mean: np.ndarray, spread: np.ndarray) -> Figure:
         Float (10, 28, 28), from `exploration.mean_digits`.
     """
     figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 2.4))
-    panels = ((mean, "gray_r", 1.0, "mean ink"), (spread, "cividis", 0.5, "standard deviation"))
+    panels = ((mean, "gray_r", 1.0, "mean"), (spread, "cividis", 0.5, "deviation"))
     for ax, (tiles, colours, most, name) in zip(axes, panels, strict=True):
         drawn = ax.imshow(_mosaic(tiles, 10), cmap=colours, vmin=0, vmax=most, aspect="auto")
         _bare(ax)
@@ -598,7 +607,6 @@ def plot_quantities(table: pd.DataFrame, units: dict[str, str]) -> Figure:
         most, least = digits[int(np.argmax(medians))], digits[int(np.argmin(medians))]
         said.append(f"{column}: least in {least}, most in {most}")
         ax.set_xlabel(label)
-        ax.set_xlim(left=0)
     axes[0, 0].set_ylabel("digit")
     axes[0, 0].invert_yaxis()
     figure.suptitle("; ".join(said))
@@ -633,7 +641,13 @@ def plot_closeness(pairs: pd.DataFrame) -> Axes:
 
 
 @style()
-def plot_pairs(first: np.ndarray, second: np.ndarray, captions: list[str], title: str) -> Figure:
+def plot_pairs(
+    first: np.ndarray,
+    second: np.ndarray,
+    captions: list[str],
+    title: str,
+    names: tuple[str, str] = ("one", "the other"),
+) -> Figure:
     """Draw pairs of images, one above the other, and what distinguishes them below.
 
     Parameters
@@ -643,6 +657,8 @@ def plot_pairs(first: np.ndarray, second: np.ndarray, captions: list[str], title
     captions : list of str
         One a pair.
     title : str
+    names : pair of str
+        What the upper and the lower images are.
     """
     k = len(first)
     figure, axes = plt.subplots(3, k, figsize=(WIDTH, 3.3), squeeze=False)
@@ -652,7 +668,7 @@ def plot_pairs(first: np.ndarray, second: np.ndarray, captions: list[str], title
         draw_digit(axes[1, column], second[column])
         axes[2, column].imshow(a - b, cmap="PuOr_r", vmin=-255, vmax=255)
         _bare(axes[2, column])
-    for ax, name in zip(axes[:, 0], ("one", "the other", "difference"), strict=True):
+    for ax, name in zip(axes[:, 0], (*names, "difference"), strict=True):
         ax.set_ylabel(name)
     figure.suptitle(title)
     return figure
@@ -803,4 +819,169 @@ def plot_lines(table: pd.DataFrame, x: str, y: str, title: str) -> Axes:
     ax.set(xlabel=x, ylabel=y, ylim=(0, 1.05), title=title)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     ax.legend()
+    return ax
+
+
+# --- Pictures (notebook 05) ----------------------------------------------------------------------
+
+
+def _draw_picture(ax: Axes, pixels: np.ndarray, size: tuple[int, int]) -> None:
+    """Draw a picture so that the axes count the pixels of the upright original."""
+    width, height = size
+    # Downsampling without smoothing would lose lines of one pixel.
+    how = "nearest" if max(pixels.shape) <= 56 else "antialiased"
+    ax.imshow(
+        pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), interpolation=how
+    )
+    ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
+
+
+def _draw_box(ax: Axes, box: tuple[int, int, int, int], sure: bool = True, text: str = "") -> None:
+    """Frame a box: a whole line if sure, a broken one in another colour if not."""
+    x, y, width, height = box
+    color, line = (BLUE, "-") if sure else (VERMILION, "--")
+    frame = plt.Rectangle(
+        (x, y), width, height, fill=False, edgecolor=color, linestyle=line, lw=1.3
+    )
+    ax.add_patch(frame)
+    if text:
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8}
+        ax.text(x, y, text, color=color, fontsize=8, va="bottom", bbox=paper, clip_on=True)
+
+
+@style()
+def plot_stages(picture: Picture, ink: Ink, glyphs: Sequence[Glyph], image: np.ndarray) -> Figure:
+    """Draw the way of a picture from the file to what the network sees, in six panels.
+
+    Parameters
+    ----------
+    picture : Picture
+        From `pictures.decode`.
+    ink : Ink
+        From `pictures.find_ink`.
+    glyphs : sequence of Glyph
+        From `pictures.find_digits`.
+    image : numpy.ndarray
+        uint8 (28, 28): the largest of them in MNIST form.
+    """
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 5.2))
+    (decoded, paper, strength), (boxes, fitted, seen) = axes
+    _draw_picture(decoded, picture.pixels, picture.size)
+    decoded.set_title(f"1 decoded: {picture.size[0]} x {picture.size[1]}")
+    paper.imshow(ink.paper, cmap="gray", vmin=0, vmax=255)
+    paper.set_title(f"2 paper; {ink.polarity}")
+    strength.imshow(ink.strength, vmin=0, vmax=1, interpolation="antialiased")
+    strength.set_title(f"3 ink: {ink.mask.mean():.1%} of the area")
+    _draw_picture(boxes, picture.pixels, picture.size)
+    for glyph in glyphs:
+        _draw_box(boxes, glyph.box)
+    boxes.set_title(f"4 found: {len(glyphs)}")
+    draw_digit(fitted, image)
+    rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+    if len(rows):
+        left, top = columns[0] - 0.5, rows[0] - 0.5
+        extent = int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1
+        _draw_box(fitted, (left, top, *extent))
+        total = image.sum(dtype=float)
+        middle = (image.sum(0) @ np.arange(28) / total, image.sum(1) @ np.arange(28) / total)
+        fitted.plot(*middle, "+", color=VERMILION, markersize=16, markeredgewidth=2)
+        fitted.set_title(f"5 fitted: {extent[0]} x {extent[1]}, mass at +", fontsize=10)
+    seen.imshow(image, cmap="gray", vmin=0, vmax=255)
+    seen.set_title("6 what the network sees")
+    for ax in axes.flat:
+        ax.set(xticks=[], yticks=[])
+    figure.suptitle(f"{ink.polarity}: {len(glyphs)} found, the largest brought to 28 x 28")
+    return figure
+
+
+@style()
+def plot_readings(
+    pictures: Sequence[Picture],
+    readings: Sequence[Reading],
+    captions: Sequence[str],
+    title: str,
+    n_columns: int = 5,
+) -> Figure:
+    """Draw pictures with what was read on them.
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+    readings : sequence of Reading
+        One for each picture; unsure digits have a broken frame.
+    captions : sequence of str
+    title : str
+        The finding.
+    n_columns : int
+    """
+    if not pictures:
+        return _title_alone(title)
+    n_rows = -(-len(pictures) // n_columns)
+    side = WIDTH / n_columns
+    figure, axes = plt.subplots(
+        n_rows, n_columns, figsize=(WIDTH, (side + 0.42) * n_rows + 0.5), squeeze=False
+    )
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, picture, reading, caption in zip(axes.flat, pictures, readings, captions, strict=False):
+        ax.axis("on")
+        _draw_picture(ax, picture.pixels, picture.size)
+        for digit in reading.digits:
+            _draw_box(ax, digit.box, digit.accepted, str(digit.digit) if n_columns < 3 else "")
+        ax.set_title(caption, fontsize=8 if n_columns > 3 else 10)
+    figure.suptitle(title)
+    return figure
+
+
+@style()
+def plot_seen(
+    images: np.ndarray, captions: Sequence[str], title: str, n_columns: int = 8
+) -> Figure:
+    """Draw images in MNIST form, one beside the other.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 (n, 28, 28).
+    captions : sequence of str
+    title : str
+    n_columns : int
+    """
+    if not len(images):
+        return _title_alone(title)
+    n_rows = -(-len(images) // n_columns)
+    height = (WIDTH / n_columns + 0.35) * n_rows + 0.4
+    figure, axes = plt.subplots(n_rows, n_columns, figsize=(WIDTH, height), squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, image, caption in zip(axes.flat, images, captions, strict=False):
+        ax.axis("on")
+        draw_digit(ax, image)
+        ax.set_title(caption, fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
+@style()
+def plot_steps(steps: pd.DataFrame) -> Axes:
+    """Draw how many single digits are read right after each step.
+
+    Parameters
+    ----------
+    steps : pandas.DataFrame
+        From `ablation.score_steps`.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.4 * len(steps) + 1))
+    n = int(steps["n_singles"].iloc[0])
+    bars = ax.barh(steps.index, steps["singles_right"], color=SKY, edgecolor=BLUE)
+    ax.bar_label(bars, [f"{count} " for count in steps["singles_right"]], padding=2)
+    wrong = steps["singles_accepted_wrong"]
+    ax.barh(
+        steps.index, wrong, color="none", edgecolor=VERMILION, hatch="///", label="sure and wrong"
+    )
+    ax.invert_yaxis()
+    ax.set(xlabel="single digits", xlim=(0, 1.12 * max(n, 1)))
+    ax.legend(loc="lower right")
+    first, last = steps["singles_right"].iloc[[0, -1]]
+    ax.set_title(f"From {first} to {last} of {n} single digits read right")
     return ax
