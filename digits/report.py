@@ -543,7 +543,7 @@ def _finish(notebook, facts: dict, ran: dict):
 def _describe_figures(cells: list) -> None:
     """Give each figure an alternative text: what the text after it says, or the text before it."""
     for position, cell in enumerate(cells):
-        text = _first_paragraph(cells[position + 1 :]) or _first_paragraph(cells[:position][::-1])
+        text = _first_paragraph(cells[position + 1 :]) or _last_paragraph(cells[:position])
         for output in cell.get("outputs", ()):
             for kind in ("image/png", "image/jpeg"):
                 if kind in output.get("data", {}):
@@ -570,14 +570,29 @@ def _mend_links(path: Path, notebooks: Path, target: Path) -> None:
     nbformat.write(notebook, path)
 
 
+def _last_paragraph(cells: Sequence) -> str:
+    """Return the paragraph that announces what follows `cells`."""
+    if not cells or cells[-1].cell_type != "markdown":
+        return ""
+    return _plain_text(cells[-1].source.split("\n\n")[-1]).rstrip(":")
+
+
 def _first_paragraph(cells: Sequence) -> str:
-    """Return the first paragraph of the first cell if it is prose, without markup."""
+    """Return the first paragraph of the first cell if it is prose, without markup.
+
+    A last sentence that ends with a colon announces what comes next, so it is left out.
+    """
     if not cells or cells[0].cell_type != "markdown":
         return ""
     for paragraph in cells[0].source.split("\n\n"):
-        if not paragraph.startswith(("#", "|", "<", "```")):
-            return " ".join(paragraph.replace("**", "").replace("`", "").split())
+        if not paragraph.startswith(("#", "|", "<", "```", ">")):
+            return re.sub(r"(^|(?<=[.?!]) )[^.?!]*:$", "", _plain_text(paragraph))
     return ""
+
+
+def _plain_text(markdown: str) -> str:
+    """Return a paragraph on one line, without marks for bold type, code and links."""
+    return " ".join(re.sub(r"\*\*|`|\[([^\]]*)\]\([^)]*\)", r"\1", markdown).split())
 
 
 # --- The README's table --------------------------------------------------------------------------

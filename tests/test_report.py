@@ -277,6 +277,25 @@ def test_each_figure_has_the_text_after_it_as_alternative(made):
         assert [image["alt"] for image in images] == ["The line rises with the seed."]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "alternative"),
+    [
+        ("Shown:", "It **rises** by `3`. See [there](x.md#y).", "It rises by 3. See there."),
+        ("Shown:", "It rises. In figures:", "It rises."),
+        ("## Title\n\nA line\nof [points](x):", "In figures:", "A line of points"),
+        ("A line:", "## Next\n\nIt rises.", "It rises."),
+        ("A line:", None, "A line"),
+        (None, None, "Figure"),
+    ],
+)
+def test_alternative_texts_are_prose(before, after, alternative):
+    figure = notebook(("plot()",)).cells[0]
+    figure.outputs = [nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})]
+    texts = [text and notebook(text).cells[0] for text in (before, after)]
+    report._describe_figures([cell for cell in (texts[0], figure, texts[1]) if cell])
+    assert figure.outputs[0].metadata["image/png"]["alt"] == alternative
+
+
 def test_pages_need_no_network_and_every_link_resolves(made):
     _, folder, _ = made
     for path in folder.glob("*.html"):
