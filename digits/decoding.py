@@ -77,6 +77,11 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
         raise InputError(
             f"{name} is no picture that can be opened; save it as PNG or JPEG"
         ) from None
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"{name} cannot be opened ({reason}); save it as PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise InputError(f"{name} has too many pixels; reduce it below 100 megapixels") from None
 
@@ -112,8 +117,9 @@ def _load(image: Image.Image, name) -> Picture:
         orientation = image.getexif().get(ORIENTATION, 1)
         image.load()
         small = _reduced(image)
-    except (OSError, SyntaxError, ValueError, TypeError, MemoryError) as error:
-        # Pillow reports damage in all of these ways, depending on the format.
+    except (
+        Exception
+    ) as error:  # Pillow's formats report damage in many ways, struct.error to EOFError
         reason = str(error) or type(error).__name__
         raise InputError(f"{name} is damaged ({reason}); save or copy it again") from None
     if orientation != 1:
@@ -208,11 +214,10 @@ def _opaque(image: Image.Image) -> np.ndarray:
         background = np.full(3, 255.0)
     else:
         grey = visible.mean(1)
-        low, middle, high = np.percentile(grey, (2, 50, 98))
-        if high - low > 64 and len(visible) > alpha.size / 2:
+        if np.ptp(grey) > 64 and len(visible) > alpha.size / 2:
             # A picture with a few clear pixels: they continue its paper.
             background = np.median(visible, axis=0)
         else:
             # A drawing on nothing: what is drawn is the ink.
-            background = np.full(3, 255.0 if middle < 160 else 0.0)
+            background = np.full(3, 255.0 if np.median(grey) < 160 else 0.0)
     return np.rint(colour * alpha + background * (1 - alpha)).astype(np.uint8)

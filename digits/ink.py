@@ -7,6 +7,7 @@ that are much longer than what is written are rules, and are taken away.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -80,13 +81,13 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     paper = _paper(light)
     # Ink takes a share of the light away, so under a shadow it differs by fewer levels.
     brightest = float(paper.max())
-    depth = np.maximum(paper - light, 0) * (brightest / np.maximum(paper, brightest / 3))
+    depth = np.maximum(paper - light, 0) * (brightest / np.maximum(paper, max(brightest / 3, 1)))
     noise = _noise(light)
     if noise > 1:
         depth = ndimage.gaussian_filter(depth, 0.7)
     threshold = _threshold(depth, noise)
     mask = _followed(depth, threshold) if threshold else np.zeros(grey.shape, bool)
-    outer = _reaching_in(mask)
+    outer = _surroundings(mask)
     if outer.any():
         # A dark desk around the sheet would set the threshold for faint pencil on it.
         inner = np.where(ndimage.binary_dilation(outer, EIGHT, iterations=3), 0, depth)
@@ -218,28 +219,35 @@ def _threshold(depth: np.ndarray, noise: float) -> float:
     return max(float((edge * depth).sum()) / total, least / 2)
 
 
-def _reaching_in(mask: np.ndarray) -> np.ndarray:
-    """Return what touches the frame and spans more than half of the picture: perhaps a desk."""
+def _surroundings(mask: np.ndarray) -> np.ndarray:
+    """Return what is perhaps a desk, a shadow, or the edge of the sheet.
+
+    It touches the frame and spans more than half of the picture, or is a hollow outline around
+    other things.
+    """
     labels, _ = ndimage.label(mask, EIGHT)
-    frame = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     boxes = ndimage.find_objects(labels)
-    height, width = mask.shape
-    large = [
-        label
-        for label in np.unique(frame[frame > 0])
-        if boxes[label - 1][0].stop - boxes[label - 1][0].start > height / 2
-        or boxes[label - 1][1].stop - boxes[label - 1][1].start > width / 2
-    ]
-    return np.isin(labels, large) if large else np.zeros(mask.shape, bool)
+    frame = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    areas = np.bincount(labels.ravel())
+    found = []
+    for label, (down, across) in enumerate(boxes, 1):
+        tall = (down.stop - down.start) / mask.shape[0]
+        wide = (across.stop - across.start) / mask.shape[1]
+        if max(tall, wide) > 0.5 and label in frame:
+            found.append(label)
+        elif min(tall, wide) > 0.4 and areas[label] < 0.15 * tall * wide * mask.size:
+            inside = np.unique(labels[down, across])
+            if len(inside) > 2:  # paper, itself, and something else
+                found.append(label)
+    return np.isin(labels, found) if found else np.zeros(mask.shape, bool)
 
 
 def without_surroundings(ink: Ink) -> Ink:
-    """Return the ink less what touches the frame and spans more than half of the picture.
+    """Return the ink less what seems to be a desk, a shadow or the edge of the sheet.
 
-    That is a desk, a shadow or the edge of the sheet, or a digit that fills the whole picture:
-    who knows digits must decide.
+    It may also be a digit that fills the whole picture: who knows digits must decide.
     """
-    outer = _reaching_in(ink.mask)
+    outer = _surroundings(ink.mask)
     near = ndimage.binary_dilation(outer, EIGHT)
     return replace(
         ink, mask=ink.mask & ~outer, strength=np.where(near, np.float32(0), ink.strength)
@@ -272,42 +280,56 @@ def _rules(mask: np.ndarray) -> np.ndarray:
     spans = (max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels))
     if max(spans) < 0.3 * min(mask.shape):
         return none
-    level, upright = _lines(mask), _lines(mask.T).T
+    thickness = max(4, min(mask.shape) // 40)
+    level, upright = _lines(mask, thickness), _lines(mask.T, thickness).T
     lines = level | upright
     if not lines.any():
         return none
     heights = _heights(mask & ~ndimage.binary_dilation(lines, EIGHT))
     if not len(heights):
         return none
-    tallest = np.percentile(heights, 90)
-    return mask & (_kept(level, tallest, axis=1) | _kept(upright, tallest, axis=0))
+    long = 2.5 * np.percentile(heights, 90)
+    rules = none
+    for lying, turned in ((mask, False), (mask.T, True)):
+        found = _long_ones(_lines(lying, thickness), long)
+        if found.any():
+            # Rules are alike; what is much thicker is a stroke along one.
+            runs = np.count_nonzero(found[1:] & ~found[:-1]) + np.count_nonzero(found[0])
+            usual = math.ceil(1.5 * np.count_nonzero(found) / runs) + 1
+            found = _long_ones(_lines(lying, usual), long)
+        rules = rules | (found.T if turned else found)
+    return mask & rules
 
 
-def _lines(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels of thin level lines: long across, short down."""
+def _lines(mask: np.ndarray, thickness: int) -> np.ndarray:
+    """Return the pixels of level lines: long across, less than `thickness` pixels down."""
     shortest = max(15, min(mask.shape) // 12)
     # Lines lean: they count as level where a run fits into the line and its neighbours.
-    thick = ndimage.maximum_filter1d(mask.view(np.uint8), 3, axis=0)
+    thick = ndimage.maximum_filter1d(mask.astype(np.uint8), 3, axis=0)
     runs = ndimage.minimum_filter1d(thick, shortest, axis=1)
     runs = ndimage.maximum_filter1d(runs, shortest, axis=1).astype(bool)
-    thickness = max(4, min(mask.shape) // 40)
-    tall = ndimage.minimum_filter1d(mask.view(np.uint8), thickness, axis=0)
+    tall = ndimage.minimum_filter1d(mask.astype(np.uint8), thickness, axis=0)
     tall = ndimage.maximum_filter1d(tall, thickness, axis=0).astype(bool)
     return runs & mask & ~tall
 
 
-def _kept(lines: np.ndarray, tallest: float, axis: int) -> np.ndarray:
-    """Keep the lines that are rules: those that cross the picture, and families of three."""
-    bridge = np.ones((3, 9) if axis == 1 else (9, 3), bool)
-    labels, _ = ndimage.label(ndimage.binary_dilation(lines, bridge), EIGHT)
-    lengths = np.array(
-        [0, *(box[axis].stop - box[axis].start - 8 for box in ndimage.find_objects(labels))]
-    )
-    crossing = (lengths > 0.85 * lines.shape[axis]) & (lengths > 2.5 * tallest)
-    family = lengths > max(2.5 * tallest, 0.3 * lines.shape[axis])
-    if np.count_nonzero(family | crossing) < 3:
-        family[:] = False
-    return lines & (crossing | family)[labels]
+def _long_ones(lines: np.ndarray, long: float) -> np.ndarray:
+    """Keep the level lines that are rules: those that cross the picture, and families of three."""
+    width = lines.shape[1]
+    gap = max(9, min(lines.shape) // 12)  # a digit that is written over the rule interrupts it
+    bridged = ndimage.maximum_filter1d(lines.astype(np.uint8), gap, axis=1)
+    labels, _ = ndimage.label(ndimage.maximum_filter1d(bridged, 3, axis=0), EIGHT)
+    spans = [(box[1].start, box[1].stop) for box in ndimage.find_objects(labels)]
+    starts, stops = np.array([(0, 0), *spans]).T
+    lengths = stops - starts - (gap - 1)
+    rules = lengths > max(long, 0.3 * width)
+    if np.count_nonzero(rules) >= 3:
+        # Where there is a family, what comes in from the frame is one of them, interrupted.
+        rules |= ((starts == 0) | (stops == width)) & (lengths > 0)
+    else:
+        rules = (lengths > 0.85 * width) & (lengths > long)
+    rules[0] = False
+    return lines & rules[labels]
 
 
 def _without_crumbs(mask: np.ndarray, rules: np.ndarray) -> np.ndarray:

@@ -1,0 +1,278 @@
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from digits.config import CHAMPION, ROOT
+from digits.data import embedded_split, enlarge
+from digits.errors import InputError
+from digits.ink import DARK
+from digits.pictures import decode, find_ink
+from digits.recognizer import Reading, Recognizer
+
+needs_champion = pytest.mark.skipif(
+    not (CHAMPION / "model.onnx").is_file(), reason="the shipped model is not there yet"
+)
+
+
+class FixedSession:
+    """A model that gives every image the same logits."""
+
+    def __init__(self, logits):
+        self.row = np.asarray(logits, np.float32)
+
+    def get_inputs(self):
+        return [type("Input", (), {"name": "image", "shape": [None, 28, 28, 1]})]
+
+    def get_outputs(self):
+        return [type("Output", (), {"name": "logits", "shape": [None, len(self.row)]})]
+
+    def run(self, _, feeds):
+        images = feeds["image"]
+        assert images.dtype == np.float32 and images.shape[1:] == (28, 28, 1)
+        assert images.min() >= 0 and images.max() <= 1
+        return [np.tile(self.row, (len(images), 1))]
+
+
+def always(logits, temperature=1.0, threshold=0.7):
+    card = {"temperature": temperature, "threshold": threshold}
+    return Recognizer(FixedSession(logits), card)
+
+
+def logits_for(index, n=11, height=9.0):
+    return [height if i == index else 0.0 for i in range(n)]
+
+
+def ring(paper=255, ink=0, size=(80, 80)):
+    y, x = np.mgrid[: size[1], : size[0]]
+    radius = np.hypot(x - 40, y - 40)
+    return np.where(abs(radius - 20) < 3, ink, paper).astype(np.uint8)
+
+
+# --- The model ---------------------------------------------------------------------------------
+
+
+def test_probabilities_are_calibrated_and_leave_room_for_no_digit():
+    logits = np.arange(11.0)
+    table = always(logits, temperature=2.0).probabilities(np.zeros((3, 28, 28), np.uint8))
+    expected = np.exp(logits / 2) / np.exp(logits / 2).sum()
+    assert table.shape == (3, 10)
+    np.testing.assert_allclose(table[0], expected[:10], rtol=1e-5)
+
+
+def test_probabilities_of_a_model_without_rejection_sum_to_one():
+    table = always(np.arange(10.0)).probabilities(np.zeros((2, 28, 28), np.uint8))
+    np.testing.assert_allclose(table.sum(1), 1, rtol=1e-5)
+
+
+def test_predict_returns_one_row_an_image():
+    table = always(logits_for(3)).predict(np.zeros((600, 28, 28), np.uint8))
+    assert list(table.columns) == ["digit", "confidence", "accepted"]
+    assert len(table) == 600 and (table.digit == 3).all() and table.accepted.all()
+    assert always(logits_for(3)).predict(np.zeros((0, 28, 28), np.uint8)).empty
+
+
+def test_images_of_another_shape_are_refused():
+    with pytest.raises(InputError, match=r"\(n, 28, 28\)"):
+        always(logits_for(3)).logits(np.zeros((28, 28)))
+
+
+@pytest.mark.parametrize("card", [None, "no JSON", "{}", '{"temperature": 1, "threshold": "x"}'])
+def test_a_model_needs_its_card(tmp_path, card):
+    (tmp_path / "model.onnx").write_bytes(b"anything")
+    if card is not None:
+        (tmp_path / "card.json").write_text(card)
+    with pytest.raises(InputError, match=r"card\.json"):
+        Recognizer.load(tmp_path)
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        Recognizer.load(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"anything")
+    (tmp_path / "card.json").write_text('{"temperature": 1, "threshold": 0.5}')
+    with pytest.raises(InputError, match="no ONNX model"):
+        Recognizer.load(tmp_path / "model.onnx")
+
+
+# --- What is said of a picture -------------------------------------------------------------------
+
+
+def test_a_digit_is_ok_with_its_box_and_image():
+    reading = always(logits_for(0)).read(ring())
+    assert (reading.text, reading.status, reading.message) == ("0", "ok", "")
+    (digit,) = reading.digits
+    assert digit.box == pytest.approx((17, 17, 46, 46), abs=2)
+    assert digit.image.shape == (28, 28) and digit.accepted and not digit.cut
+
+
+def test_a_doubtful_digit_is_unsure_but_guessed():
+    reading = always([2.0, 1.5, *[0.0] * 9]).read(ring())
+    assert (reading.text, reading.status) == ("0", "unsure")
+    assert "not sure" in reading.message and reading.confidence < 0.7
+
+
+def test_what_is_no_digit_is_not_read():
+    reading = always(logits_for(10)).read(ring())
+    assert (reading.text, reading.status, reading.digits) == ("", "no-digit", ())
+    assert "no digit" in reading.message
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((1, 1), np.uint8), np.full((200, 200), 240, np.uint8)])
+@pytest.mark.parametrize("single", [False, True])
+def test_a_blank_picture_has_no_digit(pixels, single):
+    reading = always(logits_for(0)).read(pixels, single=single)
+    assert reading.status == "no-digit" and "nothing is written" in reading.message
+
+
+def test_an_error_is_a_reading_and_stops_no_other(tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    readings = list(
+        always(logits_for(0)).read_many([bad, tmp_path / "missing.png", tmp_path, ring()])
+    )
+    assert [reading.status for reading in readings] == ["error", "error", "error", "ok"]
+    assert readings[0].file == str(bad) and "bad.png" in readings[0].message
+
+
+def test_a_reading_becomes_json():
+    answer = always(logits_for(0)).read(ring()).to_dict()
+    assert json.loads(json.dumps(answer)) == answer
+    assert answer["rows"] == ["0"] and answer["digits"][0]["row"] == 0
+    assert {"file", "text", "rows", "confidence", "status", "message", "digits"} == set(answer)
+    assert Reading("x", status="error", message="m").to_dict()["digits"] == []
+
+
+def test_single_takes_all_as_one():
+    image = np.concatenate([ring(), ring()], axis=1)
+    assert always(logits_for(0)).read(image).text == "00"
+    assert len(always(logits_for(0)).read(image, single=True).digits) == 1
+
+
+def test_rows_are_read_from_the_top():
+    image = np.concatenate([ring(), ring()], axis=1)
+    reading = always(logits_for(0)).read(np.concatenate([image, image]))
+    assert reading.rows == ("00", "00") and [d.row for d in reading.digits] == [0, 0, 1, 1]
+
+
+def test_a_picture_is_not_turned_over_without_need():
+    image = ring()
+    assert find_ink(decode(image)).polarity == DARK
+    box = always(logits_for(10)).read(image)
+    assert box.status == "no-digit"
+
+
+def test_tensorflow_and_pandas_are_not_imported_to_read():
+    code = (
+        "import sys, numpy as np; from digits.recognizer import Recognizer; "
+        "from digits import pictures; pictures.find_digits(pictures.find_ink(pictures.decode("
+        "np.zeros((9, 9), np.uint8)))); "
+        "import onnxruntime; "
+        "print([m for m in ('tensorflow', 'keras', 'pandas', 'sklearn', 'matplotlib') "
+        "if m in sys.modules])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == "[]"
+
+
+# --- Clear digits, whatever is done to the picture -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return Recognizer.load()
+
+
+@pytest.fixture(scope="module")
+def clear(recognizer):
+    """Return one clear digit of each kind, float ink 0 to 1 with paper around it, by its label."""
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    found = {}
+    for index in embedded_split()[2]:
+        label = int(raw.target[index])
+        if label in found:
+            continue
+        ink = np.pad(enlarge(raw.images[index], 8), 16)
+        reading = recognizer.read(255 * (1 - ink))
+        if reading.text == str(label) and reading.confidence > 0.98:
+            found[label] = ink
+    return found
+
+
+@needs_champion
+def test_there_are_clear_digits(clear):
+    assert set(clear) == set(range(10))
+
+
+colours = st.tuples(*[st.integers(0, 255)] * 3)
+
+
+@needs_champion
+@given(
+    label=st.integers(0, 9),
+    paper=colours,
+    ink=colours,
+    pads=st.tuples(*[st.integers(0, 150)] * 4),
+    factor=st.floats(0.4, 6),
+    encoding=st.sampled_from(["array", "PNG", "JPEG", "transparent"]),
+)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_answer_stays_the_same(recognizer, clear, label, paper, ink, pads, factor, encoding):
+    paper, ink = np.array(paper, float), np.array(ink, float)
+    # Ink that people can tell from the paper, by its lightness.
+    lightness = np.array([0.3, 0.59, 0.11])
+    if abs((paper - ink) @ lightness) < 80:
+        ink = np.zeros(3) if paper @ lightness > 127 else np.full(3, 255.0)
+    strength = clear[label]
+    top, bottom, left, right = pads
+    strength = np.pad(strength, ((top, bottom), (left, right)))
+    size = [max(8, round(side * factor)) for side in strength.shape[::-1]]
+    strength = np.asarray(
+        Image.fromarray(strength.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    ).clip(0, 1)
+    pixels = (paper + strength[..., None] * (ink - paper)).round().astype(np.uint8)
+    picture = pixels
+    if encoding == "transparent":
+        alpha = (255 * strength).astype(np.uint8)[..., None]
+        flat = np.broadcast_to(ink.round().astype(np.uint8), pixels.shape)
+        picture = Image.fromarray(np.concatenate([flat, alpha], axis=2))
+    elif encoding != "array":
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, encoding)
+        picture = stream.getvalue()
+    assert recognizer.read(picture).text == str(label)
+
+
+@needs_champion
+def test_a_page_of_clear_digits(recognizer, clear):
+    rows = [[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]]
+    page = np.concatenate([np.concatenate([clear[d] for d in row], axis=1) for row in rows])
+    reading = recognizer.read(255 * (1 - page))
+    assert reading.rows == ("31415", "92653") and reading.status == "ok"
+
+
+@needs_champion
+def test_digits_that_touch_are_cut_and_said_to_be(recognizer, clear):
+    def trimmed(ink):
+        return ink[
+            :, np.flatnonzero(ink.max(0) > 0.5)[0] : np.flatnonzero(ink.max(0) > 0.5)[-1] + 1
+        ]
+
+    pair = np.pad(
+        np.concatenate([trimmed(clear[0]), trimmed(clear[0])], axis=1), ((0, 0), (20, 20))
+    )
+    reading = recognizer.read(255 * (1 - pair))
+    assert reading.text == "00" and all(digit.cut for digit in reading.digits)
+    assert all(digit["cut"] for digit in reading.to_dict()["digits"])
