@@ -23,8 +23,21 @@ from digits.errors import InputError
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
 
+
+def _known_data(context, parameter, source: str) -> str:
+    """Refuse data that can be told to be mistyped before anything is loaded."""
+    from digits.data import SOURCES
+
+    if source not in SOURCES and not Path(source).expanduser().exists():
+        raise click.UsageError(
+            f"unknown data {source!r}; give {', '.join(SOURCES)} or the path of an .npz"
+        )
+    return source
+
+
 DATA = click.option(
     "--data",
+    callback=_known_data,
     default="auto",
     show_default=True,
     metavar="D",
@@ -325,11 +338,13 @@ def train(data, profile, seed, assignments, resume, run_dir) -> None:
     with _wrong_usage():
         config = Config.from_profile(profile, seed=seed).with_overrides(list(assignments))
 
-    from digits import training
     from digits.data import load
     from digits.report import default_run_dir
 
     dataset = load(data)
+
+    from digits import training  # after what may fail: TensorFlow takes seconds
+
     run_dir = run_dir or default_run_dir(dataset.name, profile, seed)
     click.echo(str(dataset))
     training.train(

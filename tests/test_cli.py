@@ -185,6 +185,8 @@ def test_names_that_are_no_utf8_or_would_move_the_cursor_are_shown_as_escapes(ru
         (["train", "--set", "epochs=many"], 2, "expected int"),
         (["train", "--profile", "fast"], 2, "'quick', 'default', 'best'"),
         (["train", "--seed", "-1"], 2, "x>=0"),
+        (["train", "--data", "mnits"], 2, "unknown data 'mnits'; give auto, mnist, embedded"),
+        (["report", "--data", "gone.npz"], 2, "unknown data 'gone.npz'"),
         (["export", "--format", "onyx", "x"], 2, "'onnx', 'litert', 'keras'"),
         (["report", "--prepare-only"], 2, "needs --output"),
         (["report", "--only", "99"], 2, "no notebook '99'"),
