@@ -194,7 +194,8 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
         for j in np.argsort(gaps, kind="stable")[:MOST_NEIGHBOURS]:
             if gaps[j] <= PIECE_GAP * max(usual, glyphs[i].side, glyphs[j].side):
                 near[i].add(int(j))
-                near[int(j)].add(i)
+    # Pieces are near one another from both sides: a frame or a shadow is near to everything.
+    near = {i: {j for j in others if i in near[j]} for i, others in near.items()}
 
     def fits(members: tuple[int, ...]) -> bool:
         whole = [glyphs[index] for index in members]
