@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy import ndimage
 
 from digits.ink import DARK, to_grey
 from digits.mnist_form import SIZE, fit_and_centre
@@ -132,4 +133,34 @@ def _counts(table: pd.DataFrame) -> dict[str, int]:
         "n_pages": len(pages),
         "pages_exact": int((pages["n_errors"] == 0).sum()),
         "page_digit_errors": int(pages["n_errors"].sum()),
+    }
+
+
+def spoilings(image: np.ndarray) -> dict[str, np.ndarray]:
+    """Return a digit in MNIST form as it would arrive if one step had been left out.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        uint8 (28, 28), with ink.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        uint8 (28, 28) for each thing that can be wrong, "as it is" first.
+    """
+    rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+    cropped = Image.fromarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    small = np.asarray(cropped.resize([max(1, side // 2) for side in cropped.size]))
+    top, left = ((SIZE - side) // 2 for side in small.shape)
+    shrunk = np.zeros_like(image)
+    shrunk[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return {
+        "as it is": image,
+        "inverted": 255 - image,
+        "in the corner": np.roll(image, (-rows[0], -columns[0]), (0, 1)),
+        "no margin, stretched": np.asarray(cropped.resize((SIZE, SIZE))),
+        "half the size": shrunk,
+        "thin strokes": ndimage.grey_erosion(image, 2),
+        "thick strokes": ndimage.grey_dilation(image, 3),
     }

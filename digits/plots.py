@@ -971,7 +971,7 @@ def plot_steps(steps: pd.DataFrame) -> Axes:
     steps : pandas.DataFrame
         From `ablation.score_steps`.
     """
-    figure, ax = plt.subplots(figsize=(WIDTH, 0.4 * len(steps) + 1))
+    _, ax = plt.subplots(figsize=(WIDTH, 0.4 * len(steps) + 1))
     n = int(steps["n_singles"].iloc[0])
     bars = ax.barh(steps.index, steps["singles_right"], color=SKY, edgecolor=BLUE)
     ax.bar_label(bars, [f"{count} " for count in steps["singles_right"]], padding=2)

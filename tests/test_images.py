@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -19,9 +20,10 @@ COLUMNS = ["file", "label", "kind", "polarity", "width", "height", "author", "sc
 @pytest.fixture(scope="module")
 def make():
     spec = importlib.util.spec_from_file_location("make", TEST_IMAGES / "make.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules["make"] = importlib.util.module_from_spec(spec)  # dataclasses look there
     spec.loader.exec_module(module)
-    return module
+    yield module
+    del sys.modules["make"]
 
 
 @pytest.fixture(scope="module")
