@@ -117,9 +117,7 @@ def _load(image: Image.Image, name) -> Picture:
         orientation = image.getexif().get(ORIENTATION, 1)
         image.load()
         small = _reduced(image)
-    except (
-        Exception
-    ) as error:  # Pillow's formats report damage in many ways, struct.error to EOFError
+    except Exception as error:  # damage shows as anything from OSError to struct.error
         reason = str(error) or type(error).__name__
         raise InputError(f"{name} is damaged ({reason}); save or copy it again") from None
     if orientation != 1:
