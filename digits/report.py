@@ -520,6 +520,8 @@ def _finish(notebook, facts: dict, ran: dict):
     cells = []
     for cell in _without_paths(copy.deepcopy(notebook.cells)):
         cell["metadata"].pop("papermill", None)
+        if "outputs" in cell:
+            cell["outputs"] = [output for output in cell["outputs"] if not _is_native_log(output)]
         cells.append(nbformat.from_dict(cell))
     _describe_figures(cells)
     parameters = ", ".join(f"{name}={value!r}" for name, value in ran["parameters"].items())
@@ -538,6 +540,17 @@ def _finish(notebook, facts: dict, ran: dict):
         if key in ("kernelspec", "language_info")
     }
     return nbformat.v4.new_notebook(cells=[*cells, provenance], metadata=metadata)
+
+
+def _is_native_log(output: dict) -> bool:
+    """Whether an output is only what TensorFlow's C++ code says when it starts.
+
+    TF_CPP_MIN_LOG_LEVEL does not silence it (2.21).
+    """
+    line = r"(WARNING: All log messages before absl::|[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\])"
+    return output.get("name") == "stderr" and all(
+        re.match(line, text) for text in output["text"].splitlines() if text
+    )
 
 
 def _describe_figures(cells: list) -> None:

@@ -270,6 +270,17 @@ def test_paths_of_this_machine_are_taken_out():
     assert report._without_paths(value) == {"a": ["runs/x", "~/y"], "n": 1}
 
 
+def test_what_tensorflow_logs_at_its_start_is_left_out_and_warnings_are_not():
+    log = (
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "I0000 00:00:1795378075.987247    4274 port.cc:153] oneDNN custom operations are on.\n"
+    )
+    said = {"output_type": "stream", "name": "stderr", "text": log}
+    assert report._is_native_log(said)
+    assert not report._is_native_log({**said, "text": f"{log}FutureWarning: mend this\n"})
+    assert not report._is_native_log({**said, "name": "stdout"})
+
+
 def test_each_figure_has_the_text_after_it_as_alternative(made):
     _, folder, _ = made
     for name in ("01_look.html", "index.html"):
