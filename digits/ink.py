@@ -21,6 +21,7 @@ EIGHT = np.ones((3, 3), bool)  # neighbours by edge or corner
 
 FAINTEST = 12.0  # grey levels of 255 by which ink must differ from the paper
 NOISE = 6.0  # standard deviations of the picture's noise by which ink must differ
+SHARP = 0.3  # share of the sharpest stroke's sharpness that other strokes have at least
 LOW = 0.5  # share of the threshold down to which a stroke is followed from where it is sure
 
 
@@ -259,7 +260,25 @@ def _followed(depth: np.ndarray, threshold: float) -> np.ndarray:
     labels, _ = ndimage.label(depth > LOW * threshold, EIGHT)
     sure = np.bincount(labels[depth > threshold], minlength=labels.max() + 1) > 0
     sure[0] = False
-    return sure[labels]
+    return (sure & _sharp(depth, labels))[labels]
+
+
+def _sharp(depth: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Tell which labels have edges like strokes have; those of a shadow are softer.
+
+    A thing's sharpness is its steepest edge in shares of its depth; it is compared with that of the
+    sharpest thing that is no speck.
+    """
+    areas = np.bincount(labels.ravel())
+    index = np.arange(len(areas))
+    if len(areas) < 3 or min(depth.shape) < 40:
+        return np.ones(len(areas), bool)
+    edge = ndimage.gaussian_gradient_magnitude(depth, 1)
+    steepest = ndimage.maximum(edge, labels, index)
+    deepest = ndimage.maximum(depth, labels, index)
+    sharpness = steepest / np.maximum(deepest, 1e-9)
+    large = areas[1:] >= 0.05 * areas[1:].max()
+    return sharpness >= SHARP * sharpness[1:][large].max()
 
 
 # --- Ruled lines -------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ SPECK = 0.2  # share of the usual height below which something is a speck, or a 
 CRUMB_GAP = 0.15  # of the usual height: how far from its digit a crumb may lie
 PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may lie
 STROKE = 0.4  # ink from which a pixel belongs to the stroke rather than its soft edge
-MOST_GLYPHS = 1000  # the largest are taken; more are texture
+MOST_GLYPHS = 300  # the largest are taken; more are texture
 MOST_NEIGHBOURS = 4  # glyphs that are tried as further pieces of one digit
+MOST_NEIGHBOURS = 3  # of a glyph, on average, where triples are still tried
 MOST_CUTS = 6  # places at which one glyph may be cut
 CUT_SIDE = 48  # height in pixels at which cuts are looked for
 
@@ -187,15 +188,13 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
     if len(glyphs) < 2:
         return []
     usual = usual_height(glyphs)
-    n = len(glyphs)
-    near: dict[int, set[int]] = {index: set() for index in range(n)}
-    for i, gaps in enumerate(_gaps(glyphs)):
-        # Only the nearest: a texture has thousands of neighbours, a digit few pieces.
-        for j in np.argsort(gaps, kind="stable")[:MOST_NEIGHBOURS]:
-            if gaps[j] <= PIECE_GAP * max(usual, glyphs[i].side, glyphs[j].side):
-                near[i].add(int(j))
-    # Pieces are near one another from both sides: a frame or a shadow is near to everything.
-    near = {i: {j for j in others if i in near[j]} for i, others in near.items()}
+    left, top, width, height = np.array([(g.left, g.top, g.width, g.height) for g in glyphs]).T
+    across = np.maximum(left[:, None] - (left + width), 0)
+    down = np.maximum(top[:, None] - (top + height), 0)
+    gaps = np.hypot(across + across.T, down + down.T)
+    sides = np.maximum(np.maximum(width, height), usual)
+    close = gaps <= PIECE_GAP * np.maximum(sides[:, None], sides)
+    near = [set(np.flatnonzero(row).tolist()) - {index} for index, row in enumerate(close)]
 
     def fits(members: tuple[int, ...]) -> bool:
         whole = [glyphs[index] for index in members]
@@ -204,10 +203,16 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
         tallest = max(usual, *(g.side for g in whole))
         return height <= 1.5 * tallest and width <= 1.4 * tallest
 
-    pairs = {(i, j) for i in near for j in near[i] if i < j}
-    triples = {
-        tuple(sorted((i, j, k))) for i, j in pairs for k in near[i] | near[j] if k not in (i, j)
-    }
+    pairs = {(i, j) for i, others in enumerate(near) for j in others if i < j}
+    # Where each has many neighbours, this is texture, and triples would be without number.
+    crowded = len(pairs) > MOST_NEIGHBOURS * len(glyphs)
+    triples = (
+        set()
+        if crowded
+        else {
+            tuple(sorted((i, j, k))) for i, j in pairs for k in near[i] | near[j] if k not in (i, j)
+        }
+    )
     return [members for members in sorted(pairs | triples) if fits(members)]
 
 
