@@ -834,6 +834,12 @@ def _draw_picture(ax: Axes, pixels: np.ndarray, size: tuple[int, int]) -> None:
         pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), interpolation=how
     )
     ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
+    _frame(ax)
+
+
+def _frame(ax: Axes) -> None:
+    """Show where a picture ends, as the edge of white paper would not be seen."""
+    ax.spines[:].set(visible=True, color="0.8", linewidth=0.6)
 
 
 def _draw_box(ax: Axes, box: tuple[int, int, int, int], sure: bool = True, text: str = "") -> None:
@@ -890,6 +896,7 @@ def plot_stages(picture: Picture, ink: Ink, glyphs: Sequence[Glyph], image: np.n
     seen.set_title("6 what the network sees")
     for ax in axes.flat:
         ax.set(xticks=[], yticks=[])
+        _frame(ax)
     figure.suptitle(f"{ink.polarity}: {len(glyphs)} found, the largest brought to 28 x 28")
     return figure
 
@@ -917,7 +924,8 @@ def plot_readings(
     if not pictures:
         return _title_alone(title)
     n_rows = -(-len(pictures) // n_columns)
-    side = WIDTH / n_columns
+    # As high as the highest picture, but no long strip of a screen for it.
+    side = WIDTH / n_columns * min(1.2, max(p.size[1] / p.size[0] for p in pictures))
     figure, axes = plt.subplots(
         n_rows, n_columns, figsize=(WIDTH, (side + 0.42) * n_rows + 0.5), squeeze=False
     )
@@ -958,6 +966,7 @@ def plot_seen(
         ax.axis("on")
         draw_digit(ax, image)
         ax.set_title(caption, fontsize=8)
+        _frame(ax)
     figure.suptitle(title)
     return figure
 
@@ -981,7 +990,7 @@ def plot_steps(steps: pd.DataFrame) -> Axes:
     )
     ax.invert_yaxis()
     ax.set(xlabel="single digits", xlim=(0, 1.12 * max(n, 1)))
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper right")
     first, last = steps["singles_right"].iloc[[0, -1]]
     ax.set_title(f"From {first} to {last} of {n} single digits read right")
     return ax

@@ -1,0 +1,73 @@
+"""The figures of notebook 05: what is drawn, not how it looks."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from digits import plots
+from digits.pictures import decode, find_digits, find_ink, to_mnist_form
+from digits.recognizer import DigitReading, Reading
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def pixels():
+    page = np.full((60, 80), 255, np.uint8)
+    page[10:50, 20:26] = 0
+    page[10:50, 50:56] = 0
+    return page
+
+
+def reading(accepted: bool) -> Reading:
+    digit = DigitReading(1, 0.9, (20, 10, 6, 40), 0, accepted, False, np.zeros((28, 28), np.uint8))
+    return Reading("a.png", "1", ("1",), 0.9, "ok", "", (digit,))
+
+
+def test_stages_are_drawn_with_a_box_for_each_glyph(pixels):
+    picture = decode(pixels)
+    ink = find_ink(picture)
+    glyphs = find_digits(ink)
+    figure = plots.plot_stages(picture, ink, glyphs, to_mnist_form(glyphs[0].ink))
+    assert len(figure.axes) == 6
+    assert len(figure.axes[3].patches) == len(glyphs) == 2
+    assert "2 found" in figure.get_suptitle()
+
+
+def test_unsure_digits_have_a_broken_frame(pixels):
+    picture = decode(pixels)
+    figure = plots.plot_readings(
+        [picture, picture], [reading(True), reading(False)], ["a", "b"], "two", 2
+    )
+    styles = [ax.patches[0].get_linestyle() for ax in figure.axes]
+    assert styles == ["-", "--"]
+    assert figure.axes[0].patches[0].get_bbox().bounds == (20, 10, 6, 40)
+
+
+def test_without_pictures_there_is_the_title_alone():
+    assert plots.plot_readings([], [], [], "0 pictures").get_suptitle() == "0 pictures"
+    assert plots.plot_seen(np.zeros((0, 28, 28)), [], "none").get_suptitle() == "none"
+
+
+def test_seen_images_are_drawn_in_order():
+    images = np.stack([np.full((28, 28), level, np.uint8) for level in (10, 200)])
+    figure = plots.plot_seen(images, ["first", "second"], "two", n_columns=2)
+    assert [ax.get_title() for ax in figure.axes] == ["first", "second"]
+    assert (figure.axes[1].images[0].get_array() == 200).all()
+
+
+def test_steps_have_a_bar_each_and_the_title_says_the_gain():
+    steps = pd.DataFrame(
+        {"n_singles": [10, 10], "singles_right": [3, 9], "singles_accepted_wrong": [2, 0]},
+        index=["plain resize", "+ ink"],
+    )
+    ax = plots.plot_steps(steps)
+    assert [bar.get_width() for bar in ax.patches] == [3, 9, 2, 0]
+    assert ax.get_title() == "From 3 to 9 of 10 single digits read right"
