@@ -29,6 +29,10 @@ HISTORY_COLUMNS = (
 )  # fmt: skip
 PARITY = 1e-4  # largest probability difference allowed between Keras and an exported model
 POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, without longer epochs
+# A small set (the embedded one has 1,233 training images) would otherwise be learned in too few
+# steps: four epochs of five steps are no training.
+FEWEST_STEPS = 40
+SMALLEST_BATCH = 16
 FORMATS = ("onnx", "litert", "keras")
 
 
@@ -144,7 +148,8 @@ def train(
     partial = run_dir.with_name(run_dir.name + ".partial")
     history = _begin(partial, dataset, config, resume)
     images = TrainingImages.collect(dataset, config)
-    steps = -(-images.n_epoch // config.batch_size)
+    batch_size = _batch_size(config, images.n_epoch)
+    steps = -(-images.n_epoch // batch_size)
     model = build_cnn(config)
     model.compile(
         keras.optimizers.AdamW(
@@ -159,7 +164,8 @@ def train(
         history = history[: int(model.optimizer.iterations) // steps]
     validation = (as_input(dataset.x_val), dataset.y_val)
     for epoch in range(len(history) + 1, config.epochs + 1):
-        row = _fit_epoch(model, images.epoch(config.seed, epoch), validation, epoch, config)
+        _reseed(model, config.seed, epoch)
+        row = _fit_epoch(model, images.epoch(config.seed, epoch), validation, epoch, batch_size)
         history.append(row)
         model.save_weights(partial / f"epoch_{epoch:03}.weights.h5")
         _checkpoint(model, history, partial)
@@ -223,6 +229,11 @@ def _read_history(folder: Path) -> list[dict]:
         ]
 
 
+def _batch_size(config: Config, n_images: int) -> int:
+    """Return the batch size: the configured one, or less where an epoch would have few steps."""
+    return min(config.batch_size, max(SMALLEST_BATCH, n_images // FEWEST_STEPS))
+
+
 def _reseed(model, seed: int, epoch: int) -> None:
     """Give augmentation and dropout the random numbers of this epoch.
 
@@ -235,19 +246,17 @@ def _reseed(model, seed: int, epoch: int) -> None:
             layer.seed_generator.state.assign(state)
 
 
-def _fit_epoch(model, training, validation, epoch: int, config: Config) -> dict:
-    _reseed(model, config.seed, epoch)
+def _fit_epoch(model, training, validation, epoch: int, batch_size: int) -> dict:
     start = time.perf_counter()
     x, y = training
     result = model.fit(
-        x, y, batch_size=config.batch_size, shuffle=False, verbose=0,
+        x, y, batch_size=batch_size, shuffle=False, verbose=0,
         initial_epoch=epoch - 1, epochs=epoch, callbacks=[keras.callbacks.TerminateOnNaN()],
     ).history  # fmt: skip
     seconds = time.perf_counter() - start
     if not np.isfinite(result["loss"][-1]):
         raise InputError(
-            f"the loss is no number any more in epoch {epoch}; lower learning_rate "
-            f"(it is {config.learning_rate:g}) and start again"
+            f"the loss is no number any more in epoch {epoch}; lower learning_rate and start again"
         )
     val_loss, val_accuracy = model.evaluate(*validation, batch_size=1000, verbose=0)
     values = (

@@ -157,3 +157,9 @@ def test_export_without_a_model_says_what_makes_one(tmp_path):
         training.export_model(tmp_path, "onnx", tmp_path / "model.onnx")
     with pytest.raises(InputError, match="onnx, litert, keras"):
         training.export_model(tmp_path, "pmml", tmp_path / "model.pmml")
+
+
+def test_a_small_set_is_trained_in_enough_steps():
+    assert training._batch_size(SMALL.replace(batch_size=256), 55_000) == 256
+    assert training._batch_size(SMALL.replace(batch_size=256), 1_233) == 30
+    assert training._batch_size(SMALL.replace(batch_size=8), 1_233) == 8
