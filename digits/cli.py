@@ -324,9 +324,15 @@ def printable(text: str) -> str:
     metavar="NAME=VALUE",
     help="Replace one setting of the profile; may be given again.",
 )
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A finished run of the same network whose weights to start from.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of a stopped run.")
 @RUN
-def train(data, profile, seed, assignments, resume, run_dir) -> None:
+def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
     r"""Train the network and write a run folder: model, history, card.
 
     \b
@@ -351,6 +357,7 @@ def train(data, profile, seed, assignments, resume, run_dir) -> None:
         dataset,
         config,
         run_dir,
+        start=start,
         resume=resume,
         progress=lambda row: click.echo(training.format_epoch(row), err=True),
     )

@@ -113,6 +113,7 @@ def train(
     config: Config,
     run_dir: str | os.PathLike,
     *,
+    start: str | os.PathLike | None = None,
     resume: bool = False,
     progress: Callable[[dict], None] | None = None,
 ) -> Path:
@@ -128,6 +129,8 @@ def train(
     config : Config
     run_dir : path
         An earlier run there is replaced when, and only when, the new one is complete.
+    start : path, optional
+        The folder of an earlier run of the same network, whose weights this one starts from.
     resume : bool
         Continue an interrupted run from its last epoch; the result is the unbroken run's.
     progress : callable, optional
@@ -141,8 +144,8 @@ def train(
     Raises
     ------
     InputError
-        If the loss stops being a number, the folder cannot be written, or `resume` finds a run with
-        other settings or other data.
+        If the loss stops being a number, the folder cannot be written, `start` is no run of the
+        same network, or `resume` finds a run with other settings or other data.
     """
     run_dir = Path(run_dir)
     partial = run_dir.with_name(run_dir.name + ".partial")
@@ -151,6 +154,7 @@ def train(
     batch_size = _batch_size(config, images.n_epoch)
     steps = -(-images.n_epoch // batch_size)
     model = build_cnn(config)
+    origin = _start_from(model, Path(start)) if start else None
     model.compile(
         keras.optimizers.AdamW(
             learning_rate_schedule(config, steps), weight_decay=config.weight_decay
@@ -176,7 +180,7 @@ def train(
     model = _final_model(config, partial, chosen["epoch"])
     model.save(partial / "model.keras")
     export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
-    _write_card(partial, dataset, config, images, history, chosen, model)
+    _write_card(partial, dataset, config, images, history, chosen, model, origin)
     model_card.write(partial)
     _audit_epochs(partial, dataset, config, history)
     for leftover in (*partial.glob("epoch_*.weights.h5"), partial / "checkpoint.keras"):
@@ -196,6 +200,21 @@ def format_epoch(row: dict) -> str:
         f"validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:.4f}  "
         f"{row['seconds']:.0f} s"
     )
+
+
+def _start_from(model: keras.Model, run_dir: Path) -> dict:
+    """Give `model` the weights of an earlier run; return what the card says about that run."""
+    try:
+        card = json.loads((run_dir / "card.json").read_text())
+        earlier = keras.models.load_model(run_dir / "model.keras", compile=False, safe_mode=True)
+        model.set_weights(earlier.get_weights())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{run_dir} is no run to start from ({str(error).splitlines()[0]}); expected the folder "
+            "of a finished run of the same network"
+        ) from None
+    told = ("config", "epoch", "training_seconds", "commit", "created", "started_from")
+    return {key: card[key] for key in told if key in card}
 
 
 # --- One run ---------------------------------------------------------------------------------
@@ -434,7 +453,7 @@ def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
 # --- The card ----------------------------------------------------------------------------------
 
 
-def _write_card(partial, dataset, config, images, history, chosen, model) -> None:
+def _write_card(partial, dataset, config, images, history, chosen, model, origin) -> None:
     """Fit temperature and threshold on validation, read the test set once, write card.json."""
     val_logits = model.predict(as_input(dataset.x_val), batch_size=1000, verbose=0)
     temperature = evaluation.fit_temperature(val_logits, dataset.y_val)
@@ -456,6 +475,7 @@ def _write_card(partial, dataset, config, images, history, chosen, model) -> Non
         },
         "config": config.to_dict(),
         "n_parameters": int(model.count_params()),
+        "started_from": origin,
         "epoch": chosen["epoch"],
         "training_seconds": round(sum(row["seconds"] for row in history), 1),
         "temperature": temperature,

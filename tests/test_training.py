@@ -12,7 +12,7 @@ from digits.errors import InputError  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
 
 SMALL = Config(
-    filters=(8, 16), kernels=(5, 3), dense_units=32, epochs=2, batch_size=64, augmentation=0.3,
+    filters=(8, 16), kernels=(5, 3), dense_units=32, epochs=2, batch_size=32, augmentation=0.3,
     batch_norm=True, extra=True, reject=True, seed=11, learning_rate=0.01,
 )  # fmt: skip
 
@@ -163,3 +163,18 @@ def test_a_small_set_is_trained_in_enough_steps():
     assert training._batch_size(SMALL.replace(batch_size=256), 55_000) == 256
     assert training._batch_size(SMALL.replace(batch_size=256), 1_233) == 30
     assert training._batch_size(SMALL.replace(batch_size=8), 1_233) == 8
+
+
+def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset):
+    seen = []
+    plain = SMALL.replace(epochs=1, learning_rate=1e-5)
+    folder = training.train(
+        dataset, plain, tmp_path / "finished", start=run[0], progress=seen.append
+    )
+    assert seen[0]["val_accuracy"] >= run[1][-1]["val_accuracy"] - 0.1, "it starts from nothing"
+    origin = json.loads((folder / "card.json").read_text())["started_from"]
+    assert origin["config"] == SMALL.to_dict()
+    with pytest.raises(InputError, match="no run to start from"):
+        training.train(dataset, plain.replace(filters=(4, 4)), tmp_path / "other", start=run[0])
+    with pytest.raises(InputError, match="no run to start from"):
+        training.train(dataset, plain, tmp_path / "other", start=tmp_path / "nowhere")
