@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -149,7 +150,13 @@ def train(
     """
     run_dir = Path(run_dir)
     partial = run_dir.with_name(run_dir.name + ".partial")
-    history = _begin(partial, dataset, config, resume)
+    plan = {
+        "config": config.to_dict(),
+        "data": dataset.name,
+        "data_digest": dataset.digest,
+        "start": str(start or ""),
+    }
+    history = _begin(partial, plan, resume)
     images = TrainingImages.collect(dataset, config)
     batch_size = _batch_size(config, images.n_epoch)
     steps = -(-images.n_epoch // batch_size)
@@ -171,7 +178,7 @@ def train(
         _reseed(model, config.seed, epoch)
         row = _fit_epoch(model, images.epoch(config.seed, epoch), validation, epoch, batch_size)
         history.append(row)
-        model.save_weights(partial / f"epoch_{epoch:03}.weights.h5")
+        model.save_weights(_epoch_file(partial, epoch))
         _checkpoint(model, history, partial)
         if progress:
             progress(row)
@@ -182,7 +189,7 @@ def train(
     export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
     _write_card(partial, dataset, config, images, history, chosen, model, origin)
     model_card.write(partial)
-    _audit_epochs(partial, dataset, config, history)
+    _audit_epochs(partial, dataset, model, history)
     for leftover in (*partial.glob("epoch_*.weights.h5"), partial / "checkpoint.keras"):
         leftover.unlink()
     return _publish(partial, run_dir)
@@ -220,9 +227,8 @@ def _start_from(model: keras.Model, run_dir: Path) -> dict:
 # --- One run ---------------------------------------------------------------------------------
 
 
-def _begin(partial: Path, dataset: Dataset, config: Config, resume: bool) -> list[dict]:
+def _begin(partial: Path, plan: dict, resume: bool) -> list[dict]:
     """Prepare the partial folder; return the history of the epochs that are done."""
-    plan = {"config": config.to_dict(), "data": dataset.name, "data_digest": dataset.digest}
     try:
         if resume and (partial / "checkpoint.keras").exists():
             earlier = json.loads((partial / "config.json").read_text())
@@ -304,11 +310,15 @@ def _write_rows(path: Path, columns, rows: list[dict]) -> None:
 def _final_model(config: Config, partial: Path, epoch: int) -> keras.Model:
     """Return the network of one epoch in single precision, whatever it was trained in."""
     model = build_cnn(config.replace(precision="float32"))
-    model.load_weights(partial / f"epoch_{epoch:03}.weights.h5")
+    model.load_weights(_epoch_file(partial, epoch))
     return model
 
 
-def _audit_epochs(partial: Path, dataset: Dataset, config: Config, history: list[dict]) -> None:
+def _epoch_file(partial: Path, epoch: int) -> Path:
+    return partial / f"epoch_{epoch:03}.weights.h5"
+
+
+def _audit_epochs(partial: Path, dataset: Dataset, model: keras.Model, history: list[dict]) -> None:
     """Count the test errors of every epoch, after all choices are made and written.
 
     Nothing reads these counts but the notebook that shows how much "the best epoch on the test set"
@@ -317,7 +327,8 @@ def _audit_epochs(partial: Path, dataset: Dataset, config: Config, history: list
     x = as_input(dataset.x_test)
     rows = []
     for row in history:
-        logits = _final_model(config, partial, row["epoch"]).predict(x, batch_size=1000, verbose=0)
+        model.load_weights(_epoch_file(partial, row["epoch"]))
+        logits = model.predict(x, batch_size=1000, verbose=0)
         wrong = int((logits[:, :10].argmax(1) != dataset.y_test).sum())
         rows.append({"epoch": row["epoch"], "n_wrong": wrong})
     _write_rows(partial / "test_by_epoch.csv", ("epoch", "n_wrong"), rows)
@@ -358,7 +369,10 @@ def export_onnx(model: keras.Model, path: Path, images: np.ndarray) -> float:
 
     x = as_input(images)
     expected = keras.ops.convert_to_numpy(model(x))
-    model.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        # Keras' exporter asks NumPy for a name that is going away: nothing a user can mend.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="keras")
+        model.export(path, format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {session.get_inputs()[0].name: x})
     return _check_parity("ONNX", expected, found)
