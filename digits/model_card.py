@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from digits.config import Config
+
 FILE = "MODEL_CARD.md"
 
 LICENCES = {
@@ -52,10 +54,10 @@ def render(card: dict) -> str:
         _table(
             ("what", "value"),
             [
-                ("command", f"`{_command(card)}`"),
+                ("command", _commands(card)),
                 ("epochs, batch", f"{config['epochs']}, {config['batch_size']}"),
                 ("epoch chosen on validation", card["epoch"]),
-                ("training time", f"{card['training_seconds'] / 60:.1f} minutes on {card['machine']}"),
+                ("training time", f"{_seconds(card) / 60:.1f} minutes on {card['machine']}"),
                 ("made", card["created"]),
                 ("commit", f"`{card['commit']}`"),
                 ("data digest", f"`{card['data_digest'][:16]}`"),
@@ -120,11 +122,28 @@ def _measured(card: dict) -> list[str]:
     ]
 
 
-def _command(card: dict) -> str:
+def _commands(card: dict) -> str:
+    """Return the commands that repeat the run, an earlier run's first."""
+    earlier = card.get("started_from")
+    before = _commands({**earlier, "data": card["data"]}) + ", then " if earlier else ""
     config = card["config"]
-    return (
-        f"digits train --data {card['data']} --profile {config['profile']} --seed {config['seed']}"
+    profile = Config.from_profile(config["profile"], seed=config["seed"]).to_dict()
+    changed = [
+        f" --set {name}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in config.items()
+        if value != profile[name]
+    ]
+    command = (
+        f"digits train --data {card['data']} --profile {config['profile']} "
+        f"--seed {config['seed']}{''.join(changed)}{' --start RUN' if earlier else ''}"
     )
+    return f"{before}`{command}`"
+
+
+def _seconds(card: dict) -> float:
+    """Return the training time, that of an earlier run included."""
+    earlier = card.get("started_from")
+    return card["training_seconds"] + (_seconds(earlier) if earlier else 0)
 
 
 def _result(name: str, m: dict) -> tuple:

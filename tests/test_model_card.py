@@ -29,6 +29,15 @@ def test_the_card_states_what_json_holds():
         assert fact in text
 
 
+def test_the_commands_of_a_run_that_started_from_another():
+    earlier = {key: CARD[key] for key in ("config", "epoch", "training_seconds", "commit")}
+    config = Config.from_profile("best", seed=4, epochs=9, filters=(8, 8, 8, 8)).to_dict()
+    text = model_card.render({**CARD, "config": config, "started_from": earlier})
+    assert "--profile best --seed 3`, then `digits train" in text
+    assert "--seed 4 --set filters=8,8,8,8 --set epochs=9 --start RUN`" in text
+    assert "40.0 minutes" in text
+
+
 def test_a_model_without_the_rejecting_class_says_so():
     card = copy.deepcopy(CARD)
     card["config"] |= {"reject": False, "extra": False}

@@ -1,0 +1,61 @@
+"""The model that ships: what its card says is recomputed."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from digits import data, evaluation
+from digits.config import CHAMPION
+from digits.pictures import to_mnist_form
+from digits.recognizer import Recognizer
+
+needs_mnist = pytest.mark.skipif(
+    not os.environ.get("DIGITS_MNIST"), reason="DIGITS_MNIST is not set"
+)
+
+
+@pytest.fixture(scope="module")
+def champion():
+    return Recognizer.load()
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return data.load("mnist")
+
+
+def test_it_is_small_and_complete():
+    files = {path.name: path.stat().st_size for path in CHAMPION.iterdir()}
+    assert set(files) == {"MODEL_CARD.md", "card.json", "model.keras", "model.onnx"}
+    assert sum(files.values()) < 8_000_000
+    assert json.loads((CHAMPION / "card.json").read_text())["n_parameters"] < 1_000_000
+
+
+def test_it_reads_the_embedded_digits_that_it_has_not_seen(champion):
+    dataset = data.load("embedded")
+    table = evaluation.prediction_table(
+        champion.probabilities(dataset.x_test), dataset.y_test, champion.threshold
+    )
+    assert evaluation.accuracy(table).n_wrong <= 5  # of 359
+
+
+@needs_mnist
+def test_the_card_counts_the_test_errors_to_the_image(champion, mnist):
+    read = champion.predict(mnist.x_test)["digit"].to_numpy()
+    card = champion.card["metrics"]["test"]
+    assert card["n_scored"] == len(mnist.y_test) == 10_000
+    assert card["n_wrong"] == int((read != mnist.y_test).sum())
+    assert champion.card["data_digest"] == mnist.digest
+
+
+@needs_mnist
+def test_mnist_passes_the_normaliser_almost_unchanged(champion, mnist):
+    again = np.stack([to_mnist_form(image) for image in mnist.x_test])
+    assert np.abs(again.astype(int) - mnist.x_test).mean() < 6
+    wrong = [
+        int((champion.predict(x)["digit"].to_numpy() != mnist.y_test).sum())
+        for x in (mnist.x_test, again)
+    ]
+    assert wrong[1] <= wrong[0] + 5
