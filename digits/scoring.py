@@ -37,16 +37,18 @@ def load_labels(folder: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If there is no such file, a column is missing, or a picture that it names.
+        If there is no such file, it is no UTF-8 text, or a column or a picture is missing.
     """
     folder = Path(folder)
     path = folder / "labels.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except OSError:
+        # Spreadsheets put a mark at the beginning, and leave out empty cells at the end of a row.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file, restval=""))
+    except (OSError, UnicodeDecodeError):
         raise InputError(
-            f"{path} cannot be read; it needs the columns file and label, a row a picture"
+            f"{path} cannot be read; expected UTF-8 text with the columns file and label, "
+            "a row a picture"
         ) from None
     if not rows or not {"file", "label"} <= set(rows[0]):
         raise InputError(f"{path} has no rows, or lacks the columns file and label")
