@@ -982,12 +982,12 @@ def plot_steps(steps: pd.DataFrame) -> Axes:
     """
     _, ax = plt.subplots(figsize=(WIDTH, 0.4 * len(steps) + 1))
     n = int(steps["n_singles"].iloc[0])
-    bars = ax.barh(steps.index, steps["singles_right"], color=SKY, edgecolor=BLUE)
-    ax.bar_label(bars, [f"{count} " for count in steps["singles_right"]], padding=2)
-    wrong = steps["singles_accepted_wrong"]
-    ax.barh(
-        steps.index, wrong, color="none", edgecolor=VERMILION, hatch="///", label="sure and wrong"
-    )
+    right, wrong = steps["singles_right"], steps["singles_accepted_wrong"]
+    bars = ax.barh(steps.index, right, color=SKY, edgecolor=BLUE, label="right")
+    ax.bar_label(bars, label_type="center")
+    hatch = {"color": "none", "edgecolor": VERMILION, "hatch": "///", "label": "sure and wrong"}
+    bars = ax.barh(steps.index, wrong, left=right, **hatch)
+    ax.bar_label(bars, [f"{count}" if count else "" for count in wrong], padding=2)
     ax.invert_yaxis()
     ax.set(xlabel="single digits", xlim=(0, 1.12 * max(n, 1)))
     ax.legend(loc="upper right")
