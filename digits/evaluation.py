@@ -328,46 +328,28 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return math.exp(optimize.minimize_scalar(objective, bounds=bounds, method="bounded").x)
 
 
-def choose_threshold(
-    digit_confidence: np.ndarray,
-    other_confidence: np.ndarray | None = None,
-    *,
-    accept: float = 0.99,
-    false_accept: float = 0.02,
-) -> float:
-    """Return the smallest confidence to accept, chosen on validation.
+def choose_threshold(confidence: np.ndarray, *, accept: float = 0.99) -> float:
+    """Return the highest confidence to ask for at which still `accept` of the digits pass.
 
-    The smallest threshold that lets in at most `false_accept` of the images that are no digit, but
-    never below one half (such an answer is likelier wrong than right), and never so high that fewer
-    than `accept` of the digits pass: where not both can be had, the digits come first.
+    Each refusal of a clean digit costs a user a look; the threshold spends that price where it buys
+    most, on whatever the model is unsure of: mistakes, bad pictures, things that are no digit.
 
     Parameters
     ----------
-    digit_confidence : numpy.ndarray
+    confidence : numpy.ndarray
         Float (n,), 0 to 1, of validation digits.
-    other_confidence : numpy.ndarray, optional
-        Float (m,), of images that are no digit. Without them the threshold is the highest that
-        `accept` allows.
-    accept, false_accept : float
-        Shares, 0 to 1.
+    accept : float
+        Share of them that must pass, 0 to 1.
 
     Returns
     -------
     float
-        Rounded to four decimals towards the side that keeps the promise.
+        Rounded down to four decimals, which keeps the promise.
     """
-    digits = np.sort(np.asarray(digit_confidence, np.float64))
+    digits = np.sort(np.asarray(confidence, np.float64))
     # At most this many digits may fall below; the epsilon undoes 1 - 0.99 = 0.01000000000000000888.
     n_refused = math.floor((1 - accept) * len(digits) + 1e-9)
-    highest = math.floor(digits[min(n_refused, len(digits) - 1)] * 1e4) / 1e4
-    if other_confidence is None or len(other_confidence) == 0:
-        return highest
-    others = np.sort(np.asarray(other_confidence, np.float64))[::-1]
-    n_admitted = math.floor(false_accept * len(others) + 1e-9)
-    lowest = 0.0
-    if n_admitted < len(others):
-        lowest = (math.floor(others[n_admitted] * 1e4) + 1) / 1e4
-    return min(highest, max(lowest, 0.5))
+    return math.floor(digits[min(n_refused, len(digits) - 1)] * 1e4) / 1e4
 
 
 def auroc(known: np.ndarray, other: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from digits.atomic import write_json
 from digits.config import NOTEBOOKS, REPORTS, ROOT, RUNS, Config
 from digits.errors import InputError
 from digits.provenance import git_commit, package_versions
@@ -84,21 +85,6 @@ def read_metrics(path: str | Path) -> dict:
     if not isinstance(metrics, dict):
         raise InputError(f"{path} holds no JSON object: delete it and run again")
     return metrics
-
-
-def write_json(path: Path, values: dict) -> None:
-    """Write `values` to `path` so that a reader sees the old file or the new one, never a part."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(values, file, indent=2, allow_nan=False)
-            file.write("\n")
-        # mkstemp makes private files; a report is meant to be read by others.
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _plain(value, name: str):

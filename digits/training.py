@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from digits import data, evaluation, model_card, synthesis
+from digits.atomic import write_json
 from digits.config import Config
 from digits.data import Dataset
 from digits.errors import InputError
@@ -34,6 +35,7 @@ POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, with
 # steps: four epochs of five steps are no training.
 FEWEST_STEPS = 40
 SMALLEST_BATCH = 16
+VALIDATION_SEED = 1_000_003  # of the synthetic images for validation: no training seed
 FORMATS = ("onnx", "litert", "keras")
 
 
@@ -188,7 +190,6 @@ def train(
     model.save(partial / "model.keras")
     export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
     _write_card(partial, dataset, config, images, history, chosen, model, origin)
-    model_card.write(partial)
     _audit_epochs(partial, dataset, model, history)
     for leftover in (*partial.glob("epoch_*.weights.h5"), partial / "checkpoint.keras"):
         leftover.unlink()
@@ -468,15 +469,6 @@ def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
 
 
 def _write_card(partial, dataset, config, images, history, chosen, model, origin) -> None:
-    """Fit temperature and threshold on validation, read the test set once, write card.json."""
-    val_logits = model.predict(as_input(dataset.x_val), batch_size=1000, verbose=0)
-    temperature = evaluation.fit_temperature(val_logits, dataset.y_val)
-    others = synthesis.non_digits(2000, dataset.x_val, dataset.y_val, config.seed + 1_000_003)
-    other_logits = model.predict(as_input(others), batch_size=1000, verbose=0)
-    threshold = evaluation.choose_threshold(
-        evaluation.softmax(val_logits, temperature)[:, :10].max(1),
-        evaluation.softmax(other_logits, temperature)[:, :10].max(1),
-    )
     card = {
         "name": partial.name.removesuffix(".partial"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -492,23 +484,56 @@ def _write_card(partial, dataset, config, images, history, chosen, model, origin
         "started_from": origin,
         "epoch": chosen["epoch"],
         "training_seconds": round(sum(row["seconds"] for row in history), 1),
-        "temperature": temperature,
-        "threshold": threshold,
         "versions": package_versions(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "commit": git_commit(),
+        "temperature": 1.0,
+        "threshold": 0.0,
     }
-    _write_json(partial / "card.json", card)
-    # From here on as a user would: through the exported model.
-    recognizer = Recognizer.load(partial)
+    write_json(partial / "card.json", card)
+    calibrate(partial, dataset)
+
+
+def calibrate(run_dir: Path, dataset: Dataset) -> dict:
+    """Fit temperature and threshold on validation, read the test set once, renew the cards.
+
+    All of it through the exported model, as a user reads.
+
+    Parameters
+    ----------
+    run_dir : path
+        A folder with ``model.onnx`` and ``card.json``.
+    dataset : Dataset
+        The one that the model was trained on.
+
+    Returns
+    -------
+    dict
+        The card as it is written.
+    """
+    run_dir = Path(run_dir)
+    recognizer = Recognizer.load(run_dir)
+    card = recognizer.card
+    if card["data_digest"] != dataset.digest:
+        raise InputError(f"{run_dir} was trained on other data than {dataset.name}")
+    logits = recognizer.logits(dataset.x_val)
+    card["temperature"] = evaluation.fit_temperature(logits, dataset.y_val)
+    confidence = evaluation.softmax(logits, card["temperature"])[:, :10].max(1)
+    card["threshold"] = evaluation.choose_threshold(confidence)
+    write_json(run_dir / "card.json", card)
+
+    recognizer = Recognizer.load(run_dir)
     card["metrics"] = {
         part: _metrics(recognizer, getattr(dataset, f"x_{part}"), getattr(dataset, f"y_{part}"))
         for part in ("val", "test")
     }
+    others = synthesis.non_digits(2000, dataset.x_val, dataset.y_val, VALIDATION_SEED)
     card["metrics"]["val"]["synthetic_non_digits_accepted"] = float(
         recognizer.predict(others)["accepted"].mean()
     )
-    _write_json(partial / "card.json", card)
+    write_json(run_dir / "card.json", card)
+    model_card.write(run_dir)
+    return card
 
 
 def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:
@@ -519,7 +544,3 @@ def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:
         "accepted": float(table["accepted"].mean()),
         "accepted_wrong": int((table["accepted"] & (table["true"] != table["predicted"])).sum()),
     }
-
-
-def _write_json(path: Path, values: dict) -> None:
-    path.write_text(json.dumps(values, indent=1) + "\n")
