@@ -986,7 +986,7 @@ def plot_steps(steps: pd.DataFrame) -> Axes:
     bars = ax.barh(steps.index, right, color=SKY, edgecolor=BLUE, label="right")
     ax.bar_label(bars, label_type="center")
     hatch = {"color": "none", "edgecolor": VERMILION, "hatch": "///", "label": "sure and wrong"}
-    bars = ax.barh(steps.index, wrong, left=right, **hatch)
+    bars = ax.barh(steps.index, wrong, left=right, zorder=0, **hatch)
     ax.bar_label(bars, [f"{count}" if count else "" for count in wrong], padding=2)
     ax.invert_yaxis()
     ax.set(xlabel="single digits", xlim=(0, 1.12 * max(n, 1)))
