@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 
-import keras
-from keras import ops
+from digits.backend import keras
+
+ops = keras.ops
 
 SIDE = 28
 

@@ -6,11 +6,11 @@ are worse than the real model's, their order is what counts.
 
 from __future__ import annotations
 
-import keras
 import numpy as np
 import pandas as pd
 
 from digits import augmentation, data, evaluation
+from digits.backend import keras
 from digits.config import Config
 from digits.data import Dataset
 from digits.model import build_cnn

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import keras
 import pandas as pd
-from keras import layers as kl
 
 from digits import augmentation
+from digits.backend import keras
 from digits.config import Config
+
+kl = keras.layers
 
 INPUT_SHAPE = (28, 28, 1)
 

@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from digits import data, evaluation, model_card, synthesis
 from digits.atomic import write_json
+from digits.backend import keras
 from digits.config import Config
 from digits.data import Dataset
 from digits.errors import InputError

@@ -333,19 +333,20 @@ def test_train_passes_settings_on_and_names_the_run(run, monkeypatch, tmp_path):
     dataset = Dataset("embedded", *[images, labels] * 3, digest="ab" * 32)
     calls = []
 
-    def train(dataset, config, run_dir, *, resume, progress):
+    def train(dataset, config, run_dir, *, start, resume, progress):
         progress({"epoch": 1})
-        calls.append((dataset.name, config.epochs, config.seed, run_dir, resume))
+        calls.append((dataset.name, config.epochs, config.seed, run_dir, start, resume))
 
     training = types.SimpleNamespace(train=train, format_epoch=lambda row: f"epoch {row['epoch']}")
     monkeypatch.setitem(sys.modules, "digits.training", training)
     monkeypatch.setattr("digits.training", training, raising=False)
     monkeypatch.setattr("digits.data.load", lambda source: dataset)
     status, out, err = run(
-        "train", "--set", "epochs=3", "--seed", "5", "--resume", "--run", tmp_path / "r"
-    )
+        "train", "--set", "epochs=3", "--seed", "5", "--resume", "--run", tmp_path / "r",
+        "--start", tmp_path / "s",
+    )  # fmt: skip
     assert status == 0
-    assert calls == [("embedded", 3, 5, tmp_path / "r", True)]
+    assert calls == [("embedded", 3, 5, tmp_path / "r", tmp_path / "s", True)]
     assert "epoch 1" in err
     assert str(tmp_path / "r") in out
     run("train", "--profile", "quick")
