@@ -9,27 +9,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
-@contextmanager
-def _silent_start() -> Iterator[None]:
+def _start():
+    """Import Keras and run a first operation with standard error closed; return Keras."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     try:
-        os.dup2(nowhere, 2)
-        yield
+        import keras
+
+        keras.ops.zeros(1)  # the first operation starts the rest
+        return keras
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
 
 
-with _silent_start():
-    import keras
-
-    keras.ops.zeros(1)  # the first operation starts the rest
-
-__all__ = ["keras"]
+keras = _start()
