@@ -22,6 +22,11 @@ EIGHT = np.ones((3, 3), bool)  # neighbours by edge or corner
 FAINTEST = 12.0  # grey levels of 255 by which ink must differ from the paper
 NOISE = 6.0  # standard deviations of the picture's noise by which ink must differ
 SHARP = 0.3  # share of the sharpest stroke's sharpness that other strokes have at least
+ALONG_EDGE = 0.5  # share of a mark's length that lies on the picture's edge, if it is no digit
+SOFT_AT_EDGE = 0.6  # share of the usual sharpness below which a mark at the edge is a shadow
+SMALLEST_FRAME = 24  # pixels: the shorter side of a printed box
+THICKEST_LINE = 12  # working pixels
+STRAIGHT_SIDE = 0.75  # share of a frame's side that is a straight line
 LOW = 0.5  # share of the threshold down to which a stroke is followed from where it is sure
 
 
@@ -95,9 +100,13 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
         lower = _threshold(inner, noise)
         if 0 < lower < threshold:
             mask |= _followed(inner, lower)
-    rules = _rules(mask)
+    mask = _without_edge_marks(depth, mask)
+    frames = _frames(mask)
+    rest = mask & ~frames
+    rules = _rules(rest)
     if rules.any():
-        mask = _without_crumbs(mask & ~rules, rules)
+        rest = _without_crumbs(rest & ~rules, rules)
+    mask, rules = rest, rules | frames
     strength = np.zeros(grey.shape, np.float32)
     if mask.any():
         # Half a pixel around the mask belongs to the strokes' soft edges.
@@ -281,6 +290,48 @@ def _sharp(depth: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return sharpness >= SHARP * sharpness[1:][large].max()
 
 
+def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Remove what lies along the picture's edge, or is soft there: a desk's strip, a shadow.
+
+    Only beside something of a digit's size that stands clear of the edge: a digit that is cut off
+    by the picture's edge may be all that there is.
+    """
+    if min(mask.shape) < 100:
+        return mask
+    labels, _ = ndimage.label(mask, EIGHT)
+    sides = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
+    touching = np.unique(np.concatenate(sides))[1:]
+    boxes = ndimage.find_objects(labels)
+    lengths = np.array([0, *(max(s.stop - s.start for s in box) for box in boxes)])
+    clear = np.setdiff1d(np.arange(1, len(lengths)), touching)
+    if not len(touching) or not len(clear):
+        return mask
+    clear = clear[lengths[clear] >= max(24, 0.1 * min(mask.shape), 0.5 * lengths[clear].max())]
+    if not len(clear):
+        return mask
+    edge = ndimage.gaussian_gradient_magnitude(depth, 1)
+    inner = np.zeros(mask.shape, bool)
+    inner[2:-2, 2:-2] = True  # a gradient at the very edge is that of half a stroke
+    sharpness = np.zeros(len(lengths))
+    for label in (*touching, *clear):
+        box = boxes[label - 1]
+        own = (labels[box] == label) & inner[box]
+        if own.any():
+            sharpness[label] = np.percentile(edge[box][own], 90) / depth[box][own].max()
+    usual = np.median(sharpness[clear])
+    marks = []
+    for label in touching:
+        if sum(label in side for side in sides) > 2:
+            continue  # surroundings, which who knows digits leaves out where it pays
+        contact = max(np.count_nonzero(side == label) for side in sides)
+        narrow = min(s.stop - s.start for s in boxes[label - 1]) < 0.5 * lengths[label]
+        if (narrow and contact >= ALONG_EDGE * lengths[label]) or sharpness[
+            label
+        ] < SOFT_AT_EDGE * usual:
+            marks.append(label)
+    return mask & ~np.isin(labels, marks)
+
+
 # --- Ruled lines -------------------------------------------------------------------------------
 
 
@@ -320,9 +371,99 @@ def _rules(mask: np.ndarray) -> np.ndarray:
     return mask & rules
 
 
-def _lines(mask: np.ndarray, thickness: int) -> np.ndarray:
-    """Return the pixels of level lines: long across, less than `thickness` pixels down."""
-    shortest = max(15, min(mask.shape) // 12)
+def _frames(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels of printed boxes, rows of cells, and combs.
+
+    A frame is connected, thin, bounded by straight lines on at least three of its four sides, and
+    has something else in its middle. No digit has.
+    """
+    frames = np.zeros(mask.shape, bool)
+    if min(mask.shape) < 48 or not mask.any():
+        return frames
+    labels, _ = ndimage.label(mask, EIGHT)
+    for label, box in enumerate(ndimage.find_objects(labels), 1):
+        if min(s.stop - s.start for s in box) < SMALLEST_FRAME or _at_edge(box, mask.shape):
+            continue  # at the picture's edge lie sheets and desks
+        own = labels[box] == label
+        if own.mean() > 0.5:
+            continue
+        lines = _frame_lines(own, mask[box])
+        if lines is None:
+            continue
+        # Crossings belong to neither line: what is left over from them is small, or thin.
+        rest, _ = ndimage.label(own & ~lines, EIGHT)
+        largest = max(8, min(own.shape) // 8)
+        width = 2 * np.count_nonzero(lines) / max(np.count_nonzero(_outline(lines)), 1)
+        crumbs = [
+            index
+            for index, part in enumerate(ndimage.find_objects(rest), 1)
+            if max(s.stop - s.start for s in part) <= largest
+            or min(s.stop - s.start for s in part) <= 1.5 * width + 1
+        ]
+        frames[box] |= lines | np.isin(rest, crumbs)
+    return frames
+
+
+def _outline(mask: np.ndarray) -> np.ndarray:
+    return mask & ~ndimage.binary_erosion(mask)
+
+
+def _at_edge(box: tuple[slice, slice], shape: tuple[int, int]) -> bool:
+    """Tell whether a box reaches the edge of a picture of this shape."""
+    return any(s.start == 0 or s.stop == length for s, length in zip(box, shape, strict=True))
+
+
+def _frame_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+    """Return the straight lines of a thing that is a frame, None if it is none.
+
+    Parameters
+    ----------
+    own, mask : numpy.ndarray
+        bool (height, width): the thing in its box, and all ink in that box.
+    """
+    side = min(own.shape)
+    thickness, shortest = min(max(5, side // 10), THICKEST_LINE), max(12, side // 3)
+    # Around the box is nothing: filters that reflect would see its sides twice as thick.
+    inner = (slice(thickness, -thickness),) * 2
+    padded = np.pad(own, thickness)
+    level = _lines(padded, thickness, shortest)[inner]
+    upright = _lines(padded.T, thickness, shortest).T[inner]
+    lines = level | upright
+    if np.count_nonzero(lines) < 0.4 * np.count_nonzero(own):
+        return None  # a sheet or a shadow with straight sides
+    # Lines lean, so that an edge is looked for within a quarter of the shorter side.
+    band = max(3, side // 4)
+    whole = np.zeros(own.shape, bool)
+    n_straight = 0
+    for turned, found in ((own, level), (own.T, upright.T)):
+        for flip in (1, -1):
+            edge = found[::flip][:band]
+            if edge.any(0).mean() <= STRAIGHT_SIDE:
+                continue
+            n_straight += 1
+            # Where a line steps, or meets another, it is followed along its direction.
+            down, across = np.nonzero(edge)
+            slope, start = np.polyfit(across, down, 1)
+            line = start + slope * np.arange(found.shape[1])
+            width = len(down) / np.count_nonzero(edge.any(0))
+            near = np.abs(np.arange(found.shape[0])[:, None] - line) <= width / 2 + 2
+            near = near[::flip] & turned
+            whole |= near if found is level else near.T
+    if n_straight < 3:
+        return None
+    lines |= whole
+    others = mask & ~ndimage.binary_dilation(lines, EIGHT, iterations=2)
+    inside, _ = ndimage.label(others[band // 2 : -(band // 2), band // 2 : -(band // 2)], EIGHT)
+    sizes = [max(s.stop - s.start for s in part) for part in ndimage.find_objects(inside)]
+    return lines if max(sizes, default=0) > 0.25 * side else None
+
+
+def _lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.ndarray:
+    """Return the pixels of level lines: long across, less than `thickness` pixels down.
+
+    They are at least `shortest` long, by default a twelfth of the picture's shorter side.
+    """
+    shortest = shortest or max(15, min(mask.shape) // 12)
     # Lines lean: they count as level where a run fits into the line and its neighbours.
     thick = ndimage.maximum_filter1d(mask.astype(np.uint8), 3, axis=0)
     runs = ndimage.minimum_filter1d(thick, shortest, axis=1)

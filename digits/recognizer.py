@@ -35,6 +35,9 @@ KINSHIP_GAINS = np.array([6.0, 2.0])
 CUT_PRICE = 1.5
 DROP_PRICE = 1.0
 STRANGER = 0.1  # prior probability that a single glyph, not a digit by its looks, is none
+HOPE = 0.3  # share of a picture's glyphs that are sure, if it is a page of digits
+FEW = 4  # glyphs up to which unsure answers are given all the same
+CROWD = 40  # glyphs from which a picture without hope is not looked at more closely
 SURE = 0.95  # a glyph read with at least this confidence is not cut
 SMALL = 0.4  # share of the usual height below which only a sure digit is taken for one
 
@@ -356,13 +359,20 @@ class Recognizer:
             return []
         if single:
             return [self._as_one(glyphs)]
+        alone = self._score(glyphs)
+        if len(glyphs) > CROWD and self._hopeless(alone):
+            return []  # grain, leaves, cloth: the pieces are no digits, nor are their joins
         proposals = joins(glyphs)
-        scored = self._score(glyphs + [join([glyphs[i] for i in members]) for members in proposals])
-        alone, joined = scored[: len(glyphs)], scored[len(glyphs) :]
+        joined = self._score([join([glyphs[i] for i in members]) for members in proposals])
         chosen = _with_joins(alone, proposals, joined)
         n_sure = sum(scored.confidence >= self.threshold for scored in chosen)
         chosen = [part for whole in chosen for part in self._cut_if_better(whole, n_sure)]
-        return self._without_strangers(chosen)
+        found = self._without_strangers(chosen)
+        return [] if len(found) > FEW and self._hopeless(found) else found
+
+    def _hopeless(self, scored: list[_Scored]) -> bool:
+        """Tell whether hardly any of many glyphs is a digit: it is no page of digits, then."""
+        return sum(s.confidence >= self.threshold for s in scored) < HOPE * len(scored)
 
     def _as_one(self, glyphs: list[Glyph]) -> _Scored:
         """Take all as one digit: everything, or the largest with what is near, or it alone."""

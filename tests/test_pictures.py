@@ -372,3 +372,38 @@ def test_a_cut_divides_circles_that_touch():
 
 def test_no_glyphs_have_no_order():
     assert in_reading_order([]) == []
+
+
+# --- What is printed, or lies at the edge ------------------------------------------------------
+
+
+def test_printed_cells_are_taken_away_and_digits_stay():
+    digits = [(90, 150, 22), (170, 150, 22), (250, 150, 22)]
+    lines = [[(50, y), (290, y)] for y in (100, 200)]
+    lines += [[(x, 100), (x, 200)] for x in (50, 130, 210, 290)]
+    image = np.asarray(page(*lines, width=2, ink=(90, 90, 90)))
+    image = Image.fromarray(np.minimum(image, np.asarray(page(*digits))))
+    for turned in (0, 1):
+        found = boxes(image.rotate(turned, fillcolor="white"))
+        assert len(found) == 3 and all(abs(box[2] - 45) < 5 for box in found)
+
+
+def test_a_ring_of_straight_strokes_without_content_is_no_frame():
+    ring = [[(150, 80), (250, 80), (250, 220), (150, 220), (150, 77)]]
+    assert not find_ink(decode(page(*ring))).rules.any()
+
+
+def test_a_strip_along_the_edge_is_left_out_beside_a_digit():
+    image = page((150, 150, 60))
+    ImageDraw.Draw(image).rectangle((392, 60, 399, 240), fill=(60, 50, 40))
+    assert len(boxes(image)) == 1
+
+
+def test_a_digit_cut_off_by_the_edge_stays_where_it_is_alone():
+    assert len(boxes(page([(2, 20), (2, 280)]))) == 1
+
+
+def test_a_digit_whose_foot_lies_on_the_edge_stays_beside_a_crumb():
+    digit = [[(60, 60), (200, 20), (340, 60), (60, 297), (340, 297)], [(380, 100), (380, 126)]]
+    found = boxes(page(*digit))
+    assert any(box[3] > 250 for box in found)
