@@ -38,6 +38,7 @@ STRANGER = 0.1  # prior probability that a single glyph, not a digit by its look
 HOPE = 0.3  # share of a picture's glyphs that are sure, if it is a page of digits
 FEW = 4  # glyphs up to which unsure answers are given all the same
 CROWD = 40  # glyphs from which a picture without hope is not looked at more closely
+CERTAIN = 0.95  # probability of "no digit" from which something as large as the digits is dropped
 SURE = 0.95  # a glyph read with at least this confidence is not cut
 SMALL = 0.4  # share of the usual height below which only a sure digit is taken for one
 
@@ -411,7 +412,11 @@ class Recognizer:
         return [replace(piece, digits=piece.digits + likely) for piece in pieces]
 
     def _without_strangers(self, found: list[_Scored]) -> list[_Scored]:
-        """Drop what is no digit, unless nothing else is there."""
+        """Drop what is no digit, unless nothing else is there.
+
+        What has the size of the digits beside it is dropped only where that is certain: a digit
+        written in an odd way must make the answer unsure, not shorter.
+        """
         usual = usual_height([scored.glyph for scored in found])
         digits = [
             scored
@@ -419,7 +424,15 @@ class Recognizer:
             if scored.none < scored.best
             and (scored.glyph.side >= SMALL * usual or scored.confidence >= SURE)
         ]
-        if not digits:
+        if digits:
+            sides = [scored.glyph.side for scored in digits]
+            digits += [
+                scored
+                for scored in found
+                if scored.best <= scored.none < np.log(CERTAIN)
+                and 0.8 * min(sides) <= scored.glyph.side <= 1.25 * max(sides)
+            ]
+        else:
             digits = [s for s in found if s.glyph.side >= 0.5 * usual and s.none < np.log(0.9)]
         return digits
 

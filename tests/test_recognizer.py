@@ -276,3 +276,23 @@ def test_digits_that_touch_are_cut_and_said_to_be(recognizer, clear):
     reading = recognizer.read(255 * (1 - pair))
     assert reading.text == "00" and all(digit.cut for digit in reading.digits)
     assert all(digit["cut"] for digit in reading.to_dict()["digits"])
+
+
+def scored(side, confidence, none):
+    """Return a glyph of this size, with these probabilities of a 1 and of no digit."""
+    from digits.recognizer import _Scored
+    from digits.segmentation import Glyph
+
+    rest = (1 - confidence - none) / 9
+    digits = np.full(10, np.log(max(rest, 1e-6)))
+    digits[1] = np.log(confidence)
+    image = np.zeros((28, 28), np.uint8)
+    return _Scored(Glyph(np.ones((side, 5), np.float32), 0, 0, 1.0), image, digits, np.log(none))
+
+
+def test_an_odd_digit_among_digits_is_not_dropped_in_silence():
+    sure = [scored(30, 0.98, 0.01), scored(34, 0.97, 0.01)]
+    odd, blot, speck = scored(31, 0.2, 0.7), scored(31, 0.001, 0.99), scored(8, 0.2, 0.7)
+    recognizer = Recognizer.__new__(Recognizer)
+    kept = recognizer._without_strangers([*sure, odd, blot, speck])
+    assert [any(k is s for k in kept) for s in (odd, blot, speck)] == [True, False, False]
