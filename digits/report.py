@@ -6,7 +6,9 @@ report is made.
 
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import json
 import math
 import os
@@ -28,6 +30,8 @@ METRICS = "metrics.json"
 
 # Seconds that one cell may take before its notebook is stopped. Only training cells come near.
 CELL_SECONDS = {"quick": 600, "default": 3600, "best": 12 * 3600}
+
+LARGE_FIGURE = 40_000  # characters of a stored figure from which it is compressed
 
 # Parameters that have an option of their own on the command line.
 OPTIONS = {"DATA": "--data", "PROFILE": "--profile", "SEED": "--seed"}
@@ -510,6 +514,7 @@ def _finish(notebook, facts: dict, ran: dict):
             cell["outputs"] = [output for output in cell["outputs"] if not _is_native_log(output)]
         cells.append(nbformat.from_dict(cell))
     _describe_figures(cells)
+    _compress_figures(cells)
     parameters = ", ".join(f"{name}={value!r}" for name, value in ran["parameters"].items())
     packages = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     line = (
@@ -547,6 +552,24 @@ def _describe_figures(cells: list) -> None:
             for kind in ("image/png", "image/jpeg"):
                 if kind in output.get("data", {}):
                     output.metadata.setdefault(kind, {}).setdefault("alt", text or "Figure")
+
+
+def _compress_figures(cells: list) -> None:
+    """Store large figures with 256 colours: photos of paper would else make reports of many MB."""
+    from PIL import Image
+
+    for cell in cells:
+        for output in cell.get("outputs", ()):
+            encoded = output.get("data", {}).get("image/png", "")
+            if len(encoded) < LARGE_FIGURE:
+                continue
+            with Image.open(io.BytesIO(base64.b64decode(encoded))) as figure:
+                few = figure.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            buffer = io.BytesIO()
+            few.save(buffer, "PNG", optimize=True)
+            smaller = base64.b64encode(buffer.getvalue()).decode()
+            if len(smaller) < len(encoded):
+                output["data"]["image/png"] = smaller
 
 
 def _mend_links(path: Path, notebooks: Path, target: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from digits import pages, report
+from digits.config import REPORTS
 from digits.data import Dataset
 from digits.errors import InputError
 from digits.recognizer import Reading
@@ -664,3 +665,30 @@ def test_a_changed_source_is_found_stale(made):
     changed.cells[2].source += "  # changed"
     nbformat.write(changed, path)
     assert stale(folder, project / "notebooks") == ["04_score.ipynb"]
+
+
+def test_large_figures_are_stored_with_few_colours():
+    import base64
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    figure = nbformat.v4.new_output(
+        "display_data", data={"image/png": base64.b64encode(buffer.getvalue()).decode()}
+    )
+    cell = nbformat.v4.new_code_cell(outputs=[figure])
+    before = len(figure["data"]["image/png"])
+    report._compress_figures([cell])
+    after = cell.outputs[0]["data"]["image/png"]
+    assert len(after) < 0.6 * before
+    with Image.open(io.BytesIO(base64.b64decode(after))) as image:
+        assert image.mode == "P" and image.size == (200, 200)
+
+
+def test_committed_notebooks_are_small():
+    sizes = [path.stat().st_size for path in (REPORTS / "mnist").glob("*.ipynb")]
+    assert sum(sizes) < 4_000_000
