@@ -29,8 +29,9 @@ def _known_data(context, parameter, source: str) -> str:
     from digits.data import SOURCES
 
     if source not in SOURCES and not Path(source).expanduser().exists():
+        problem = "does not exist" if source.endswith(".npz") else "is no data that is known"
         raise click.UsageError(
-            f"unknown data {source!r}; give {', '.join(SOURCES)} or the path of an .npz"
+            f"{source!r} {problem}; give {', '.join(SOURCES)} or the path of an .npz"
         )
     return source
 
@@ -78,7 +79,8 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(error, InputError):
             _say(str(error))
         elif isinstance(error, OSError) and error.strerror:
-            _say(f"{error.strerror}: {error.filename}" if error.filename else error.strerror)
+            where = f"{error.filename}: " if error.filename else ""
+            _say(f"{where}{error.strerror}; name a place that exists and may be written")
         else:
             _say(f"unexpected {type(error).__name__}: {error}; `digits --debug` shows where")
     sys.exit(status)
@@ -102,7 +104,7 @@ def _wrong_usage() -> Iterator[None]:
 @click.version_option(package_name="digits")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    r"""Read handwritten digits on pictures; train, explain and measure the network that does it.
+    """Read handwritten digits on pictures; train, explain and measure the network that does it.
 
     \b
     Examples:
@@ -121,7 +123,7 @@ def cli(debug: bool) -> None:
 
 
 @cli.command()
-@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(readable=False))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture and line.")
 @click.option(
     "--csv", "csv_path", type=click.Path(path_type=Path), metavar="FILE", help="Write a table."
@@ -141,7 +143,7 @@ def cli(debug: bool) -> None:
 )
 @click.option("--single", is_flag=True, help="Take each picture as one digit.")
 def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
-    r"""Read the digits on pictures.
+    """Read the digits on pictures.
 
     PATH is a picture, a folder that is searched for pictures, or - for one picture on standard
     input. Without PATH the project's own test_images/ are read.
@@ -333,7 +335,7 @@ def printable(text: str) -> str:
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint of a stopped run.")
 @RUN
 def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
-    r"""Train the network and write a run folder: model, history, card.
+    """Train the network and write a run folder: model, history, card.
 
     \b
     Examples:
@@ -375,7 +377,7 @@ def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
 @RUN
 @click.argument("output", type=click.Path(path_type=Path))
 def export(kind, run_dir, output) -> None:
-    r"""Write a trained model, the shipped one unless --run names a run folder, to OUTPUT.
+    """Write a trained model, the shipped one unless --run names a run folder, to OUTPUT.
 
     \b
     Examples:
@@ -413,7 +415,7 @@ def export(kind, run_dir, output) -> None:
     "--prepare-only", is_flag=True, help="Write the notebooks with these parameters; run nothing."
 )
 def report(data, profile, seed, only, output, assignments, prepare_only) -> None:
-    r"""Run the notebooks with papermill and write their report.
+    """Run the notebooks with papermill and write their report.
 
     The report's folder holds the executed notebooks, a page for each, metrics.json, and index.html.
     It appears when all is done; when a notebook fails, an earlier report stays as it was.
@@ -489,7 +491,7 @@ def _short(path: Path) -> str:
 
 @cli.command()
 def doctor() -> int:
-    r"""Say what is installed and found: versions, backend, data, disk, and the shipped model.
+    """Say what is installed and found: versions, backend, data, disk, and the shipped model.
 
     \b
     Example:

@@ -283,6 +283,8 @@ def _load_embedded(seed: int) -> Dataset:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise InputError(f"{path} cannot be read: it is damaged, or no .npz; save it again")
     try:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
@@ -352,8 +354,11 @@ def _checked(
 def _split_or_explain(path, index, y, n_held, seed):
     try:
         return _stratified(index, y, n_held, seed)
-    except ValueError as error:
-        raise InputError(f"{path} is too small to be split by class ({error})") from None
+    except ValueError:
+        raise InputError(
+            f"{path} is too small to be split by class: it holds {len(y)} images; give at least 100, "
+            "ten of each digit"
+        ) from None
 
 
 def _stratified(

@@ -65,8 +65,12 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
         name, stream = "the picture", io.BytesIO(source)
         if not len(source):
             raise InputError("the picture is empty (0 bytes); save it again")
-    else:
+    elif isinstance(source, str | os.PathLike):
         name = stream = _checked_path(source)
+    else:
+        raise InputError(
+            f"a {type(source).__name__} arrived; expected a path, bytes, a PIL image or an array"
+        )
     try:
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on and refuses from twice as many; we decide below.

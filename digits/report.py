@@ -694,7 +694,12 @@ def headline(metrics: dict) -> list[Figure]:
         n, right = pictures["n_pictures"], pictures["n_right"]
         note = f"{pictures.get('n_unsure', 0)} unsure, {pictures.get('n_wrong', 0)} wrong"
         figures.append(
-            Figure("Own pictures read right", f"{right} of {n}", right / max(n, 1), note)
+            Figure(
+                "test_images/ read right by the shipped model",
+                f"{right} of {n}",
+                right / max(n, 1),
+                note,
+            )
         )
     if "n_parameters" in evaluation:
         number = evaluation["n_parameters"]

@@ -404,6 +404,8 @@ def export_model(run_dir: Path, kind: str, output: Path) -> float:
     run_dir, output = Path(run_dir), Path(output)
     if kind not in FORMATS:
         raise InputError(f"unknown format {kind!r}; the formats are {', '.join(FORMATS)}")
+    if kind == "litert" and output.suffix != ".tflite":
+        raise InputError(f"{output} is no name for a LiteRT model; let it end in .tflite")
     if not (run_dir / "model.keras").exists():
         raise InputError(f"{run_dir} holds no model.keras; notebook 03 or `digits train` makes one")
     model = keras.models.load_model(run_dir / "model.keras", compile=False, safe_mode=True)
@@ -428,7 +430,10 @@ def _export_litert(model: keras.Model, path: Path, images: np.ndarray) -> float:
     # A fixed batch of one image is what a phone reads.
     single = keras.Model(*_with_batch_of_one(model))
     single.export(path, format="litert", verbose=False)
-    interpreter = tf.lite.Interpreter(str(path))
+    with warnings.catch_warnings():
+        # TensorFlow's own interpreter is to move into a package of its own: not a user's concern.
+        warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow")
+        interpreter = tf.lite.Interpreter(str(path))
     interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     found = []

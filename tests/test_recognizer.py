@@ -296,3 +296,9 @@ def test_an_odd_digit_among_digits_is_not_dropped_in_silence():
     recognizer = Recognizer.__new__(Recognizer)
     kept = recognizer._without_strangers([*sure, odd, blot, speck])
     assert [any(k is s for k in kept) for s in (odd, blot, speck)] == [True, False, False]
+
+
+@pytest.mark.parametrize("source", [None, 5, []])
+def test_what_is_no_picture_at_all_is_an_error_reading(source):
+    reading = always(logits_for(3)).read(source)
+    assert reading.status == "error" and "expected a path" in reading.message

@@ -590,7 +590,9 @@ def test_results_table_holds_the_numbers():
     assert (
         "| Test accuracy | 99.55% (45 of 10,000 wrong; 95 % interval 99.40% to 99.66%) |" in table
     )
-    assert "| Own pictures read right | 29 of 30 (1 unsure, 0 wrong) |" in table
+    assert (
+        "| test_images/ read right by the shipped model | 29 of 30 (1 unsure, 0 wrong) |" in table
+    )
     assert "123,456" in table
     assert "400 s" in table
     assert "commit unknown" in table
