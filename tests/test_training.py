@@ -155,7 +155,7 @@ def test_a_failed_parity_check_leaves_no_file(tmp_path, run, monkeypatch):
 def test_export_without_a_model_says_what_makes_one(tmp_path):
     with pytest.raises(InputError, match="notebook 03"):
         training.export_model(tmp_path, "onnx", tmp_path / "model.onnx")
-    with pytest.raises(InputError, match="end in .tflite"):
+    with pytest.raises(InputError, match="LiteRT model"):
         training.export_model(tmp_path, "litert", tmp_path / "model.lite")
     with pytest.raises(InputError, match="onnx, litert, keras"):
         training.export_model(tmp_path, "pmml", tmp_path / "model.pmml")
