@@ -302,3 +302,12 @@ def test_an_odd_digit_among_digits_is_not_dropped_in_silence():
 def test_what_is_no_picture_at_all_is_an_error_reading(source):
     reading = always(logits_for(3)).read(source)
     assert reading.status == "error" and "expected a path" in reading.message
+
+
+def test_many_marks_of_which_hardly_one_is_sure_are_no_page_of_digits():
+    y, x = np.mgrid[:300, :400]
+    radius = np.hypot(x % 100 - 50, y % 100 - 50)
+    page = np.where(abs(radius - 20) < 3, 0, 255).astype(np.uint8)
+    doubtful = always(logits_for(3, height=2.0))  # a 3, with a confidence of 42 %
+    assert doubtful.read(page).status == "no-digit"
+    assert doubtful.read(page[:100, :100]).status == "unsure"
