@@ -65,7 +65,8 @@ def render(card: dict) -> str:
             ],
         ),
         "## Results",
-        "Validation chose the epoch, the temperature and the threshold; the test set was read once.",
+        "Validation chose the epoch, the temperature and the threshold. The test set was read once for "
+        "this table, after those choices; then once for each epoch, for a figure that chooses nothing.",
         _table(
             ("images", "n", "wrong", "accuracy", "95 % interval", "calibration error",
              "accepted", "of them wrong"),
