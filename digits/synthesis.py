@@ -3,18 +3,20 @@
 MNIST was written in the United States around 1990: it has hardly any 1 with a long flag, few crossed
 7s, no line drawn with a mouse, and nothing at all that is not a digit. A network trained on it alone
 reads the flagged 1 as 7 and is sure of a shoe. Everything here is drawn from short lists of pen
-strokes or from the fonts that Matplotlib installs, shaken, and put into MNIST form like any picture.
+strokes or from the fonts that Matplotlib installs, shaken, and put into MNIST form like any picture;
+or it is a training digit, put on a poor picture and found there again.
 """
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from digits.pictures import to_mnist_form
+from digits.pictures import decode, find_digits, find_ink, to_mnist_form
 
 NOT_A_DIGIT = 10  # label of the class that rejects
 
@@ -176,6 +178,36 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels.astype(np.int64)
 
 
+def pictured(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Put `n` digits on small or poor pictures, and read them off again as a user's are read.
+
+    What reaches the network then bears the marks of the way there: steps of a few coarse pixels,
+    hard or washed edges, blocks of the compression, breaks and lumps where the ink was faint.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Training images uint8 (m, 28, 28) and labels (m,) to choose from.
+
+    Returns
+    -------
+    images : numpy.ndarray
+        uint8 (n, 28, 28) in MNIST form.
+    labels : numpy.ndarray
+        int64 (n,).
+    """
+    rng = np.random.default_rng([seed, 3])
+    images, labels = np.empty((n, 28, 28), np.uint8), np.empty(n, np.int64)
+    i = 0
+    while i < n:
+        chosen = rng.integers(len(x))
+        glyphs = find_digits(find_ink(decode(_poor_picture(_trimmed(x[chosen]), rng))))
+        if len(glyphs) == 1:  # torn or lost digits are for the rejection to learn
+            images[i], labels[i] = to_mnist_form(glyphs[0].ink), y[chosen]
+            i += 1
+    return images, labels
+
+
 def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     """Make `n` images that are no digit, for training the class that rejects.
 
@@ -324,6 +356,32 @@ def _field(rng: np.random.Generator, cells: int) -> np.ndarray:
     coarse = Image.fromarray(rng.integers(0, 256, (cells, cells)).astype(np.uint8))
     smooth = coarse.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
     return np.asarray(smooth, np.float32) / 255
+
+
+def _poor_picture(digit: np.ndarray, rng: np.random.Generator) -> bytes:
+    """Return a compressed picture with one digit, 9 to 63 pixels high, dark on light or reverse."""
+    height = round(9 * 7 ** rng.random())
+    width = max(2, round(height * digit.shape[1] / digit.shape[0] * rng.uniform(0.85, 1.15)))
+    # Cut at a level between thin and fat before it is reduced: a pen or a mouse has hard edges.
+    large = Image.fromarray(digit).resize((4 * width, 4 * height), Image.Resampling.BICUBIC)
+    hard = np.asarray(large, np.float32) > rng.uniform(70, 150)
+    how = Image.Resampling.BOX if rng.random() < 0.7 else Image.Resampling.NEAREST
+    ink = Image.fromarray((255 * hard).astype(np.uint8)).resize((width, height), how)
+    margins = rng.integers(max(3, height // 4), height + 4, 4)
+    ink = Image.fromarray(np.pad(np.asarray(ink), margins.reshape(2, 2)))
+    if rng.random() < 0.5:
+        ink = ink.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))
+    ink, paper = np.asarray(ink, np.float32) / 255, rng.uniform(150, 255)
+    light = paper - ink * rng.uniform(0.35, 0.95) * paper
+    if rng.random() < 0.5:
+        slope = np.linspace(-0.5, 0.5, light.shape[1]) * rng.uniform(-30, 30)
+        light = light + slope + rng.normal(0, rng.uniform(0, 8), light.shape)
+    if rng.random() < 0.25:
+        light = 255 - light
+    picture, kind = io.BytesIO(), "JPEG" if rng.random() < 0.5 else "PNG"
+    quality = int(rng.integers(25, 95))
+    Image.fromarray(light.clip(0, 255).astype(np.uint8)).save(picture, kind, quality=quality)
+    return picture.getvalue()
 
 
 def _pair(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -67,8 +67,9 @@ class TrainingImages:
                 embedded = data.load("embedded")
                 x = np.concatenate([x, embedded.x_train, embedded.x_train])
                 y = np.concatenate([y, embedded.y_train, embedded.y_train])
-            drawn = synthesis.digits(len(dataset.y_train) // 4, config.seed)
-            pools.append(drawn)
+            n = len(dataset.y_train)
+            pools.append(synthesis.digits(n // 4, config.seed))
+            pools.append(synthesis.pictured(n // 3, dataset.x_train, dataset.y_train, config.seed))
         if config.reject:
             n = len(dataset.y_train) // 2
             others = synthesis.non_digits(n, dataset.x_train, dataset.y_train, config.seed)

@@ -32,6 +32,18 @@ def test_non_digits_are_many_kinds_and_never_empty(embedded):
     assert ink.min() < 0.08 and ink.max() > 0.3, "thin lines and filled shapes"
 
 
+def test_pictured_digits_are_the_given_ones_read_off_poor_pictures(embedded):
+    x, y = embedded.x_train[:50], embedded.y_train[:50]
+    images, labels = synthesis.pictured(200, x, y, seed=1)
+    assert images.shape == (200, 28, 28) and in_mnist_form(images)
+    assert set(labels) == set(y)
+    # Each image is nearer to some given image of its own label than to all others, mostly: poor
+    # pictures, but no confusion of labels.
+    apart = ((images[:, None].astype(float) - x[None].astype(float)) ** 2).sum(axis=(2, 3))
+    assert np.mean(y[apart.argmin(1)] == labels) > 0.85
+    assert apart.min(1).mean() > 28 * 28 * 10**2, "a poor picture leaves its marks"
+
+
 def test_the_seed_decides(embedded):
     arguments = (40, embedded.x_train, embedded.y_train)
     first, same, other = (synthesis.non_digits(*arguments, seed=seed) for seed in (5, 5, 6))
