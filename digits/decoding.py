@@ -1,4 +1,4 @@
-"""Anything that Pillow opens, and arrays, to upright 8-bit pixels of a workable size."""
+"""Pictures of any common format, and arrays, to upright 8-bit pixels of a workable size."""
 
 from __future__ import annotations
 
@@ -17,8 +17,19 @@ from digits.errors import InputError
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 )
+# What Pillow may open, whatever a file is named: the commonest first, as they are tried in turn (a
+# phone's MPO begins as a JPEG does). It knows some thirty more, among them EPS, for which it starts
+# Ghostscript on the file's program.
+FORMATS = (
+    "PNG", "JPEG", "GIF", "BMP", "PPM",
+    "TIFF", "WEBP", "AVIF", "JPEG2000", "ICO", "TGA", "PCX", "DIB", "QOI",
+)  # fmt: skip
+# These are decoded in several copies at once, or slowly: they are bounded more closely.
+COSTLY = frozenset({"WEBP", "AVIF", "JPEG2000"})
 WORKING_SIDE = 1280  # longest side in pixels on which ink is looked for; larger ones are reduced
 LARGEST = 120_000_000  # pixels; more are taken for a decompression bomb
+LARGEST_COSTLY = 30_000_000  # pixels of `COSTLY` formats, and of pixels that are no bytes
+LARGEST_FILE = 400_000_000  # bytes, read as a whole for some formats
 BAND = 8_000_000  # pixels that are converted at a time, so that a huge picture fits in memory
 ORIENTATION = 0x0112  # EXIF tag
 
@@ -55,7 +66,8 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
     Raises
     ------
     InputError
-        If there is no picture, it is damaged, or it has more than `LARGEST` pixels.
+        If there is no picture, it is damaged, or it is larger than `LARGEST`, `LARGEST_COSTLY` or
+        `LARGEST_FILE` allow.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
@@ -65,6 +77,7 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
         name, stream = "the picture", io.BytesIO(source)
         if not len(source):
             raise InputError("the picture is empty (0 bytes); save it again")
+        _check_bytes(name, len(source))
     elif isinstance(source, str | os.PathLike):
         name = stream = _checked_path(source)
     else:
@@ -75,7 +88,7 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
         with warnings.catch_warnings():
             # Pillow warns from 89 megapixels on and refuses from twice as many; we decide below.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(stream) as image:
+            with Image.open(stream, formats=FORMATS) as image:
                 return _load(image, name)
     except UnidentifiedImageError:
         raise InputError(
@@ -83,11 +96,11 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
         ) from None
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(f"{name} cannot be opened ({reason}); save it as PNG or JPEG") from None
     except Image.DecompressionBombError:
         raise InputError(f"{name} has too many pixels; reduce it below 100 megapixels") from None
+    except Exception as error:  # damage shows as anything from OSError to struct.error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"{name} cannot be opened ({reason}); save it as PNG or JPEG") from None
 
 
 def _checked_path(source: str | os.PathLike) -> Path:
@@ -99,8 +112,13 @@ def _checked_path(source: str | os.PathLike) -> Path:
             )
         if not path.exists():
             raise InputError(f"{path} does not exist; check the name")
-        if path.is_file() and not path.stat().st_size:
+        if not path.is_file():
+            raise InputError(
+                f"{path} is a pipe, a socket or a device; give a file, or - for standard input"
+            )
+        if not path.stat().st_size:
             raise InputError(f"{path} is empty (0 bytes); save the picture again")
+        _check_bytes(path, path.stat().st_size)
         if not os.access(path, os.R_OK):
             raise InputError(f"{path} may not be read; change its permissions")
     except (OSError, ValueError) as error:  # ValueError: our own, or a name with a zero byte
@@ -110,11 +128,23 @@ def _checked_path(source: str | os.PathLike) -> Path:
     return path
 
 
+def _check_bytes(name, n_bytes: int) -> None:
+    if n_bytes > LARGEST_FILE:
+        raise InputError(
+            f"{name} has {n_bytes / 1e6:,.0f} MB; save it as PNG or JPEG, below "
+            f"{LARGEST_FILE / 1e6:.0f} MB"
+        )
+
+
 def _load(image: Image.Image, name) -> Picture:
     size = image.size
-    if size[0] * size[1] > LARGEST:
+    costly = image.format in COSTLY or image.mode.startswith(("I", "F"))
+    largest = LARGEST_COSTLY if costly else LARGEST
+    if size[0] * size[1] > largest:
         megapixels = size[0] * size[1] / 1e6
-        raise InputError(f"{name} has {megapixels:,.0f} megapixels; reduce it below 100")
+        raise InputError(
+            f"{name} has {megapixels:,.0f} megapixels; reduce it below {largest / 1e6:.0f}"
+        )
     try:
         # JPEG decodes to a half, a quarter or an eighth at a fraction of the cost.
         image.draft(None, (WORKING_SIDE, WORKING_SIDE))
