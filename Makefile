@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/installed
 STRIP := --keep-id --keep-count --extra-keys metadata.language_info.version
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint strip lab predict champion lock clean
+.PHONY: help report test lint strip lab draw predict champion lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ test: lint ## lint, unit tests with coverage, and the notebooks under nbval
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
+
+draw: $(INSTALLED) ## open the drawing pad as a page: draw a digit, and see what is read
+	$(BIN)/digits draw
 
 predict: $(INSTALLED) ## read the pictures of test_images/ (others: make predict PICTURES=photo.jpg)
 	$(BIN)/digits predict $(PICTURES)

@@ -486,6 +486,25 @@ def _short(path: Path) -> str:
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+# --- draw ------------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1024, 65535), default=8866, show_default=True)
+@click.option("--browser/--no-browser", default=True, help="Whether to open the page.")
+def draw(port, browser) -> None:
+    """Open the drawing pad as a page of its own, which this machine alone can see.
+
+    \b
+    Examples:
+      digits draw
+      digits draw --no-browser --port 9000
+    """
+    from digits.draw import serve
+
+    serve(port, browser)
+
+
 # --- doctor --------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from digits.pictures import Glyph, Ink, Picture
     from digits.recognizer import Reading
+    from digits.strokes import Part
 
 WIDTH = 7.0  # inches, of every figure
 
@@ -994,3 +995,92 @@ def plot_steps(steps: pd.DataFrame) -> Axes:
     first, last = steps["singles_right"].iloc[[0, -1]]
     ax.set_title(f"From {first} to {last} of {n} single digits read right")
     return ax
+
+
+# --- Drawing (notebook 07) -----------------------------------------------------------------------
+
+
+@style()
+def plot_ten(
+    images: np.ndarray,
+    probabilities: np.ndarray,
+    threshold: float,
+    title: str,
+    named: Sequence = (),
+) -> Figure:
+    """Draw the probabilities of the ten digits as bars, below the image that each belongs to.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 (n, 28, 28).
+    probabilities : numpy.ndarray
+        Float (n, 10).
+    threshold : float
+        From which an answer is sure; drawn as a line. Bars of sure answers are filled.
+    title : str
+    named : sequence of str
+        What stands above each image; "digit 1" and so on by default.
+    """
+    if not len(images):
+        return _title_alone(title)
+    n = len(images)
+    width = min(WIDTH, 2.4 * n)
+    ratios = {"height_ratios": [1, 1.9]}
+    figure, axes = plt.subplots(2, n, figsize=(width, 4.0), squeeze=False, gridspec_kw=ratios)
+    for column, (image, row) in enumerate(zip(images, probabilities, strict=True)):
+        draw_digit(axes[0, column], image, named[column] if named else f"digit {column + 1}")
+        _frame(axes[0, column])
+        ax, best = axes[1, column], int(row.argmax())
+        bars = ax.barh(range(10), row, color="0.75")
+        sure = row[best] >= threshold
+        bars[best].set(
+            color=RIGHT if sure else "white", edgecolor=RIGHT if sure else WRONG, linewidth=1.5
+        )
+        bars[best].set_hatch("" if sure else "///")
+        ax.axvline(threshold, color="0.3", linestyle=":", linewidth=1)
+        mark = "" if sure else "?"
+        ax.text(0.03, best, f"{best}{mark}  {row[best]:.1%}", va="center",
+                color="white" if sure else BLACK, fontsize=9)  # fmt: skip
+        ax.set(yticks=range(10), xlim=(0, 1), ylim=(9.6, -0.6), xlabel="probability")
+        ax.tick_params(axis="y", length=0)
+    figure.suptitle(title)
+    return figure
+
+
+@style()
+def plot_parts(parts: Sequence[Part], reading: Reading, title: str) -> Figure:
+    """Draw each digit's strokes, coloured by what each piece of them said for the digit.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        From `strokes.what_mattered`.
+    reading : Reading
+        That the parts belong to.
+    title : str
+    """
+    if not parts:
+        return _title_alone(title)
+    n = len(reading.digits)
+    figure, axes = plt.subplots(1, n, figsize=(min(WIDTH, 2.6 * n + 1), 2.9), squeeze=False)
+    limit = max(1.0, *(abs(part.evidence) for part in parts))
+    colors = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), "PuOr_r")
+    for part in parts:
+        x, y, _ = np.array(part.points).T
+        dotted = part.evidence < -0.5
+        axes[0, part.place].plot(
+            x, y, ":" if dotted else "-", lw=8, color=colors.to_rgba(part.evidence),
+            solid_capstyle="round",
+        )  # fmt: skip
+    for ax, digit in zip(axes[0], reading.digits, strict=True):
+        ax.set_title(f"read as {digit.digit}", fontsize=10)
+        ax.set_aspect("equal", adjustable="datalim")
+        ax.margins(0.15)
+        ax.invert_yaxis()
+        ax.set(xticks=[], yticks=[], facecolor="0.85")
+        _frame(ax)
+    bar = figure.colorbar(colors, ax=axes[0], shrink=0.9)
+    bar.set_label("evidence for the digit")
+    figure.suptitle(title)
+    return figure
