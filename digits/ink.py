@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
+from digits import filters
 from digits.decoding import Picture
+from digits.filters import Box, Components, components, dilated, running_max, running_min
 
 DARK, LIGHT = "dark-on-light", "light-on-dark"
-EIGHT = np.ones((3, 3), bool)  # neighbours by edge or corner
 
 FAINTEST = 12.0  # grey levels of 255 by which ink must differ from the paper
 NOISE = 6.0  # standard deviations of the picture's noise by which ink must differ
@@ -90,13 +90,13 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     depth = np.maximum(paper - light, 0) * (brightest / np.maximum(paper, max(brightest / 3, 1)))
     noise = _noise(light)
     if noise > 1:
-        depth = ndimage.gaussian_filter(depth, 0.7)
+        depth = filters.blurred(depth, 0.7)
     threshold = _threshold(depth, noise)
     mask = _followed(depth, threshold) if threshold else np.zeros(grey.shape, bool)
     outer = _surroundings(mask)
     if outer.any():
         # A dark desk around the sheet would set the threshold for faint pencil on it.
-        inner = np.where(ndimage.binary_dilation(outer, EIGHT, iterations=3), 0, depth)
+        inner = np.where(dilated(outer, 3), 0, depth)
         lower = _threshold(inner, noise)
         if 0 < lower < threshold:
             mask |= _followed(inner, lower)
@@ -110,7 +110,7 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     strength = np.zeros(grey.shape, np.float32)
     if mask.any():
         # Half a pixel around the mask belongs to the strokes' soft edges.
-        near = ndimage.binary_dilation(mask, EIGHT) & ~rules
+        near = dilated(mask) & ~rules
         darkest = np.percentile(depth[mask], 95)
         strength[near] = np.clip(depth[near] / darkest, 0, 1)
     return Ink(
@@ -167,7 +167,7 @@ def _darkness_of_ink(grey: np.ndarray) -> float:
     votes = []
     for share in (2, 6):
         window = max(5, max(small.shape) // share) | 1
-        deviation = small - ndimage.median_filter(small, window, mode="nearest")
+        deviation = small - filters.median(small, window)
         deviation[np.abs(deviation) < 4] = 0
         cubes = deviation.astype(np.float64) ** 3
         votes.append(-cubes.sum() / max(np.abs(cubes).sum(), 1e-9))
@@ -194,9 +194,8 @@ def _paper(light: np.ndarray) -> np.ndarray:
         return np.full(light.shape, level, np.float32)
     small = _thumbnail(light, 160)
     window = max(5, min(small.shape) // 4) | 1
-    small = ndimage.median_filter(small, 3, mode="nearest")
-    closed = ndimage.grey_closing(small, (window, window), mode="nearest")
-    smooth = ndimage.gaussian_filter(closed, 2, mode="nearest")
+    small = filters.median(small, 3)
+    smooth = filters.blurred(filters.closed(small, window), 2, "edge")
     size = light.shape[::-1]
     return np.asarray(Image.fromarray(smooth).resize(size, Image.Resampling.BILINEAR))
 
@@ -235,12 +234,12 @@ def _surroundings(mask: np.ndarray) -> np.ndarray:
     It touches the frame and spans more than half of the picture, or is a hollow outline around
     other things.
     """
-    labels, _ = ndimage.label(mask, EIGHT)
-    boxes = ndimage.find_objects(labels)
+    things = components(mask)
+    labels = things.labels
     frame = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     areas = np.bincount(labels.ravel())
     found = []
-    for label, (down, across) in enumerate(boxes, 1):
+    for label, (down, across) in enumerate(things.boxes, 1):
         tall = (down.stop - down.start) / mask.shape[0]
         wide = (across.stop - across.start) / mask.shape[1]
         if max(tall, wide) > 0.5 and label in frame:
@@ -258,7 +257,7 @@ def without_surroundings(ink: Ink) -> Ink:
     It may also be a digit that fills the whole picture: who knows digits must decide.
     """
     outer = _surroundings(ink.mask)
-    near = ndimage.binary_dilation(outer, EIGHT)
+    near = dilated(outer)
     return replace(
         ink, mask=ink.mask & ~outer, strength=np.where(near, np.float32(0), ink.strength)
     )
@@ -266,28 +265,23 @@ def without_surroundings(ink: Ink) -> Ink:
 
 def _followed(depth: np.ndarray, threshold: float) -> np.ndarray:
     """Return the mask of strokes: above `LOW` times the threshold, and somewhere above it."""
-    labels, _ = ndimage.label(depth > LOW * threshold, EIGHT)
-    sure = np.bincount(labels[depth > threshold], minlength=labels.max() + 1) > 0
-    sure[0] = False
-    return (sure & _sharp(depth, labels))[labels]
+    things = components(depth > LOW * threshold)
+    sure = filters.largest_in(depth, things) > threshold
+    return np.append(False, sure & _sharp(depth, things))[things.labels]
 
 
-def _sharp(depth: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Tell which labels have edges like strokes have; those of a shadow are softer.
+def _sharp(depth: np.ndarray, things: Components) -> np.ndarray:
+    """Tell which things have edges like strokes have; those of a shadow are softer.
 
     A thing's sharpness is its steepest edge in shares of its depth; it is compared with that of the
     sharpest thing that is no speck.
     """
-    areas = np.bincount(labels.ravel())
-    index = np.arange(len(areas))
-    if len(areas) < 3 or min(depth.shape) < 40:
-        return np.ones(len(areas), bool)
-    edge = ndimage.gaussian_gradient_magnitude(depth, 1)
-    steepest = ndimage.maximum(edge, labels, index)
-    deepest = ndimage.maximum(depth, labels, index)
-    sharpness = steepest / np.maximum(deepest, 1e-9)
-    large = areas[1:] >= 0.05 * areas[1:].max()
-    return sharpness >= SHARP * sharpness[1:][large].max()
+    if things.n < 2 or min(depth.shape) < 40:
+        return np.ones(things.n, bool)
+    steepest = filters.largest_in(filters.steepness(depth, 1), things)
+    sharpness = steepest / np.maximum(filters.largest_in(depth, things), 1e-9)
+    large = things.areas >= 0.05 * things.areas.max()
+    return sharpness >= SHARP * sharpness[large].max()
 
 
 def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -298,18 +292,18 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     if min(mask.shape) < 100:
         return mask
-    labels, _ = ndimage.label(mask, EIGHT)
+    things = components(mask)
+    labels, boxes = things.labels, things.boxes
     sides = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
     touching = np.unique(np.concatenate(sides))[1:]
-    boxes = ndimage.find_objects(labels)
-    lengths = np.array([0, *(max(s.stop - s.start for s in box) for box in boxes)])
+    lengths = np.append(0, things.lengths)
     clear = np.setdiff1d(np.arange(1, len(lengths)), touching)
     if not len(touching) or not len(clear):
         return mask
     clear = clear[lengths[clear] >= max(24, 0.1 * min(mask.shape), 0.5 * lengths[clear].max())]
     if not len(clear):
         return mask
-    edge = ndimage.gaussian_gradient_magnitude(depth, 1)
+    edge = filters.steepness(depth, 1)
     inner = np.zeros(mask.shape, bool)
     inner[2:-2, 2:-2] = True  # a gradient at the very edge is that of half a stroke
     sharpness = np.zeros(len(lengths))
@@ -345,17 +339,15 @@ def _rules(mask: np.ndarray) -> np.ndarray:
     none = np.zeros(mask.shape, bool)
     if min(mask.shape) < 48 or not mask.any():
         return none
-    labels, _ = ndimage.label(mask, EIGHT)
     # Most pictures have none: what is no part of anything long is no rule.
-    spans = (max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels))
-    if max(spans) < 0.3 * min(mask.shape):
+    if components(mask).lengths.max() < 0.3 * min(mask.shape):
         return none
     thickness = max(4, min(mask.shape) // 40)
     level, upright = _lines(mask, thickness), _lines(mask.T, thickness).T
     lines = level | upright
     if not lines.any():
         return none
-    heights = _heights(mask & ~ndimage.binary_dilation(lines, EIGHT))
+    heights = _heights(mask & ~dilated(lines))
     if not len(heights):
         return none
     long = 2.5 * np.percentile(heights, 90)
@@ -380,35 +372,31 @@ def _frames(mask: np.ndarray) -> np.ndarray:
     frames = np.zeros(mask.shape, bool)
     if min(mask.shape) < 48 or not mask.any():
         return frames
-    labels, _ = ndimage.label(mask, EIGHT)
-    for label, box in enumerate(ndimage.find_objects(labels), 1):
+    things = components(mask)
+    for label, box in enumerate(things.boxes, 1):
         if min(s.stop - s.start for s in box) < SMALLEST_FRAME or _at_edge(box, mask.shape):
             continue  # at the picture's edge lie sheets and desks
-        own = labels[box] == label
+        own = things.labels[box] == label
         if own.mean() > 0.5:
             continue
         lines = _frame_lines(own, mask[box])
         if lines is None:
             continue
         # Crossings belong to neither line: what is left over from them is small, or thin.
-        rest, _ = ndimage.label(own & ~lines, EIGHT)
+        rest = components(own & ~lines)
         largest = max(8, min(own.shape) // 8)
-        width = 2 * np.count_nonzero(lines) / max(np.count_nonzero(_outline(lines)), 1)
+        width = 2 * np.count_nonzero(lines) / max(np.count_nonzero(filters.outline(lines)), 1)
         crumbs = [
             index
-            for index, part in enumerate(ndimage.find_objects(rest), 1)
+            for index, part in enumerate(rest.boxes, 1)
             if max(s.stop - s.start for s in part) <= largest
             or min(s.stop - s.start for s in part) <= 1.5 * width + 1
         ]
-        frames[box] |= lines | np.isin(rest, crumbs)
+        frames[box] |= lines | np.isin(rest.labels, crumbs)
     return frames
 
 
-def _outline(mask: np.ndarray) -> np.ndarray:
-    return mask & ~ndimage.binary_erosion(mask)
-
-
-def _at_edge(box: tuple[slice, slice], shape: tuple[int, int]) -> bool:
+def _at_edge(box: Box, shape: tuple[int, int]) -> bool:
     """Tell whether a box reaches the edge of a picture of this shape."""
     return any(s.start == 0 or s.stop == length for s, length in zip(box, shape, strict=True))
 
@@ -452,10 +440,9 @@ def _frame_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     if n_straight < 3:
         return None
     lines |= whole
-    others = mask & ~ndimage.binary_dilation(lines, EIGHT, iterations=2)
-    inside, _ = ndimage.label(others[band // 2 : -(band // 2), band // 2 : -(band // 2)], EIGHT)
-    sizes = [max(s.stop - s.start for s in part) for part in ndimage.find_objects(inside)]
-    return lines if max(sizes, default=0) > 0.25 * side else None
+    others = mask & ~dilated(lines, 2)
+    inside = components(others[band // 2 : -(band // 2), band // 2 : -(band // 2)])
+    return lines if inside.lengths.max(initial=0) > 0.25 * side else None
 
 
 def _lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.ndarray:
@@ -465,11 +452,9 @@ def _lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.
     """
     shortest = shortest or max(15, min(mask.shape) // 12)
     # Lines lean: they count as level where a run fits into the line and its neighbours.
-    thick = ndimage.maximum_filter1d(mask.astype(np.uint8), 3, axis=0)
-    runs = ndimage.minimum_filter1d(thick, shortest, axis=1)
-    runs = ndimage.maximum_filter1d(runs, shortest, axis=1).astype(bool)
-    tall = ndimage.minimum_filter1d(mask.astype(np.uint8), thickness, axis=0)
-    tall = ndimage.maximum_filter1d(tall, thickness, axis=0).astype(bool)
+    thick = running_max(mask, 3, 0)
+    runs = running_max(running_min(thick, shortest, 1), shortest, 1)
+    tall = running_max(running_min(mask, thickness, 0), thickness, 0)
     return runs & mask & ~tall
 
 
@@ -477,9 +462,9 @@ def _long_ones(lines: np.ndarray, long: float) -> np.ndarray:
     """Keep the level lines that are rules: those that cross the picture, and families of three."""
     width = lines.shape[1]
     gap = max(9, min(lines.shape) // 12)  # a digit that is written over the rule interrupts it
-    bridged = ndimage.maximum_filter1d(lines.astype(np.uint8), gap, axis=1)
-    labels, _ = ndimage.label(ndimage.maximum_filter1d(bridged, 3, axis=0), EIGHT)
-    spans = [(box[1].start, box[1].stop) for box in ndimage.find_objects(labels)]
+    bridged = running_max(running_max(lines, gap, 1), 3, 0)
+    things = components(bridged)
+    spans = [(box[1].start, box[1].stop) for box in things.boxes]
     starts, stops = np.array([(0, 0), *spans]).T
     lengths = stops - starts - (gap - 1)
     rules = lengths > max(long, 0.3 * width)
@@ -489,28 +474,24 @@ def _long_ones(lines: np.ndarray, long: float) -> np.ndarray:
     else:
         rules = (lengths > 0.85 * width) & (lengths > long)
     rules[0] = False
-    return lines & rules[labels]
+    return lines & rules[things.labels]
 
 
 def _without_crumbs(mask: np.ndarray, rules: np.ndarray) -> np.ndarray:
     """Remove the crumbs that a rule's rough edge leaves beside it."""
-    labels, _ = ndimage.label(mask, EIGHT)
-    touching = np.unique(labels[ndimage.binary_dilation(rules, EIGHT)])
-    boxes = ndimage.find_objects(labels)
+    things = components(mask)
+    touching = np.unique(things.labels[dilated(rules)])
     thickness = max(3, min(mask.shape) // 40)
     crumbs = [
         label
         for label in touching[touching > 0]
-        if min(s.stop - s.start for s in boxes[label - 1]) <= thickness / 2
-        or max(s.stop - s.start for s in boxes[label - 1]) <= thickness
+        if min(s.stop - s.start for s in things.boxes[label - 1]) <= thickness / 2
+        or max(s.stop - s.start for s in things.boxes[label - 1]) <= thickness
     ]
-    return mask & ~np.isin(labels, crumbs)
+    return mask & ~np.isin(things.labels, crumbs)
 
 
 def _heights(mask: np.ndarray) -> np.ndarray:
     """Return the longer sides of the things on a mask, specks left out."""
-    labels, _ = ndimage.label(mask, EIGHT)
-    sides = np.array(
-        [max(s.stop - s.start for s in box) for box in ndimage.find_objects(labels)], float
-    )
+    sides = components(mask).lengths
     return sides[sides > max(6, sides.max(initial=0) / 8)]

@@ -7,13 +7,14 @@ recogniser, which knows what digits look like, decides.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
-from digits.ink import EIGHT, Ink
+from digits.filters import components, dilated, outline
+from digits.ink import Ink
 from digits.mnist_form import stroke_width
 
 SPECK = 0.2  # share of the usual height below which something is a speck, or a crumb of a digit
@@ -107,25 +108,20 @@ def find_digits(ink: Ink) -> list[Glyph]:
 
 
 def _components(ink: Ink) -> list[Glyph]:
-    labels, n = ndimage.label(ink.mask, EIGHT)
-    if not n:
-        return []
-    boxes = ndimage.find_objects(labels)
-    sides = np.array([max(s.stop - s.start for s in box) for box in boxes])
-    order = np.argsort(-sides, kind="stable")[:MOST_GLYPHS]
+    things = components(ink.mask)
+    order = np.argsort(-things.lengths, kind="stable")[:MOST_GLYPHS]
     height, width = ink.mask.shape
     glyphs = []
     for index in order:
-        down, across = boxes[index]
+        down, across = things.boxes[index]
         # One pixel around it holds the strokes' soft edges.
         window = (
             slice(max(down.start - 1, 0), min(down.stop + 1, height)),
             slice(max(across.start - 1, 0), min(across.stop + 1, width)),
         )
-        patch = labels[window]
-        own = ndimage.binary_dilation(patch == index + 1, EIGHT) & (
-            (patch == 0) | (patch == index + 1)
-        )
+        patch = things.labels[window]
+        stroke = patch == index + 1
+        own = dilated(stroke) & ((patch == 0) | stroke)
         crop = np.where(own, ink.strength[window], np.float32(0))
         glyphs.append(Glyph(crop, window[1].start, window[0].start, ink.scale))
     return glyphs
@@ -250,7 +246,9 @@ def _nearness(a: Glyph, b: Glyph) -> float:
         canvas[top : top + glyph.height, left : left + glyph.width] = glyph.ink > STROKE
     if not apart.any() or not strokes.any():
         return 0.0
-    gap = ndimage.distance_transform_edt(~apart)[strokes].min() - 1
+    # Between two strokes, the shortest way begins and ends at an outline.
+    from_, to = (np.argwhere(outline(stroke)) for stroke in (apart, strokes))
+    gap = math.sqrt(min(((to - place) ** 2).sum(1).min() for place in from_)) - 1
     return float(np.clip(1 - gap / width, 0, 1))
 
 

@@ -1,0 +1,202 @@
+"""The operations on images that finding ink needs, in NumPy and Pillow.
+
+SciPy has all of them, but importing ``scipy.ndimage`` takes longer than reading a picture, and its
+filters take each pixel's whole neighbourhood anew. Results are SciPy's with its default borders,
+which the tests compare; sums differ in the last bits of a float32.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Components:
+    """The connected things on a mask; pixels are neighbours by edge or corner.
+
+    Attributes
+    ----------
+    labels : numpy.ndarray
+        int32 (height, width): 0 background, 1 to `n`, numbered by their first pixels from the top.
+    boxes : list of tuple of slice
+        Rows and columns of each, entry i that of label i + 1.
+    areas : numpy.ndarray
+        int (n,): the number of pixels of each.
+    """
+
+    labels: np.ndarray
+    boxes: list[Box]
+    areas: np.ndarray
+
+    @property
+    def n(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The longer side of each box, int (n,)."""
+        return np.array([max(s.stop - s.start for s in box) for box in self.boxes], int)
+
+
+def components(mask: np.ndarray) -> Components:
+    """Find the connected things on a mask, bool (height, width)."""
+    height, width = mask.shape
+    # Runs of ink in a row, as half-open ranges of the flattened mask; a column of background
+    # keeps the rows apart.
+    across = width + 1
+    flat = np.zeros(height * across + 1, np.int8)
+    flat[:-1].reshape(height, across)[:, :width] = mask
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if mask.size and mask.flat[0]:
+        edges = np.concatenate([[0], edges])
+    starts, stops = edges[::2], edges[1::2]
+    root = _roots(starts, stops, across)
+    label = np.cumsum(root == np.arange(len(root)))[root] if len(root) else root
+    labels = np.zeros(mask.shape, np.int32)
+    labels[mask] = np.repeat(label, stops - starts)
+    areas = np.bincount(label, stops - starts)[1:].astype(int)
+    return Components(labels, _boxes(label, starts, stops, across), areas)
+
+
+def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
+    """Return for each run the first run that it is connected with, int (runs,)."""
+    # A run touches those of the next row that begin before it ends and end after it begins.
+    first = np.searchsorted(stops, starts + across)
+    last = np.searchsorted(starts, stops + across, "right")
+    touching = last - first
+    above = np.repeat(np.arange(len(starts)), touching)
+    ends = np.cumsum(touching)
+    below = np.arange(len(above)) + np.repeat(first - ends + touching, touching)
+    root = np.arange(len(starts))
+    while len(above):
+        # Hook the later root to the earlier one, then let all point to their root.
+        low, high = root[above], root[below]
+        np.minimum.at(root, np.maximum(low, high), np.minimum(low, high))
+        while not np.array_equal(root, further := root[root]):
+            root = further
+        apart = root[above] != root[below]
+        above, below = above[apart], below[apart]
+    return root
+
+
+def _boxes(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: int) -> list[Box]:
+    if not len(label):
+        return []
+    order = np.argsort(label, kind="stable")
+    firsts = np.flatnonzero(np.diff(label[order], prepend=0))
+    row = starts[order] // across
+    ends = np.append(firsts[1:], len(order)) - 1
+    top, bottom = row[firsts], row[ends] + 1  # runs are in order of their rows
+    left = np.minimum.reduceat(starts[order] - row * across, firsts)
+    right = np.maximum.reduceat(stops[order] - row * across, firsts)
+    down = map(slice, top.tolist(), bottom.tolist())
+    return list(zip(down, map(slice, left.tolist(), right.tolist()), strict=True))
+
+
+def largest_in(values: np.ndarray, found: Components) -> np.ndarray:
+    """Return the largest value in each thing, (n,); `values` has the labels' shape."""
+    out = np.zeros(found.n + 1, values.dtype)
+    np.maximum.at(out, found.labels[inside := found.labels > 0], values[inside])
+    return out[1:]
+
+
+def dilated(mask: np.ndarray, iterations: int = 1) -> np.ndarray:
+    """Grow a mask by a pixel in all eight directions, `iterations` times."""
+    for _ in range(iterations):
+        rows = mask.copy()
+        rows[1:] |= mask[:-1]
+        rows[:-1] |= mask[1:]
+        mask = rows.copy()
+        mask[:, 1:] |= rows[:, :-1]
+        mask[:, :-1] |= rows[:, 1:]
+    return mask
+
+
+def outline(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels of a mask that have background, or the image's edge, on one of four sides."""
+    inner = np.zeros_like(mask)
+    inner[1:-1, 1:-1] = mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
+    return mask & ~inner
+
+
+def running_max(image: np.ndarray, size: int, axis: int) -> np.ndarray:
+    """Return the largest of `size` pixels around each, along one axis."""
+    return _running(image, size, axis, np.maximum)
+
+
+def running_min(image: np.ndarray, size: int, axis: int) -> np.ndarray:
+    """Return the smallest of `size` pixels around each, along one axis."""
+    return _running(image, size, axis, np.minimum)
+
+
+def _running(image: np.ndarray, size: int, axis: int, extreme: np.ufunc) -> np.ndarray:
+    # Windows that double: each is the extreme of two that are half as long.
+    image = np.moveaxis(image, axis, 0)
+    n = len(image)
+    # The outermost pixels repeated change no extreme.
+    before = size // 2
+    wide = np.concatenate(
+        [image[:1].repeat(before, 0), image, image[-1:].repeat(size - 1 - before, 0)]
+    )
+    length = 1
+    while 2 * length <= size:
+        wide = extreme(wide[:-length], wide[length:])
+        length *= 2
+    return np.moveaxis(extreme(wide[:n], wide[size - length : size - length + n]), 0, axis)
+
+
+def closed(image: np.ndarray, size: int) -> np.ndarray:
+    """Fill dark patches that no square of `size` by `size` pixels (an odd number) fits into."""
+    grown = running_max(running_max(image, size, 0), size, 1)
+    return running_min(running_min(grown, size, 0), size, 1)
+
+
+def median(image: np.ndarray, size: int) -> np.ndarray:
+    """Return the median of the `size` by `size` pixels around each, float32; `size` is odd."""
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.MedianFilter(size)))
+
+
+def blurred(image: np.ndarray, sigma: float, border: str = "symmetric") -> np.ndarray:
+    """Return the image, float32, under a Gaussian of standard deviation `sigma`.
+
+    `border` says how `numpy.pad` continues the image: "symmetric" or "edge".
+    """
+    weights = _gaussian(sigma)
+    return _along(_along(image, weights, 0, border), weights, 1, border)
+
+
+def steepness(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the length of the gradient of the blurred image, float32."""
+    weights = _gaussian(sigma)
+    slopes = np.arange(len(weights)) / sigma**2 * weights
+    down = _along(_along(image, slopes, 0, odd=True), weights, 1)
+    across = _along(_along(image, weights, 0), slopes, 1, odd=True)
+    return np.hypot(down, across)
+
+
+def _gaussian(sigma: float) -> np.ndarray:
+    """Return the right half of a Gaussian, its middle first, out to four standard deviations."""
+    weights = np.exp(-0.5 * (np.arange(math.floor(4 * sigma + 0.5) + 1) / sigma) ** 2)
+    return weights / (2 * weights.sum() - weights[0])
+
+
+def _along(
+    image: np.ndarray, weights: np.ndarray, axis: int, border: str = "symmetric", odd: bool = False
+) -> np.ndarray:
+    """Correlate one axis with a kernel that is even, or odd, given by its right half."""
+    radius = len(weights) - 1
+    margins = [(0, 0), (0, 0)]
+    margins[axis] = (radius, radius)
+    wide = np.moveaxis(np.pad(image, margins, border), axis, 0)
+    n = len(wide) - 2 * radius
+    out = wide[radius : radius + n] * np.float32(weights[0])
+    for step in range(1, radius + 1):
+        left, right = (wide[radius + s : radius + s + n] for s in (-step, step))
+        out += np.float32(weights[step]) * (right - left if odd else right + left)
+    return np.moveaxis(out, 0, axis)
