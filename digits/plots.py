@@ -1068,10 +1068,11 @@ def plot_parts(parts: Sequence[Part], reading: Reading, title: str) -> Figure:
     colors = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), "PuOr_r")
     for part in parts:
         x, y, _ = np.array(part.points).T
-        dotted = part.evidence < -0.5
+        # Round dots for what spoke against it, so that not colour alone tells.
+        look = (0, (0.1, 1.5)) if part.evidence < -0.5 else "-"
         axes[0, part.place].plot(
-            x, y, ":" if dotted else "-", lw=8, color=colors.to_rgba(part.evidence),
-            solid_capstyle="round",
+            x, y, color=colors.to_rgba(part.evidence), linestyle=look, linewidth=8,
+            solid_capstyle="round", dash_capstyle="round",
         )  # fmt: skip
     for ax, digit in zip(axes[0], reading.digits, strict=True):
         ax.set_title(f"read as {digit.digit}", fontsize=10)
