@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +32,8 @@ COSTLY = frozenset({"WEBP", "AVIF", "JPEG2000"})
 WORKING_SIDE = 1280  # longest side in pixels on which ink is looked for; larger ones are reduced
 LARGEST = 120_000_000  # pixels; more are taken for a decompression bomb
 LARGEST_COSTLY = 30_000_000  # pixels of `COSTLY` formats, and of pixels that are no bytes
+LARGEST_TEXT = 20_000_000  # bytes of a picture that is written in figures, as PPM may be
+HEAD = 4096  # bytes in which a PPM says its size
 LARGEST_FILE = 400_000_000  # bytes, read as a whole for some formats
 BAND = 8_000_000  # pixels that are converted at a time, so that a huge picture fits in memory
 ORIENTATION = 0x0112  # EXIF tag
@@ -86,8 +91,10 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
         )
     try:
         with warnings.catch_warnings():
-            # Pillow warns from 89 megapixels on and refuses from twice as many; we decide below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # What Pillow warns of (odd metadata; more than 89 megapixels) the user cannot mend, or
+            # is refused below.
+            warnings.simplefilter("ignore")
+            _check_portable(stream, name)
             with Image.open(stream, formats=FORMATS) as image:
                 return _load(image, name)
     except UnidentifiedImageError:
@@ -136,6 +143,37 @@ def _check_bytes(name, n_bytes: int) -> None:
         )
 
 
+def _check_portable(stream: Path | io.BytesIO, name) -> None:
+    """Refuse PPM files that Pillow would read byte by byte for minutes."""
+    with open(stream, "rb") if isinstance(stream, Path) else nullcontext(stream) as file:
+        head = file.read(HEAD)
+        length = file.seek(0, os.SEEK_END)
+        file.seek(0)
+    if not re.match(rb"P[1-6]\s", head):
+        return
+    words = re.sub(rb"#[^\r\n]*", b"", head).split(maxsplit=3)
+    if len(words) < 3:
+        raise InputError(f"{name} says no size in its first {HEAD} bytes; save it as PNG")
+    if head[1:2] in b"123" and length > LARGEST_TEXT:
+        raise InputError(f"{name} holds {length / 1e6:,.0f} MB of figures; save it as PNG")
+
+
+@contextmanager
+def _quiet_libtiff(image: Image.Image) -> Iterator[None]:
+    """Keep to itself what libtiff writes, past Python, to the process's standard error."""
+    if image.format != "TIFF":
+        yield
+        return
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _load(image: Image.Image, name) -> Picture:
     size = image.size
     costly = image.format in COSTLY or image.mode.startswith(("I", "F"))
@@ -149,7 +187,8 @@ def _load(image: Image.Image, name) -> Picture:
         # JPEG decodes to a half, a quarter or an eighth at a fraction of the cost.
         image.draft(None, (WORKING_SIDE, WORKING_SIDE))
         orientation = image.getexif().get(ORIENTATION, 1)
-        image.load()
+        with _quiet_libtiff(image):
+            image.load()
         small = _reduced(image)
     except Exception as error:  # damage shows as anything from OSError to struct.error
         reason = str(error) or type(error).__name__
@@ -203,7 +242,7 @@ def _range(values: np.ndarray) -> tuple[float, float]:
     finite = values if values.dtype.kind in "iu" else values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if low < 0:
-        return low, max(high, low + 1e-9)
+        return low, high if high > low else low + abs(low)
     if high <= 1 and values.dtype.kind == "f":
         return 0.0, 1.0
     # Many 16-bit files hold 10 or 12 bits: white is the largest number of as many bits.
