@@ -247,20 +247,47 @@ def _draw(strokes, rng: np.random.Generator, jitter: float, narrowest: float = 0
     slant = rng.normal(0, 0.15)
     angle = rng.normal(0, 0.10)
     width, height = rng.uniform(narrowest, 1.0), rng.uniform(0.85, 1.0)
-    shape = np.array([[width, -slant * height], [0.0, height]])
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    low, high = INK_BOX
-    image = Image.new("L", (CANVAS, CANVAS))
-    pen = ImageDraw.Draw(image)
     # 1 to 12 pixels on an ink box of 52: a mouse line to a felt pen. Mostly in between.
     pen_width = max(1, round(rng.lognormal(1.45, 0.5)))
     level = int(rng.integers(150, 256))
+    shaken = [np.asarray(stroke) + rng.normal(0, jitter, (len(stroke), 2)) for stroke in strokes]
+    return draw_strokes(shaken, posture(slant, angle, width, height), pen_width, level)
+
+
+def posture(slant: float, angle: float, width: float, height: float) -> np.ndarray:
+    """Return the matrix (2, 2) that stretches a glyph, slants it (tangent) and turns it (radians)."""
+    shape = np.array([[width, -slant * height], [0.0, height]])
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    return turn @ shape
+
+
+def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) -> np.ndarray:
+    """Draw strokes with a round pen.
+
+    Parameters
+    ----------
+    strokes : sequence of array
+        Points (k, 2) of each stroke in the unit square, x to the right, y down.
+    matrix : numpy.ndarray
+        (2, 2), applied about the square's middle; see `posture`.
+    pen_width : int
+        In pixels of the canvas.
+    level : int
+        Of the ink, 1 to 255.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (CANVAS, CANVAS), 0 background.
+    """
+    low, high = INK_BOX
+    image = Image.new("L", (CANVAS, CANVAS))
+    pen = ImageDraw.Draw(image)
+    radius = pen_width / 2
     for stroke in strokes:
-        points = np.asarray(stroke) + rng.normal(0, jitter, (len(stroke), 2))
-        points = (_smooth(points) - 0.5) @ (turn @ shape).T * (high - low) + CANVAS / 2
+        points = (_smooth(np.asarray(stroke)) - 0.5) @ matrix.T * (high - low) + CANVAS / 2
         line = [tuple(p) for p in points]
         pen.line(line, fill=level, width=pen_width, joint="curve")
-        radius = pen_width / 2
         if pen_width > 2:
             for px, py in (line[0], line[-1]):
                 pen.ellipse((px - radius, py - radius, px + radius, py + radius), fill=level)
