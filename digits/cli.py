@@ -62,9 +62,6 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         status = cli.main(arguments, prog_name="digits", standalone_mode=False)
-    except click.Abort:
-        _say("stopped")
-        status = 130
     except click.ClickException as error:
         if not isinstance(error, click.UsageError):
             _say(error.format_message())
@@ -100,7 +97,26 @@ def _wrong_usage() -> Iterator[None]:
         raise click.UsageError(str(error)) from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Stopped(click.ClickException):
+    """Ctrl-C."""
+
+    exit_code = 130
+
+
+class _Commands(click.Group):
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            raise _Stopped("stopped") from None  # click would write an empty line, too
+        except EOFError as error:  # click would take it for Ctrl-D
+            raise RuntimeError("a file ended too early") from error
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="digits")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
@@ -115,8 +131,9 @@ def cli(debug: bool) -> None:
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="digits: %(message)s"
     )
-    # Libraries' own debug lines would bury ours.
+    # Libraries' own debug lines would bury ours, and what Pillow says of damage is in our messages.
     logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 # --- predict -------------------------------------------------------------------------------------
