@@ -18,6 +18,7 @@ from pathlib import Path
 
 import click
 
+from digits import interrupt
 from digits.config import CHAMPION, PROFILES, REPORTS, ROOT, TEST_IMAGES, Config
 from digits.errors import InputError
 
@@ -70,6 +71,8 @@ def main(arguments: list[str] | None = None) -> None:
             _say(" ".join(error.format_message().split()) + hint)
         status = error.exit_code
     except Exception as error:
+        if interrupt.pressed():  # it came in an import, which turned it into an error
+            raise KeyboardInterrupt from None
         if "--debug" in arguments:
             traceback.print_exc()
         status = 1
@@ -100,7 +103,7 @@ def _wrong_usage() -> Iterator[None]:
 class _Stopped(click.ClickException):
     """Ctrl-C."""
 
-    exit_code = 130
+    exit_code = interrupt.STATUS
 
 
 class _Commands(click.Group):
