@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digits.errors import InputError
+from digits.filters import quantile
 
 # What a folder is searched for: the formats in which people keep pictures.
 EXTENSIONS = frozenset(
@@ -287,8 +288,8 @@ def _opaque(image: Image.Image) -> np.ndarray:
         grey = visible.mean(1)
         if np.ptp(grey) > 64 and len(visible) > alpha.size / 2:
             # A picture with a few clear pixels: they continue its paper.
-            background = np.median(visible, axis=0)
+            background = np.array([quantile(channel, 0.5) for channel in visible.T])
         else:
             # A drawing on nothing: what is drawn is the ink.
-            background = np.full(3, 255.0 if np.median(grey) < 160 else 0.0)
+            background = np.full(3, 255.0 if quantile(grey, 0.5) < 160 else 0.0)
     return np.rint(colour * alpha + background * (1 - alpha)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The operations on images that finding ink needs, in NumPy and Pillow.
+"""The operations on images that finding ink needs, in NumPy.
 
 SciPy has all of them, but importing ``scipy.ndimage`` takes longer than reading a picture, and its
 filters take each pixel's whole neighbourhood anew. Results are SciPy's with its default borders,
@@ -11,7 +11,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+from numpy.lib.stride_tricks import sliding_window_view
+
+WINDOWED = 100_000  # pixels, those of overlapping windows counted again, that are sorted at a time
 
 Box = tuple[slice, slice]
 
@@ -42,6 +44,19 @@ class Components:
     def lengths(self) -> np.ndarray:
         """The longer side of each box, int (n,)."""
         return np.array([max(s.stop - s.start for s in box) for box in self.boxes], int)
+
+    def mask_of(self, labels) -> np.ndarray:
+        """Return the pixels of the things with these labels, bool (height, width)."""
+        chosen = np.zeros(self.n + 1, bool)
+        chosen[labels] = True
+        return chosen[self.labels]
+
+
+def labels_in(patch: np.ndarray) -> np.ndarray:
+    """Return the labels that occur in a part of `Components.labels`, sorted, background left out."""
+    occurs = np.bincount(patch.ravel()) > 0
+    occurs[:1] = False
+    return np.flatnonzero(occurs)
 
 
 def components(mask: np.ndarray) -> Components:
@@ -106,6 +121,17 @@ def largest_in(values: np.ndarray, found: Components) -> np.ndarray:
     return out[1:]
 
 
+def quantile(values: np.ndarray, share: float) -> float:
+    """Return the value below which a share of all values lies, between two of them in proportion.
+
+    `numpy.quantile` and `numpy.median` import ``numpy.ma``, which takes longer than the network.
+    """
+    place = share * (values.size - 1)
+    low, high = math.floor(place), math.ceil(place)
+    ordered = np.partition(values.ravel(), (low, high))
+    return float(ordered[low]) + (place - low) * float(ordered[high] - ordered[low])
+
+
 def dilated(mask: np.ndarray, iterations: int = 1) -> np.ndarray:
     """Grow a mask by a pixel in all eight directions, `iterations` times."""
     for _ in range(iterations):
@@ -158,8 +184,16 @@ def closed(image: np.ndarray, size: int) -> np.ndarray:
 
 
 def median(image: np.ndarray, size: int) -> np.ndarray:
-    """Return the median of the `size` by `size` pixels around each, float32; `size` is odd."""
-    return np.asarray(Image.fromarray(image).filter(ImageFilter.MedianFilter(size)))
+    """Return the median of the `size` by `size` pixels around each; `size` is odd."""
+    windows = sliding_window_view(np.pad(image, size // 2, "edge"), (size, size))
+    out = np.empty_like(image)
+    # A few rows at a time: the windows laid out side by side would not fit into a cache.
+    rows = max(1, WINDOWED // (image.shape[1] * size**2))
+    for top in range(0, len(image), rows):
+        block = windows[top : top + rows].reshape(-1, size**2)
+        ordered = np.partition(block, size**2 // 2, axis=1)
+        out[top : top + rows] = ordered[:, size**2 // 2].reshape(-1, image.shape[1])
+    return out
 
 
 def blurred(image: np.ndarray, sigma: float, border: str = "symmetric") -> np.ndarray:

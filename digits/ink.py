@@ -15,7 +15,16 @@ from PIL import Image
 
 from digits import filters
 from digits.decoding import Picture
-from digits.filters import Box, Components, components, dilated, running_max, running_min
+from digits.filters import (
+    Box,
+    Components,
+    components,
+    dilated,
+    labels_in,
+    quantile,
+    running_max,
+    running_min,
+)
 
 DARK, LIGHT = "dark-on-light", "light-on-dark"
 
@@ -111,7 +120,7 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     if mask.any():
         # Half a pixel around the mask belongs to the strokes' soft edges.
         near = dilated(mask) & ~rules
-        darkest = np.percentile(depth[mask], 95)
+        darkest = quantile(depth[mask], 0.95)
         strength[near] = np.clip(depth[near] / darkest, 0, 1)
     return Ink(
         strength,
@@ -187,10 +196,10 @@ def _paper(light: np.ndarray) -> np.ndarray:
     counts = np.bincount(np.clip(light, 0, 255).astype(np.uint8).ravel(), minlength=256)
     near = np.convolve(counts, np.ones(9, int), "same")
     level = int(near[100:].argmax()) + 100 if near[100:].any() else 255
-    middle = np.median(light)
+    middle = quantile(light, 0.5)
     if near[level] > 0.5 * light.size or min(light.shape) < 40:
         if near[level] < 0.2 * light.size:
-            level = float(max(middle, np.percentile(light, 90)))
+            level = max(middle, quantile(light, 0.9))
         return np.full(light.shape, level, np.float32)
     small = _thumbnail(light, 160)
     window = max(5, min(small.shape) // 4) | 1
@@ -207,7 +216,7 @@ def _noise(grey: np.ndarray) -> float:
     # Immerkaer 1996: a mask that is blind to slopes; the median is blind to strokes.
     g = grey
     second = g[1:-1, :-2] - 2 * g[1:-1, 1:-1] + g[1:-1, 2:]
-    return float(np.median(np.abs(second))) / (0.6745 * np.sqrt(6))
+    return quantile(np.abs(second), 0.5) / (0.6745 * np.sqrt(6))
 
 
 def _threshold(depth: np.ndarray, noise: float) -> float:
@@ -235,20 +244,18 @@ def _surroundings(mask: np.ndarray) -> np.ndarray:
     other things.
     """
     things = components(mask)
-    labels = things.labels
-    frame = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    areas = np.bincount(labels.ravel())
+    labels, areas = things.labels, things.areas
+    frame = labels_in(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     found = []
     for label, (down, across) in enumerate(things.boxes, 1):
         tall = (down.stop - down.start) / mask.shape[0]
         wide = (across.stop - across.start) / mask.shape[1]
-        if max(tall, wide) > 0.5 and label in frame:
+        at_frame = max(tall, wide) > 0.5 and label in frame
+        hollow = min(tall, wide) > 0.4 and areas[label - 1] < 0.15 * tall * wide * mask.size
+        # What it is around: something else than itself.
+        if at_frame or (hollow and len(labels_in(labels[down, across])) > 1):
             found.append(label)
-        elif min(tall, wide) > 0.4 and areas[label] < 0.15 * tall * wide * mask.size:
-            inside = np.unique(labels[down, across])
-            if len(inside) > 2:  # paper, itself, and something else
-                found.append(label)
-    return np.isin(labels, found) if found else np.zeros(mask.shape, bool)
+    return things.mask_of(found)
 
 
 def without_surroundings(ink: Ink) -> Ink:
@@ -295,9 +302,9 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     things = components(mask)
     labels, boxes = things.labels, things.boxes
     sides = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
-    touching = np.unique(np.concatenate(sides))[1:]
+    touching = labels_in(np.concatenate(sides))
     lengths = np.append(0, things.lengths)
-    clear = np.setdiff1d(np.arange(1, len(lengths)), touching)
+    clear = np.delete(np.arange(len(lengths)), np.append(0, touching))
     if not len(touching) or not len(clear):
         return mask
     clear = clear[lengths[clear] >= max(24, 0.1 * min(mask.shape), 0.5 * lengths[clear].max())]
@@ -311,8 +318,8 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
         box = boxes[label - 1]
         own = (labels[box] == label) & inner[box]
         if own.any():
-            sharpness[label] = np.percentile(edge[box][own], 90) / depth[box][own].max()
-    usual = np.median(sharpness[clear])
+            sharpness[label] = quantile(edge[box][own], 0.9) / depth[box][own].max()
+    usual = quantile(sharpness[clear], 0.5)
     marks = []
     for label in touching:
         if sum(label in side for side in sides) > 2:
@@ -323,7 +330,7 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
             label
         ] < SOFT_AT_EDGE * usual:
             marks.append(label)
-    return mask & ~np.isin(labels, marks)
+    return mask & ~things.mask_of(marks)
 
 
 # --- Ruled lines -------------------------------------------------------------------------------
@@ -350,7 +357,7 @@ def _rules(mask: np.ndarray) -> np.ndarray:
     heights = _heights(mask & ~dilated(lines))
     if not len(heights):
         return none
-    long = 2.5 * np.percentile(heights, 90)
+    long = 2.5 * quantile(heights, 0.9)
     rules = none
     for lying, turned in ((mask, False), (mask.T, True)):
         found = _long_ones(_lines(lying, thickness), long)
@@ -392,7 +399,7 @@ def _frames(mask: np.ndarray) -> np.ndarray:
             if max(s.stop - s.start for s in part) <= largest
             or min(s.stop - s.start for s in part) <= 1.5 * width + 1
         ]
-        frames[box] |= lines | np.isin(rest.labels, crumbs)
+        frames[box] |= lines | rest.mask_of(crumbs)
     return frames
 
 
@@ -480,15 +487,15 @@ def _long_ones(lines: np.ndarray, long: float) -> np.ndarray:
 def _without_crumbs(mask: np.ndarray, rules: np.ndarray) -> np.ndarray:
     """Remove the crumbs that a rule's rough edge leaves beside it."""
     things = components(mask)
-    touching = np.unique(things.labels[dilated(rules)])
+    touching = labels_in(things.labels[dilated(rules)])
     thickness = max(3, min(mask.shape) // 40)
     crumbs = [
         label
-        for label in touching[touching > 0]
+        for label in touching
         if min(s.stop - s.start for s in things.boxes[label - 1]) <= thickness / 2
         or max(s.stop - s.start for s in things.boxes[label - 1]) <= thickness
     ]
-    return mask & ~np.isin(things.labels, crumbs)
+    return mask & ~things.mask_of(crumbs)
 
 
 def _heights(mask: np.ndarray) -> np.ndarray:

@@ -40,6 +40,16 @@ def test_components(mask):
     assert found.lengths.tolist() == [max(s.stop - s.start for s in b) for b in found.boxes]
 
 
+@settings(deadline=None)
+@given(masks())
+def test_labels_in_and_mask_of(mask):
+    found = filters.components(mask)
+    part = found.labels[: len(mask) // 2 + 1]
+    np.testing.assert_array_equal(filters.labels_in(part), np.setdiff1d(part, [0]))
+    some = list(range(1, found.n + 1, 2))
+    np.testing.assert_array_equal(found.mask_of(some), np.isin(found.labels, some))
+
+
 def test_components_of_a_spiral_are_one():
     spiral = np.zeros((41, 41), bool)
     row, column, step, length = 20, 20, (0, 1), 1
@@ -104,6 +114,12 @@ def test_blurred_and_steepness(image, sigma):
         ndimage.gaussian_gradient_magnitude(image, sigma),
         atol=2e-4,
     )
+
+
+@pytest.mark.parametrize("share", [0, 0.37, 0.5, 0.95, 1])
+def test_quantile(image, share):
+    assert filters.quantile(image, share) == pytest.approx(np.quantile(image, share), rel=1e-6)
+    assert filters.quantile(image[:, 0], share) == pytest.approx(np.quantile(image[:, 0], share))
 
 
 def test_largest_in(image):
