@@ -38,6 +38,7 @@ STRANGER = 0.1  # prior probability that a single glyph, not a digit by its look
 HOPE = 0.3  # share of a picture's glyphs that are sure, if it is a page of digits
 FEW = 4  # glyphs up to which unsure answers are given all the same
 CROWD = 40  # glyphs from which a picture without hope is not looked at more closely
+MOST_CUT = 3_000_000  # pixels of all glyphs that are tried as digits that touch
 CERTAIN = 0.95  # probability of "no digit" from which something as large as the digits is dropped
 SURE = 0.95  # a glyph read with at least this confidence is not cut
 SMALL = 0.4  # share of the usual height below which only a sure digit is taken for one
@@ -367,7 +368,16 @@ class Recognizer:
         joined = self._score([join([glyphs[i] for i in members]) for members in proposals])
         chosen = _with_joins(alone, proposals, joined)
         n_sure = sum(scored.confidence >= self.threshold for scored in chosen)
-        chosen = [part for whole in chosen for part in self._cut_if_better(whole, n_sure)]
+        # The small ones first, while their areas are small together: a page of large scribbles
+        # would be cut for minutes.
+        areas = [whole.glyph.ink.size for whole in chosen]
+        order = np.argsort(areas, kind="stable")
+        allowed = set(order[np.cumsum(np.take(areas, order)) <= MOST_CUT].tolist())
+        chosen = [
+            part
+            for index, whole in enumerate(chosen)
+            for part in (self._cut_if_better(whole, n_sure) if index in allowed else [whole])
+        ]
         found = self._without_strangers(chosen)
         return [] if len(found) > FEW and self._hopeless(found) else found
 

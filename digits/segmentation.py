@@ -24,6 +24,8 @@ STROKE = 0.4  # ink from which a pixel belongs to the stroke rather than its sof
 MOST_GLYPHS = 300  # the largest are taken; more are texture
 MOST_NEIGHBOURS = 4  # glyphs that are tried as further pieces of one digit
 MOST_NEIGHBOURS = 3  # of a glyph, on average, where triples are still tried
+MOST_PLACES = 500  # on an outline between which the shortest way is looked for
+MOST_JOINED = 8_000_000  # pixels of all joins that are tried; large rings are no digits in pieces
 MOST_CUTS = 6  # places at which one glyph may be cut
 CUT_SIDE = 48  # height in pixels at which cuts are looked for
 
@@ -209,7 +211,20 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
             tuple(sorted((i, j, k))) for i, j in pairs for k in near[i] | near[j] if k not in (i, j)
         }
     )
-    return [members for members in sorted(pairs | triples) if fits(members)]
+    proposals = [members for members in sorted(pairs | triples) if fits(members)]
+    areas = [_joined_area([glyphs[index] for index in members]) for members in proposals]
+    if sum(areas) > MOST_JOINED:  # the small ones first: they cost little
+        order = np.argsort(areas, kind="stable")
+        order = order[np.cumsum(np.take(areas, order)) <= MOST_JOINED]
+        proposals = [proposals[index] for index in sorted(order)]
+    return proposals
+
+
+def _joined_area(glyphs: list[Glyph]) -> int:
+    """Return the area of the box around glyphs, in working pixels."""
+    width = max(g.left + g.width for g in glyphs) - min(g.left for g in glyphs)
+    height = max(g.top + g.height for g in glyphs) - min(g.top for g in glyphs)
+    return width * height
 
 
 def kinship(glyphs: list[Glyph]) -> tuple[float, float]:
@@ -247,7 +262,9 @@ def _nearness(a: Glyph, b: Glyph) -> float:
     if not apart.any() or not strokes.any():
         return 0.0
     # Between two strokes, the shortest way begins and ends at an outline.
+    # Of long ones every second place, or every third, is near enough: their strokes are wide.
     from_, to = (np.argwhere(outline(stroke)) for stroke in (apart, strokes))
+    from_, to = (ends[:: -(-len(ends) // MOST_PLACES)] for ends in (from_, to))
     gap = math.sqrt(min(((to - place) ** 2).sum(1).min() for place in from_)) - 1
     return float(np.clip(1 - gap / width, 0, 1))
 
