@@ -73,6 +73,10 @@ class DrawingPad(anywidget.AnyWidget):
         self._answer()  # to an empty pad, so that nothing runs for the first time with a stroke
         self.strokes = strokes
 
+    def __repr__(self) -> str:
+        """Stand for the pad where there is no browser, as in an executed notebook."""
+        return f"DrawingPad({len(self.strokes)} strokes, reads {self.reading.text!r})"
+
     @traitlets.validate("strokes")
     def _checked(self, proposal):
         return pen.checked(proposal["value"])

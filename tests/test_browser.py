@@ -28,7 +28,9 @@ from digits.config import NOTEBOOKS, REPORTS
 from digits.strokes import RECORDED, SIZE
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium"
 )
@@ -40,7 +42,7 @@ FLAGS = [
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ]
 PATIENCE = 90_000  # milliseconds until a page or an answer is there, on a machine that is busy
-SLOWEST = 1_000  # milliseconds that the median stroke may wait; 100 on two idle cores
+SLOWEST = 2_000  # milliseconds that the median stroke may wait; 100 on two idle cores
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +86,19 @@ def server(arguments: list[str], url: str, folder: Path):
     """Run a server with its own settings below `folder` until it answers; stop all of it after."""
     own = {
         name: str(folder / name.lower())
-        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+        for name in (
+            "JUPYTER_CONFIG_DIR",
+            "JUPYTER_DATA_DIR",
+            "JUPYTER_RUNTIME_DIR",
+            "JUPYTERLAB_SETTINGS_DIR",
+            "JUPYTERLAB_WORKSPACES_DIR",
+        )
     }
     with (folder / "server.log").open("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *arguments],
             cwd=folder,
-            env={**os.environ, **own, "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")},
+            env={**os.environ, **own},
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -222,23 +230,24 @@ def check(waited: list[int], where: str) -> None:
 
 def test_the_pad_in_jupyterlab(browser, tmp_path):
     # A copy, as JupyterLab saves what it shows.
-    shutil.copy(NOTEBOOKS / "07_draw.ipynb", tmp_path)
-    notebook = json.loads((tmp_path / "07_draw.ipynb").read_text(encoding="utf-8"))
-    saved = tmp_path / "saved"
+    notebook = json.loads((NOTEBOOKS / "07_draw.ipynb").read_text(encoding="utf-8"))
+    saved, shown, own = (tmp_path / name for name in ("saved", "shown", "server"))
+    shown.mkdir()
+    own.mkdir()
     for cell in notebook["cells"]:
         if "parameters" in cell["metadata"].get("tags", ()):
             cell["source"] += [f"\nSAVE_TO = {str(saved)!r}"]
-    (tmp_path / "07_draw.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    (shown / "07_draw.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
 
     port, token = free_port(), secrets.token_hex(16)
     url = f"http://127.0.0.1:{port}"
     arguments = [
         *("jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"),
         *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"),
-        f"--ServerApp.root_dir={tmp_path}",
+        f"--ServerApp.root_dir={shown}",
     ]
     with (
-        server(arguments, f"{url}/api", tmp_path),
+        server(arguments, f"{url}/api", own),
         opened(browser, f"{url}/lab/tree/07_draw.ipynb?token={token}") as (page, wrong),
     ):
         page.locator(".jp-Notebook .jp-Cell").first.wait_for()
@@ -296,7 +305,9 @@ def test_the_pad_on_a_page_of_its_own(browser, page_of_its_own, width, scheme):
 
 def no_overflow(page) -> bool:
     """Whether nothing reaches over the right edge of the window."""
-    return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    return page.evaluate(
+        "[document.documentElement, document.body].every(e => e.scrollWidth <= window.innerWidth)"
+    )
 
 
 def dark(page) -> bool:

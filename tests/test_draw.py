@@ -301,7 +301,9 @@ def test_what_is_no_digit_is_shown_as_the_network_saw_it(pad):
 
 
 def test_a_pad_may_start_with_a_drawing(model):
-    assert draw.DrawingPad(model, strokes=RECORDED["three"]).reading.text == "3"
+    pad = draw.DrawingPad(model, strokes=RECORDED["seventeen"])
+    assert pad.reading.text == "17"
+    assert repr(pad) == "DrawingPad(3 strokes, reads '17')"  # the same at every run
 
 
 def test_strokes_that_are_none_are_refused_and_change_nothing(pad):
