@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from digits.errors import InputError
+from digits.filters import components
 
 SIZE = 28  # side of an MNIST image in pixels
 BOX = 20  # side of the box that the digit fills
@@ -23,6 +24,9 @@ CENTRE = 14.0
 # Stroke widths (see `stroke_width`) of MNIST's training images in pixels: the 1st percentile is
 # 1.44, the median 2.36, the 99th percentile 4.34. Strokes outside the range are brought to its end.
 NATURAL_WIDTH = (1.7, 4.4)
+OFF_CENTRE = 0.75  # pixels by which the centre of mass of an image in MNIST form may be off
+FULL = 250  # grey level that the darkest ink of an image in MNIST form reaches
+BRIDGE = 64  # grey level above which ink connects two strokes
 WORKING_BOX = 80  # side of the box in which strokes are thickened or thinned: 4 pixels for one
 BLANK = 0.03  # share of the darkest ink that counts as none when the box is drawn
 
@@ -68,6 +72,49 @@ def to_mnist_form(ink: np.ndarray) -> np.ndarray:
         ink = _trimmed(_grown(ink, growth / 2 * WORKING_BOX / BOX), BLANK)
         ink = ink / ink.max()
     return fit_and_centre(ink)
+
+
+def in_mnist_form(images: np.ndarray) -> np.ndarray:
+    """Tell which images need no normalising: `to_mnist_form` would give them back all but unchanged.
+
+    Black all around, white somewhere, a box of 20 pixels, the centre of mass in the middle, and one
+    connected stroke: so are 997 of 1,000 MNIST images.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 (n, 28, 28).
+
+    Returns
+    -------
+    numpy.ndarray
+        bool (n,).
+    """
+    down, across = images.sum(2, dtype=np.int32), images.sum(1, dtype=np.int32)
+    total = np.maximum(down.sum(1), 1)
+    right = images.max((1, 2), initial=0) >= FULL
+    for profile in (down, across):
+        off = profile @ np.arange(SIZE) / total - CENTRE
+        right &= np.abs(off) <= OFF_CENTRE
+    sides = [_extent(profile > 0) for profile in (down, across)]
+    right &= np.maximum(*(last - first for first, last in sides)) == BOX - 1
+    # One below the other, with a blank row between, all images are labelled at once.
+    column = np.zeros((len(images), SIZE + 1, SIZE), bool)
+    column[:, :SIZE] = images > BRIDGE
+    things = components(column.reshape(-1, SIZE))
+    image_of = [down.start // (SIZE + 1) for down, _ in things.boxes]
+    return right & (np.bincount(image_of, minlength=len(images)) == 1)
+
+
+def ink_box(image: np.ndarray) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of what is not black on an image, (28, 28)."""
+    (top, bottom), (left, right) = (_extent(image.any(axis)) for axis in (1, 0))
+    return int(left), int(top), int(right - left) + 1, int(bottom - top) + 1
+
+
+def _extent(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last index that is true, along the last axis."""
+    return occupied.argmax(-1), occupied.shape[-1] - 1 - occupied[..., ::-1].argmax(-1)
 
 
 def fit_and_centre(ink: np.ndarray) -> np.ndarray:

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from digits.data import load
 from digits.decoding import LARGEST, WORKING_SIDE
 from digits.errors import InputError
 from digits.ink import DARK, LIGHT, without_surroundings
-from digits.mnist_form import stroke_width
+from digits.mnist_form import in_mnist_form, ink_box, stroke_width
 from digits.pictures import decode, find_digits, find_ink, to_mnist_form
 from digits.segmentation import cuts, in_reading_order, join, joins
 
@@ -49,6 +50,33 @@ def bar(width, length=100, side=140):
 
 def test_form_of_nothing_is_nothing():
     assert not to_mnist_form(np.zeros((5, 7))).any()
+
+
+def test_what_needs_no_normalising():
+    x, y = np.mgrid[:60, :40]
+    ring = np.clip(8 - abs(np.hypot((x - 30) / 1.5, y - 20) - 15), 0, 1)
+    image = to_mnist_form(ring)
+    two = np.where(abs(np.arange(28) - 14) < 2, 0, image).astype(np.uint8)
+    images = {
+        "as MNIST": image,
+        "dark on light": 255 - image,
+        "off centre": np.roll(image, 2, 0),
+        "faint": image // 2,
+        "small": np.pad(image[::2, ::2], 7),
+        "on grey paper": np.maximum(image, 9),
+        "two strokes": two,
+        "blank": np.zeros_like(image),
+    }
+    stack = np.stack(list(images.values()))
+    assert dict(zip(images, in_mnist_form(stack), strict=True)) == {
+        name: name == "as MNIST" for name in images
+    }
+    assert in_mnist_form(stack[:0]).shape == (0,)
+    assert ink_box(image) == (7, 4, 14, 20)
+
+
+def test_most_images_of_a_data_set_in_mnist_form_need_no_normalising():
+    assert in_mnist_form(load("embedded").x_test).mean() > 0.95
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 3), (0, 4)])

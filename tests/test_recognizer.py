@@ -13,7 +13,7 @@ from digits.config import CHAMPION, ROOT
 from digits.data import embedded_split, enlarge
 from digits.errors import InputError
 from digits.ink import DARK
-from digits.pictures import decode, find_ink
+from digits.pictures import decode, find_ink, to_mnist_form
 from digits.recognizer import Reading, Recognizer
 
 needs_champion = pytest.mark.skipif(
@@ -141,6 +141,42 @@ def test_an_error_is_a_reading_and_stops_no_other(tmp_path):
     assert readings[0].file == str(bad) and "bad.png" in readings[0].message
 
 
+def mnist_zero():
+    """Return an image in MNIST form, whatever the model says of it."""
+    return to_mnist_form((255.0 - ring())[20:61, 20:61])
+
+
+def test_images_in_mnist_form_go_to_the_model_as_they_are(monkeypatch):
+    model = always(logits_for(0))
+    usual = model.read(255 - mnist_zero())  # turned over, it takes the long way
+    monkeypatch.setattr("digits.recognizer.find_ink", None)
+    (digit,) = model.read(mnist_zero()).digits
+    assert (digit.image == mnist_zero()).all()
+    assert digit.accepted and digit.confidence == pytest.approx(usual.confidence)
+    assert np.abs(np.subtract(digit.box, usual.digits[0].box)).max() <= 1
+
+
+def test_an_image_in_mnist_form_that_is_not_sure_is_read_like_any_other():
+    model = always(logits_for(0, height=4.0), threshold=0.7)
+    usual = model.read(255 - mnist_zero())
+    assert 0.7 < usual.confidence < 0.95
+    np.testing.assert_array_less(
+        np.abs(model.read(mnist_zero()).digits[0].image - usual.digits[0].image.astype(int)), 9
+    )
+    assert not (model.read(mnist_zero()).digits[0].image == mnist_zero()).all()
+
+
+def test_the_order_is_kept_where_some_images_wait_for_the_model(tmp_path, monkeypatch):
+    monkeypatch.setattr("digits.recognizer.BATCH", 2)
+    zero, blank, missing = mnist_zero(), np.zeros((9, 9), np.uint8), tmp_path / "missing.png"
+    pictures = [zero, zero, zero, blank, missing, zero, ring(), zero]
+    readings = list(always(logits_for(0)).read_many(pictures))
+    assert [r.status for r in readings] == [
+        "ok", "ok", "ok", "no-digit", "error", "ok", "ok", "ok",
+    ]  # fmt: skip
+    assert [r.digits[0].image.shape for r in readings if r.status == "ok"] == [(28, 28)] * 6
+
+
 def test_a_reading_becomes_json():
     answer = always(logits_for(0)).read(ring()).to_dict()
     assert json.loads(json.dumps(answer)) == answer
@@ -168,14 +204,13 @@ def test_a_picture_is_not_turned_over_without_need():
     assert box.status == "no-digit"
 
 
-def test_tensorflow_and_pandas_are_not_imported_to_read():
+@needs_champion
+def test_nothing_that_takes_long_to_import_is_imported_to_read():
     code = (
-        "import sys, numpy as np; from digits.recognizer import Recognizer; "
-        "from digits import pictures; pictures.find_digits(pictures.find_ink(pictures.decode("
-        "np.zeros((9, 9), np.uint8)))); "
-        "import onnxruntime; "
-        "print([m for m in ('tensorflow', 'keras', 'pandas', 'sklearn', 'matplotlib') "
-        "if m in sys.modules])"
+        "import sys; from digits.recognizer import Recognizer; "
+        "Recognizer.load().read('test_images/form_date.jpg'); "
+        "print([m for m in ('tensorflow', 'keras', 'pandas', 'scipy', 'sklearn', 'matplotlib', "
+        "'numpy.ma') if m in sys.modules])"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
