@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import glob
 import io
 import json
 import math
@@ -17,13 +18,15 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from digits.atomic import write_json
+from digits.atomic import publish, recover, write_json, write_text
 from digits.config import NOTEBOOKS, REPORTS, ROOT, RUNS, Config
 from digits.errors import InputError
+from digits.locking import locked
 from digits.provenance import git_commit, package_versions
 
 METRICS = "metrics.json"
@@ -281,7 +284,6 @@ def make(
     }
     steps = plan(chosen, standard, assignments)
     target = Path(output).resolve() if output else REPORTS / dataset.name
-    earlier = _earlier_metrics(target)
     facts = {
         "data": {"name": dataset.name, "digest": dataset.digest, "note": dataset.note},
         "profile": profile,
@@ -293,6 +295,7 @@ def make(
     if progress:
         progress(None, sum(step.n_cells for step in steps))
     with _all_or_nothing(target) as folder:
+        earlier = _earlier_metrics(target)
         if only and target.is_dir():
             shutil.copytree(target, folder, dirs_exist_ok=True)
         ran = {step.name: _run(step, folder, facts, progress) for step in steps}
@@ -407,34 +410,38 @@ class _all_or_nothing:
             raise InputError(f"{target} is a file; name a folder")
 
     def __enter__(self) -> Path:
-        try:
-            self.target.parent.mkdir(parents=True, exist_ok=True)
-            name = tempfile.mkdtemp(prefix=f".{self.target.name}-", dir=self.target.parent)
-        except OSError as error:
-            raise InputError(
-                f"cannot write beside {self.target} ({error.strerror}); name another folder"
-            ) from None
+        prefix = f".{self.target.name}-"
+        with ExitStack() as undo:
+            try:
+                self.target.parent.mkdir(parents=True, exist_ok=True)
+                undo.enter_context(locked(self.target))
+                recover(self.target)
+                for stale in self.target.parent.glob(f"{glob.escape(prefix)}????????.new"):
+                    shutil.rmtree(stale, ignore_errors=True)  # of a run that was killed
+                name = tempfile.mkdtemp(".new", prefix, self.target.parent)
+            except OSError as error:
+                raise InputError(
+                    f"cannot write beside {self.target} ({error.strerror}); name another folder"
+                ) from None
+            self.unlock = undo.pop_all()
         self.folder = Path(name)
         self.folder.chmod(0o755)
         return self.folder
 
     def __exit__(self, kind, error, traceback) -> None:
         failed = self.target.with_name(self.target.name + ".failed")
-        if kind is None:
-            old = self.folder.with_name(self.folder.name + ".old")
-            if self.target.exists():
-                self.target.replace(old)
-            self.folder.replace(self.target)
-            shutil.rmtree(old, ignore_errors=True)
-            shutil.rmtree(failed, ignore_errors=True)
-        elif isinstance(error, _NotebookFailed):
-            shutil.rmtree(failed, ignore_errors=True)
-            self.folder.replace(failed)
-            raise InputError(
-                f"{error}; read it in {failed / error.notebook}. No report was changed"
-            ) from None
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with self.unlock:
+            if kind is None:
+                publish(self.folder, self.target)
+                shutil.rmtree(failed, ignore_errors=True)
+            elif isinstance(error, _NotebookFailed):
+                shutil.rmtree(failed, ignore_errors=True)
+                self.folder.replace(failed)
+                raise InputError(
+                    f"{error}; read it in {failed / error.notebook}. No report was changed"
+                ) from None
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def prepare(
@@ -654,7 +661,7 @@ def update_readme(metrics: dict) -> None:
     from digits import pages
 
     path = ROOT / "README.md"
-    path.write_text(readme_with(path.read_text(encoding="utf-8"), metrics), encoding="utf-8")
+    write_text(path, readme_with(path.read_text(encoding="utf-8"), metrics))
     pages.readme_picture(ROOT / "docs" / "reads.jpg")
 
 

@@ -17,11 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from digits import data, evaluation, model_card, synthesis
-from digits.atomic import write_json
+from digits.atomic import publish, recover, write_json
 from digits.backend import keras
 from digits.config import Config
 from digits.data import Dataset
 from digits.errors import InputError
+from digits.locking import locked
 from digits.model import build_cnn
 from digits.provenance import git_commit, package_versions
 from digits.recognizer import Recognizer
@@ -148,10 +149,19 @@ def train(
     Raises
     ------
     InputError
-        If the loss stops being a number, the folder cannot be written, `start` is no run of the
-        same network, or `resume` finds a run with other settings or other data.
+        If the loss stops being a number, the folder cannot be written, or is being written by
+        another run, `start` is no run of the same network, or `resume` finds a run with other
+        settings or other data.
     """
-    run_dir = Path(run_dir)
+    try:
+        with locked(run_dir):
+            recover(Path(run_dir))
+            return _train(dataset, config, Path(run_dir), start, resume, progress)
+    except OSError as error:
+        raise InputError(f"cannot write the run folder {run_dir}: {error.strerror}") from None
+
+
+def _train(dataset, config, run_dir, start, resume, progress) -> Path:
     partial = run_dir.with_name(run_dir.name + ".partial")
     plan = {
         "config": config.to_dict(),
@@ -194,7 +204,8 @@ def train(
     _audit_epochs(partial, dataset, model, history)
     for leftover in (*partial.glob("epoch_*.weights.h5"), partial / "checkpoint.keras"):
         leftover.unlink()
-    return _publish(partial, run_dir)
+    publish(partial, run_dir)
+    return run_dir
 
 
 def choose_epoch(history: list[dict]) -> dict:
@@ -334,16 +345,6 @@ def _audit_epochs(partial: Path, dataset: Dataset, model: keras.Model, history: 
         wrong = int((logits[:, :10].argmax(1) != dataset.y_test).sum())
         rows.append({"epoch": row["epoch"], "n_wrong": wrong})
     _write_rows(partial / "test_by_epoch.csv", ("epoch", "n_wrong"), rows)
-
-
-def _publish(partial: Path, run_dir: Path) -> Path:
-    old = run_dir.with_name(run_dir.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if run_dir.exists():
-        run_dir.rename(old)
-    partial.rename(run_dir)
-    shutil.rmtree(old, ignore_errors=True)
-    return run_dir
 
 
 # --- Export ------------------------------------------------------------------------------------
