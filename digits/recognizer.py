@@ -175,7 +175,9 @@ class Recognizer:
         self.threshold = float(card["threshold"])
 
     @classmethod
-    def load(cls, path: str | os.PathLike | None = None) -> Recognizer:
+    def load(
+        cls, path: str | os.PathLike | None = None, *, threads: int | None = None
+    ) -> Recognizer:
         """Load a model.
 
         Parameters
@@ -183,6 +185,8 @@ class Recognizer:
         path : path or None
             A folder with ``model.onnx`` and ``card.json`` (a run's folder), or an ``.onnx`` file
             with ``card.json`` beside it; the shipped model by default.
+        threads : int or None
+            Cores that the model may use; by default all.
 
         Raises
         ------
@@ -211,6 +215,7 @@ class Recognizer:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only: notes on the machine help no reader
         # Idle threads would otherwise spin, and slow down whatever else runs.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -316,12 +321,14 @@ class Recognizer:
         """Read pictures one by one, in order; see `read`.
 
         Images that stand in MNIST form already, as data sets hold them by the thousand, go to the
-        model together.
+        model together. An InputError among the pictures stands for one that could not be had.
         """
         waiting: list[tuple[str, Picture]] = []
         for picture in pictures:
             file = os.fspath(picture) if isinstance(picture, str | os.PathLike) else ""
             try:
+                if isinstance(picture, InputError):
+                    raise picture
                 decoded = decode(picture)
             except InputError as error:
                 yield from self._read_small(waiting, single)
