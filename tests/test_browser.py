@@ -251,19 +251,29 @@ def test_the_pad_in_jupyterlab(browser, tmp_path):
         opened(browser, f"{url}/lab/tree/07_draw.ipynb?token={token}") as (page, wrong),
     ):
         page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        wait_until_idle(f"{url}/api/kernels?token={token}")
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         wait_until_idle(f"{url}/api/kernels?token={token}")
-        page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
         hand = Hand(page)
-        hand.canvas.scroll_into_view_if_needed()
+        scroll_to(page, hand.canvas)
         check(use(hand, saved), "JupyterLab")
         # JupyterLab's own lines on the console are its own affair.
         assert not [line for line in wrong if line.startswith("exception")]
 
 
+def scroll_to(page, place) -> None:
+    """Scroll a notebook down from its top to a place: JupyterLab hides cells far from the window."""
+    for top in range(0, 10_000, 300):
+        page.evaluate(f"document.querySelector('.jp-WindowedPanel-outer').scrollTop = {top}")
+        page.wait_for_timeout(200)
+        if place.is_visible():
+            break
+    place.scroll_into_view_if_needed()
+
+
 def wait_until_idle(url: str) -> None:
-    """Wait until the one kernel that runs has done all cells: idle for a while."""
+    """Wait until the one kernel that runs is there, and has done all cells: idle for a while."""
     deadline, rest = time.monotonic() + PATIENCE / 1000, 0
     while rest < 5:
         assert time.monotonic() < deadline, "the cells did not end"
