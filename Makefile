@@ -61,9 +61,10 @@ champion: $(INSTALLED) ## train the shipped model again (an hour) and put it int
 	cp runs/champion/model.onnx runs/champion/model.keras runs/champion/card.json \
 	  runs/champion/MODEL_CARD.md digits/champion/
 
+# Without the extra `bench`: what only a comparison needs is not installed for everybody.
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --all-extras pyproject.toml -o requirements.lock
+	  --extra train --extra notebooks --extra scale --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove .venv, build folders and failed reports; runs/ and reports/ stay
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .coverage reports/*.failed *.egg-info
