@@ -44,6 +44,7 @@ IDX_FILES = {
     "x_test": "t10k-images-idx3-ubyte.gz",
     "y_test": "t10k-labels-idx1-ubyte.gz",
 }
+LARGEST_UNPACKED = 3_000_000_000  # bytes that an .npz may hold; MNIST has 55 million
 AUTO_PATIENCE = 20.0  # seconds that "auto" waits for a download before it takes the embedded set
 DOWNLOAD_PATIENCE = 300.0  # seconds that "mnist" waits
 
@@ -226,7 +227,9 @@ def _read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
 
 def _is_mnist(arrays: dict[str, np.ndarray]) -> bool:
     return all(
-        key in arrays and _sha256(arrays[key].astype(np.uint8)) == digest
+        key in arrays
+        and arrays[key].dtype.kind in "iu"
+        and _sha256(arrays[key].astype(np.uint8)) == digest
         for key, digest in MNIST_DIGESTS.items()
     )
 
@@ -283,6 +286,8 @@ def _load_embedded(seed: int) -> Dataset:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no file; give the path of an .npz")
     if path.is_file() and not zipfile.is_zipfile(path):
         raise InputError(f"{path} cannot be read: it is damaged, or no .npz; save it again")
     try:
@@ -291,10 +296,21 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
                 raise InputError(
                     f"{path} is a single array; expected an .npz with x_train, y_train, …"
                 )
-            return {key: file[key] for key in file.files}
+            unpacked = sum(member.file_size for member in file.zip.infolist())
+            if unpacked > LARGEST_UNPACKED:
+                raise InputError(
+                    f"{path} unpacks to {unpacked / 1e9:,.0f} GB; expected images of 28 by 28 pixels, "
+                    f"{LARGEST_UNPACKED / 1e9:.0f} GB at most"
+                )
+            arrays = {key: file[key] for key in file.files}
+            # What has no array's head comes back as bytes.
+            return {key: array for key, array in arrays.items() if isinstance(array, np.ndarray)}
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the path of an .npz") from None
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+    except (
+        OSError, EOFError, ValueError, KeyError, MemoryError, SyntaxError, NotImplementedError,
+        RuntimeError, zipfile.BadZipFile, zlib.error,
+    ) as error:  # fmt: skip
         if isinstance(error, InputError):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

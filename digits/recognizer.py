@@ -6,6 +6,7 @@ TensorFlow is not needed, nor imported.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -203,13 +204,16 @@ class Recognizer:
         card_path = model.with_name("card.json")
         try:
             card = json.loads(card_path.read_text(encoding="utf-8"))
-            float(card["temperature"]), float(card["threshold"])
+            if not 0 < float(card["temperature"]) < math.inf:
+                raise ValueError(f"the temperature is {card['temperature']}")
+            if not 0 <= float(card["threshold"]) <= 1:
+                raise ValueError(f"the threshold is {card['threshold']}")
         except FileNotFoundError:
             raise InputError(f"{card_path} is missing; it belongs beside {model.name}") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"{card_path} is no model card ({type(error).__name__}: {error}); "
-                "expected JSON with temperature and threshold"
+                "expected JSON with a temperature above 0 and a threshold from 0 to 1"
             ) from None
 
         import onnxruntime

@@ -87,10 +87,11 @@ def read_metrics(path: str | Path) -> dict:
     """Return what a `metrics.json` holds; an unreadable one is an `InputError`."""
     try:
         metrics = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read ({error}): delete it and run again") from None
-    if not isinstance(metrics, dict):
-        raise InputError(f"{path} holds no JSON object: delete it and run again")
+    sections = metrics.values() if isinstance(metrics, dict) else [metrics]
+    if not all(isinstance(section, dict) for section in sections):
+        raise InputError(f"{path} holds no JSON object of sections: delete it and run again")
     return metrics
 
 
@@ -468,9 +469,13 @@ def prepare(
 def _earlier_metrics(target: Path) -> dict:
     """Return the metrics of the report that is there, or nothing; a damaged file is no obstacle."""
     try:
-        return read_metrics(target / METRICS)
+        metrics = read_metrics(target / METRICS)
     except InputError:
         return {}
+    told = metrics.get("report", {})
+    kinds = {"created": str, "profile": str, "seed": int, "data": dict, "notebooks": dict}
+    whole = all(isinstance(told.get(key), kind) for key, kind in kinds.items())
+    return metrics if whole else {}
 
 
 def _collect(steps: Sequence[Step], run_dir: str, earlier: dict) -> dict:
