@@ -133,16 +133,19 @@ function render({ model, el }) {
     // JupyterLab would else take arrow keys, Space and Ctrl+Z for itself.
     { class: "digits-pad", role: "group", "aria-label": "Digit reader", "data-lm-suppress-shortcuts": "true" },
     make(
-      "div", { class: "left" },
-      make("div", { class: "paper" }, canvas, hint),
+      "div", { class: "layout" },
       make(
-        "div", { class: "tools" },
-        undo, clear, make("label", { class: "brush" }, "Brush ", brush, dot), saving,
+        "div", {},
+        make("div", { class: "paper" }, canvas, hint),
+        make(
+          "div", { class: "tools" },
+          undo, clear, make("label", { class: "brush" }, "Brush ", brush, dot), saving,
+        ),
+        said,
       ),
-      said,
+      make("div", {}, result, note, bars, time),
+      figures,
     ),
-    make("div", { class: "right" }, result, note, bars, time),
-    figures,
   );
   el.append(root);
 
@@ -316,7 +319,8 @@ function render({ model, el }) {
       unsure: `unsure: ${percent(answer.confidence)}`,
       "no-digit": "no digit",
     }[status] ?? status;
-    note.textContent = answer.message ?? "";
+    note.textContent = status === "unsure"
+      ? "Below the dotted line: a guess, not an answer" : answer.message ?? "";
     if (document.activeElement !== label) label.value = answer.text ?? "";
     if (chosen < 0 || chosen >= digits.length) chosen = drawnLast(digits);
     seen.replaceChildren(...digits.map(thumbnail));
