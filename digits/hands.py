@@ -8,10 +8,8 @@ of it as a measurement needs, and none of it comes from a person who was not ask
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from digits import synthesis
 from digits.pictures import to_mnist_form
@@ -55,7 +53,8 @@ HABITS: dict[int, list[list[list[tuple[float, float]]]]] = {
     ],
     5: [
         # the bow curled in until it closes
-        [[(0.85, 0), (0.3, 0), (0.2, 0.45), (0.7, 0.45), (0.85, 0.8), (0.4, 1), (0.1, 0.75), (0.3, 0.5)]],
+        [[(0.85, 0), (0.3, 0), (0.2, 0.45), (0.7, 0.45), (0.85, 0.8), (0.4, 1), (0.1, 0.75),
+          (0.3, 0.5)]],
         # in one stroke, like an S
         [[(0.9, 0.05), (0.45, 0), (0.2, 0.22), (0.5, 0.45), (0.8, 0.7), (0.5, 1), (0.1, 0.9)]],
     ],
@@ -113,7 +112,7 @@ class Hand:
     unsteadiness: float = 0.03
 
     @classmethod
-    def invent(cls, seed: int, *, odd: int = 5) -> Hand:
+    def invent(cls, seed: int, *, odd: int = 7) -> Hand:
         """Invent a hand.
 
         Parameters
@@ -139,9 +138,12 @@ class Hand:
     def write(self, digit: int, rng: np.random.Generator) -> np.ndarray:
         """Write a digit once; uint8 canvas, 0 background to 255 ink."""
         shaken = [
-            stroke + rng.normal(0, self.unsteadiness, stroke.shape) for stroke in self.strokes[digit]
+            stroke + rng.normal(0, self.unsteadiness, stroke.shape)
+            for stroke in self.strokes[digit]
         ]
-        sway = synthesis.posture(rng.normal(0, 0.06), rng.normal(0, 0.05), rng.uniform(0.92, 1.08), 1.0)
+        sway = synthesis.posture(
+            rng.normal(0, 0.06), rng.normal(0, 0.05), rng.uniform(0.92, 1.08), 1.0
+        )
         return synthesis.draw_strokes(shaken, sway @ self.matrix, self.pen_width)
 
     def sample(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -55,8 +55,7 @@ def render(card: dict) -> str:
             ("what", "value"),
             [
                 ("command", _commands(card)),
-                ("epochs, batch", f"{config['epochs']}, {config['batch_size']}"),
-                ("epoch chosen on validation", card["epoch"]),
+                *_length(card),
                 ("training time", f"{_seconds(card) / 60:.1f} minutes on {card['machine']}"),
                 ("made", card["created"]),
                 ("commit", f"`{card['commit']}`"),
@@ -65,8 +64,7 @@ def render(card: dict) -> str:
             ],
         ),
         "## Results",
-        "Validation chose the epoch, the temperature and the threshold. The test set was read once for "
-        "this table, after those choices; then once for each epoch, for a figure that chooses nothing.",
+        _choices(card),
         _table(
             ("images", "n", "wrong", "accuracy", "95 % interval", "calibration error",
              "accepted", "of them wrong"),
@@ -91,6 +89,9 @@ def render(card: dict) -> str:
 
 
 def _data(card: dict) -> list[str]:
+    if "finetuning" in card:
+        return [*_hand(card), "Before that, the model that it started from:",
+                *_data(card["started_from"])]  # fmt: skip
     lines = [f"- {card['n_train']:,} images of handwriting: the training images of {card['data']}"]
     if card["config"]["extra"] and card["data"] != "embedded":
         lines[0] += (
@@ -110,6 +111,44 @@ def _data(card: dict) -> list[str]:
     return ["\n".join(f"{line}." for line in lines)]
 
 
+def _length(card: dict) -> list[tuple]:
+    if "finetuning" in card:
+        return [("steps of fine-tuning", card["finetuning"]["steps"])]
+    config = card["config"]
+    return [
+        ("epochs, batch", f"{config['epochs']}, {config['batch_size']}"),
+        ("epoch chosen on validation", card["epoch"]),
+    ]
+
+
+def _choices(card: dict) -> str:
+    if "finetuning" in card:
+        return (
+            "Validation chose the temperature and the threshold. The test set was read once, after "
+            "those choices; a model that has lost too much on it is not saved without --force."
+        )
+    return (
+        "Validation chose the epoch, the temperature and the threshold. The test set was read once for "
+        "this table, after those choices; then once for each epoch, for a figure that chooses nothing."
+    )
+
+
+def _hand(card: dict) -> list[str]:
+    """Return what a fine-tuned model learned from, and what that gained."""
+    facts = card["finetuning"]
+    counts = ", ".join(f"{n} of {digit}" for digit, n in enumerate(facts["n_by_digit"]) if n)
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in facts["replayed"].items())
+    before, after = facts["hand_before"], facts["hand_after"]
+    return [
+        f"- {card['n_train']} pictures of one hand ({counts}).\n"
+        f"- Replayed beside them, so that nothing is forgotten: {kinds} ({card['data']}).",
+        f"Of the {before['n_scored']} pictures the model that it started from misreads "
+        f"{before['n_wrong']}. Read by networks that were taught only the others, in {facts['folds']} "
+        f"rounds, {after['n_wrong']} are misread. On the test images that model has "
+        f"{facts['test_before']['n_wrong']} wrong of {facts['test_before']['n_scored']:,}.",
+    ]
+
+
 def _measured(card: dict) -> list[str]:
     """Return what was measured after training, where the card holds it."""
     corruptions = card.get("corruptions")
@@ -126,7 +165,10 @@ def _measured(card: dict) -> list[str]:
 def _commands(card: dict) -> str:
     """Return the commands that repeat the run, an earlier run's first."""
     earlier = card.get("started_from")
-    before = _commands({**earlier, "data": card["data"]}) + ", then " if earlier else ""
+    before = _commands({"data": card["data"], **earlier}) + ", then " if earlier else ""
+    if "finetuning" in card:
+        seed = card["finetuning"]["seed"]
+        return f"{before}`digits finetune FOLDER --data {card['data']} --seed {seed}`"
     config = card["config"]
     profile = Config.from_profile(config["profile"], seed=config["seed"]).to_dict()
     changed = [

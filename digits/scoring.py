@@ -31,8 +31,8 @@ def load_labels(folder: str | Path) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a picture: file, label (digits only, rows joined), kind, scattered (bool), group
-        (`SINGLE`, `PAGE` or `NOTHING`).
+        One row a picture: file, label (digits only, rows joined), written (the label as it stands in
+        the file), kind, scattered (bool), group (`SINGLE`, `PAGE` or `NOTHING`).
 
     Raises
     ------
@@ -60,6 +60,7 @@ def load_labels(folder: str | Path) -> pd.DataFrame:
         {
             "file": [row["file"] for row in rows],
             "label": labels,
+            "written": [row["label"].strip() for row in rows],
             "kind": [row.get("kind", "") for row in rows],
             "scattered": [row.get("scattered") == "1" for row in rows],
             "group": [NOTHING if not s else SINGLE if len(s) == 1 else PAGE for s in labels],

@@ -69,7 +69,8 @@ def test_rows_of_a_page_are_joined_and_groups_are_told_apart(folder):
 def test_two_columns_are_enough(folder):
     table = load_labels(folder("file,label\na.png,007\n", "a.png"))
     assert table.loc[0].to_dict() == {
-        "file": "a.png", "label": "007", "kind": "", "scattered": False, "group": PAGE,
+        "file": "a.png", "label": "007", "written": "007", "kind": "", "scattered": False,
+        "group": PAGE,
     }  # fmt: skip
 
 
