@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from digits import interrupt
-from digits.config import CHAMPION, PROFILES, REPORTS, ROOT, TEST_IMAGES, Config
+from digits.config import CHAMPION, PROFILES, REPORTS, ROOT, RUNS, TEST_IMAGES, Config
 from digits.errors import InputError
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
@@ -408,6 +408,77 @@ def export(kind, run_dir, output) -> None:
 
     training.export_model(run_dir or CHAMPION, kind, output)
     click.echo(f"Wrote {_short(output)}")
+
+
+# --- finetune ------------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=RUNS / "my_hand",
+    metavar="MODEL",
+    help="The folder of the new model; runs/my_hand otherwise.",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path),
+    default=CHAMPION,
+    metavar="M",
+    help="A run folder to start from; the shipped model otherwise.",
+)
+@click.option("--force", is_flag=True, help="Save the model even if it is worse.")
+@SEED
+@DATA
+def finetune(folder, output, model, force, seed, data) -> int:
+    """Teach the model one person's hand from the labelled pictures in FOLDER.
+
+    Ten pictures of one digit each are the least; two or more of each digit are better. What a
+    picture shows is told by its name (7_first.png), its subfolder (7/first.png), or a table
+    labels.csv with the columns file and label. The training images named by --data are replayed, so
+    that other hands are read as well as before.
+
+    \b
+    Examples:
+      digits finetune my_digits
+      digits finetune my_digits --output runs/anna
+      digits predict --model runs/anna photo.jpg
+    """
+    from digits.examples import load_examples
+    from digits.recognizer import Recognizer
+
+    with _wrong_usage():
+        examples, remarks = load_examples(folder, Recognizer.load(model))
+    for remark in remarks:
+        _say(remark)
+    examples.require_enough()
+    click.echo(examples)
+
+    from digits.data import load
+
+    dataset = load(data)
+
+    from digits import finetuning  # after what may fail: TensorFlow takes seconds
+
+    outcome = finetuning.finetune(
+        examples,
+        dataset,
+        output,
+        base=model,
+        seed=seed,
+        force=force,
+        progress=lambda line: click.echo(line, err=True),
+    )
+    click.echo(outcome)
+    if outcome.folder is None:
+        _say(f"not saved: {outcome.problem}; --force saves it all the same")
+        return 1
+    if outcome.problem:
+        _say(f"saved as --force asks, although {outcome.problem}")
+    click.echo(f"The model is in {_short(output)}: digits predict --model {_short(output)} PATH")
+    return 0
 
 
 # --- report --------------------------------------------------------------------------------------
