@@ -246,6 +246,8 @@ def _range(values: np.ndarray) -> tuple[float, float]:
         return low, high if high > low else low + abs(low)
     if high <= 1 and values.dtype.kind == "f":
         return 0.0, 1.0
+    if high >= 2**32:  # no picture's: a measurement's
+        return 0.0, high
     # Many 16-bit files hold 10 or 12 bits: white is the largest number of as many bits.
     return 0.0, float(2 ** max(8, int(np.ceil(np.log2(high + 1)))) - 1)
 
@@ -253,7 +255,11 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 def _to_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
     if values.dtype == np.uint8:
         return values
-    scaled = (np.nan_to_num(values.astype(np.float32)) - low) * (255 / (high - low))
+    largest = max(abs(low), abs(high))
+    if largest > 1e30:  # brought to where sums and products stay numbers
+        values, low, high = values / largest, low / largest, high / largest
+    finite = np.nan_to_num(values.astype(np.float32), posinf=high, neginf=low)
+    scaled = (finite - low) * (255 / max(high - low, 1e-30))
     return np.clip(scaled, 0, 255).astype(np.uint8)
 
 

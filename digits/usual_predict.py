@@ -23,7 +23,7 @@ def main(model_path: str, files: list[str]) -> None:
 
     import digits.augmentation  # noqa: F401  the layers that the model was trained with
 
-    model = tf.keras.models.load_model(model_path, compile=False)
+    model = tf.keras.models.load_model(model_path, compile=False, safe_mode=True)
     all_pixels = []
     for file in files:
         start = time.perf_counter()
