@@ -23,6 +23,7 @@ from digits.config import CHAMPION, PROFILES, REPORTS, ROOT, RUNS, TEST_IMAGES, 
 from digits.errors import InputError
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
+MANY = 4  # pictures from which it is worth while to think of several processes
 
 
 def _known_data(context, parameter, source: str) -> str:
@@ -162,11 +163,41 @@ def cli(debug: bool) -> None:
     help="A run folder or an .onnx file; the shipped model otherwise.",
 )
 @click.option("--single", is_flag=True, help="Take each picture as one digit.")
-def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes that read many pictures; one for each core otherwise.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write a Parquet data set, part by part; the same command continues a stopped run.",
+)
+@click.option(
+    "--part-size",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    metavar="N",
+    help="With --output: pictures in a part.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="With --output: the Dask scheduler whose workers read, as in tcp://host:8786.",
+)
+def predict(
+    paths, as_json, csv_path, annotate_dir, model, single, workers, output, part_size, scheduler
+) -> int:
     """Read the digits on pictures.
 
     PATH is a picture, a folder that is searched for pictures, or - for one picture on standard
     input. Without PATH the project's own test_images/ are read.
+
+    With --output, for large collections, PATH may also be a quoted pattern, a text or Parquet file
+    of paths, a zip or tar archive, or a URL that fsspec knows.
 
     \b
     Examples:
@@ -174,6 +205,7 @@ def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
       digits predict scans/ --csv answers.csv --annotate looked-at/
       digits predict --json page.png | jq -r .text
       cat photo.jpg | digits predict -
+      digits predict --output results.parquet scans/ more.zip "old/**/*.jpg"
 
     Status "unsure" marks a best guess below the model's threshold, "no-digit" a picture with
     nothing written on it or something else than digits. Exit status 1 says that a picture could not
@@ -181,6 +213,13 @@ def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
     """
     if as_json and csv_path:
         raise click.UsageError("give --json or --csv, not both")
+    if output:
+        if as_json or csv_path or annotate_dir:
+            raise click.UsageError("give --output without --json, --csv and --annotate")
+        sources = paths or (_short(TEST_IMAGES),)
+        return _collect(sources, output, model, single, part_size, workers, scheduler)
+    if scheduler:
+        raise click.UsageError("--scheduler needs --output")
     # Folders are walked before anything heavy is loaded: a mistake is answered at once.
     sources, failed = [], 0
     for path in paths or (_short(TEST_IMAGES),):
@@ -192,15 +231,13 @@ def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
     if not sources:
         return 1
 
-    from digits.recognizer import Recognizer
-
+    streams = [sys.stdin.buffer.read() if source == "-" else source for source in sources]
     with _wrong_usage():
-        recognizer = Recognizer.load(model)
+        readings = _readings(streams, model, single, workers)
     if annotate_dir:
         annotate_dir.mkdir(parents=True, exist_ok=True)
         annotated = _copy_names(sources, annotate_dir)
 
-    streams = [sys.stdin.buffer.read() if source == "-" else source for source in sources]
     names = [os.fspath(source) for source in sources]
     if as_json:
         write = _write_json
@@ -208,7 +245,7 @@ def predict(paths, as_json, csv_path, annotate_dir, model, single) -> int:
         write = _csv_writer(csv_path)
     else:
         write = _table_writer(names)
-    for index, reading in enumerate(_with_bar(recognizer, streams, single)):
+    for index, reading in enumerate(_with_bar(readings, len(sources))):
         answer = {**reading.to_dict(), "file": names[index]}
         failed += answer["status"] == "error"
         write(answer)
@@ -221,35 +258,72 @@ def _pictures(path: str | Path) -> list[str | Path]:
     """Return the pictures that one argument names, those of a folder sorted by path."""
     if os.fspath(path) == "-":
         return ["-"]
-    path = Path(path)
-    if not path.is_dir():
-        return [path]
-    from digits.decoding import EXTENSIONS
+    if not os.path.isdir(path):
+        return [Path(path)]
+    from digits.sources import walk
 
-    found = []
-    for folder, subfolders, files in os.walk(path, onerror=_say_unreadable):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        found += [
-            Path(folder, name)
-            for name in files
-            if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
-        ]
-    return sorted(found)
+    return [Path(name) for name in walk(path, _say_unreadable)]
 
 
 def _say_unreadable(error: OSError) -> None:
     _say(f"cannot look into {error.filename} ({error.strerror})")
 
 
-def _with_bar(recognizer, sources: list, single: bool) -> Iterator:
-    readings = recognizer.read_many(sources, single=single)
-    if len(sources) < BAR_FROM or not sys.stderr.isatty():
+def _readings(pictures: list, model: Path | None, single: bool, workers: int | None) -> Iterator:
+    if len(pictures) < MANY:  # what shares pictures among processes takes a moment to import
+        from digits.recognizer import Recognizer
+
+        return Recognizer.load(model, threads=1).read_many(pictures, single=single)
+    from digits.processes import read_all
+
+    return read_all(pictures, model, single=single, processes=workers)
+
+
+def _with_bar(readings: Iterator, n: int) -> Iterator:
+    if n < BAR_FROM or not sys.stderr.isatty():
         yield from readings
         return
     with click.progressbar(
-        readings, length=len(sources), label="Reading", file=sys.stderr, show_pos=True
+        readings, length=n, label="Reading", file=sys.stderr, show_pos=True
     ) as bar:
         yield from bar
+
+
+def _collect(sources, output, model, single, part_size, workers, scheduler) -> int:
+    """Read a large collection; return the exit status."""
+    try:
+        from digits.collection import read_collection
+
+        if scheduler:
+            import digits.cluster  # noqa: F401 - is it installed?
+    except ImportError as error:
+        option = "--scheduler" if scheduler else "--output"
+        raise InputError(
+            f"{option} needs {error.name}, which is not installed: pip install 'digits[scale]'"
+        ) from None
+
+    with click.progressbar(
+        length=1, label="Reading", file=sys.stderr, show_pos=True, hidden=not sys.stderr.isatty()
+    ) as bar:
+
+        def progress(n_read: int, n_pictures: int) -> None:
+            bar.length = n_pictures
+            bar.update(n_read - bar.pos)
+
+        counts = read_collection(
+            sources,
+            output,
+            model,
+            single=single,
+            part=part_size,
+            workers=workers,
+            scheduler=scheduler,
+            say=_say,
+            progress=progress,
+        )
+    listed = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
+    click.echo(f"{_short(output)}: {sum(counts.values()):,} pictures read ({listed})")
+    return 1 if counts.get("error") else 0
 
 
 def _write_json(answer: dict) -> None:

@@ -210,7 +210,7 @@ def read_all(
 def _read_all(pictures, recognizer, model, single, processes) -> Iterator[Reading]:
     n_read, begin = 0, time.perf_counter()
     while n_read < len(pictures):
-        yield from recognizer.read_many(pictures[n_read : 2 * n_read + 4], single=single)
+        yield from read_each(recognizer, pictures[n_read : 2 * n_read + 4], single)
         n_read = min(2 * n_read + 4, len(pictures))
         spent = time.perf_counter() - begin
         left = (len(pictures) - n_read) * spent / n_read

@@ -32,7 +32,7 @@ class Reader:
     loaded = None
 
     @classmethod
-    def load(cls, path=None):
+    def load(cls, path=None, *, threads=None):
         if path and not Path(path).exists():
             raise InputError(f"no model in {path}")
         cls.loaded = path
@@ -58,6 +58,7 @@ class Reader:
 def run(monkeypatch, capfd):
     """Run a command line as a shell would; return exit status, standard output and error."""
     monkeypatch.setattr("digits.recognizer.Recognizer", Reader)
+    monkeypatch.setattr("digits.processes.Recognizer", Reader)
 
     def command(*arguments, stdin=b""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
