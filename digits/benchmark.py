@@ -37,7 +37,7 @@ MEMORY_INTERVALS = 0.02, 0.3
 IMPORTS = "import onnxruntime, numpy, PIL.Image"  # the least that a prediction must load
 # What `digits.race` tells of each epoch.
 RACE_COLUMNS = ("contestant", "seed", "epoch", "seconds", "cpu_seconds", "test_accuracy")
-OURS, EXAMPLE = "quick profile", "Keras' example"
+OURS, EXAMPLE = "quick, shortened", "Keras' example"
 STAGES = ("open", "ink", "find digits", "MNIST form", "network", "the rest")
 # What opening every picture of a folder costs, when nothing else is done with them.
 OPEN_ALL = """
@@ -232,6 +232,15 @@ def rounds(tasks: dict[str, Callable[[], float]], n: int) -> pd.DataFrame:
         One row a round, one column a task.
     """
     return pd.DataFrame([{name: task() for name, task in tasks.items()} for _ in range(n)])
+
+
+def measure_rounds(commands: dict[str, Sequence], n: int) -> dict[str, pd.DataFrame]:
+    """Run each command once per round, as `rounds`; return tables of "seconds" and "cpu_seconds"."""
+    runs = [{name: measure(command) for name, command in commands.items()} for _ in range(n)]
+    return {
+        clock: pd.DataFrame([{k: getattr(run, clock) for k, run in row.items()} for row in runs])
+        for clock in ("seconds", "cpu_seconds")
+    }
 
 
 def compare(costs: pd.DataFrame, reference: str) -> pd.DataFrame:
@@ -552,7 +561,7 @@ def multiplications(filters: Sequence[int], kernels: Sequence[int], dense_units:
     return total + inputs * dense_units + dense_units * n_classes
 
 
-def multiplications_per_second(n_rounds: int = 10, side: int = 1024) -> float:
+def multiplications_per_second(n_rounds: int = 100, side: int = 512) -> float:
     """Measure how many float32 multiplications this machine does at its best: a matrix product's.
 
     The fastest of `n_rounds` products of two square matrices is taken: what a limit is compared

@@ -1188,13 +1188,14 @@ def plot_cost(costs: pd.DataFrame, sizes: np.ndarray, fitted: np.ndarray, title:
         Float: the fitted curve of the processor's seconds.
     title : str
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.5))
     left.plot(costs["n"], costs["seconds"], "o", color=BLUE, label="clock")
     left.plot(costs["n"], costs["cpu_seconds"], "^", color=VERMILION, label="processor")
     left.plot(sizes, fitted, "-", color=VERMILION, label="fitted to the processor's")
     left.plot(costs["n"], costs["open_seconds"], "x", color=BLACK, label="clock, only opening")
     left.set(xscale="log", yscale="log", xlabel="pictures", ylabel="seconds, whole process")
-    left.legend()
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4,
+                  handlelength=1.5, columnspacing=1)  # fmt: skip
     right.plot(costs["n"], costs["peak_megabytes"], "o", color=BLUE)
     right.set(xscale="log", xlabel="pictures", ylabel="peak memory (MB)",
               ylim=(0, 1.15 * costs["peak_megabytes"].max()))  # fmt: skip
@@ -1225,5 +1226,65 @@ def plot_race(epochs: pd.DataFrame, target: float, title: str) -> Axes:
             ax.plot(run["seconds"], accuracy, look, color=color, alpha=0.7, label=label)
     ax.axhline(100 * target, color=BLACK, linestyle=":", linewidth=1)
     ax.set(xlabel="seconds of training", ylabel="test accuracy (%)", title=title, xlim=(0, None))
+    ax.legend(loc="lower right")
+    return ax
+
+
+# --- Fine-tuning to a hand (notebook 06) ---------------------------------------------------------
+
+
+@style()
+def plot_learning_curve(curve: pd.DataFrame, title: str) -> Figure:
+    """Draw the errors of fine-tuned networks against the number of examples.
+
+    Parameters
+    ----------
+    curve : pandas.DataFrame
+        From `adaptation.learning_curve`.
+    title : str
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3))
+    sizes = sorted(curve["n"].unique())
+    looks = ((True, "with replay", "o-", BLUE, -1), (False, "without replay", "^--", VERMILION, 1))
+    for ax, column in zip(axes, ("hand_error", "test_error"), strict=True):
+        for replay, name, look, color, side in looks:
+            rows = curve[curve["replay"] == replay]
+            # Beside one another, or the two would hide each other.
+            place = rows["n"].map(sizes.index) + 0.07 * side
+            ax.plot(place, 100 * rows[column], look[0], color=color, alpha=0.5, markersize=4)
+            mean = 100 * rows.groupby("n")[column].mean()
+            ax.plot(np.arange(len(mean)) + 0.07 * side, mean, look[1:], color=color)
+            ax.plot([], [], look, color=color, label=name)  # line and marks in one key
+        ax.set_xticks(range(len(sizes)), sizes)
+        ax.set(xlabel="examples of the hand", ylabel="misread (%)", ylim=(0, None))
+    axes[0].set_title("this hand, held-out pictures")
+    axes[1].set_title("test images of other hands")
+    axes[0].legend()
+    figure.suptitle(title)
+    return figure
+
+
+@style()
+def plot_gains(gains: pd.DataFrame, title: str) -> Axes:
+    """Draw errors before and after fine-tuning, a line for each kind of reading.
+
+    Parameters
+    ----------
+    gains : pandas.DataFrame
+        Indexed by what is read; columns ``before`` and ``after`` (shares, 0 to 1).
+    title : str
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.45 * len(gains)))
+    places = np.arange(len(gains))
+    before, after = 100 * gains["before"], 100 * gains["after"]
+    ax.hlines(places, before, after, color="0.7", linewidth=2)
+    ax.plot(before, places, "o", color=ORANGE, markerfacecolor="white", label="before")
+    ax.plot(after, places, "D", color=BLUE, label="after")
+    for place, *ends in zip(places, before, after, strict=True):
+        text = f"{ends[0]:.1f} to {ends[1]:.1f}"
+        ax.annotate(text, (max(ends), place), (9, 0), textcoords="offset points", va="center")
+    ax.set_yticks(places, gains.index)
+    ax.invert_yaxis()
+    ax.set(xlabel="misread (%)", xlim=(-1, 1.25 * max(before.max(), after.max(), 1)), title=title)
     ax.legend(loc="lower right")
     return ax

@@ -1,11 +1,11 @@
-"""Training seconds to an accuracy: this project's quick profile against Keras' own MNIST example.
+"""Training seconds to an accuracy: this project's quick network against Keras' own MNIST example.
 
 ``python -m digits.race --data mnist --seeds 5`` prints a JSON object for each epoch, with the keys
 `benchmark.RACE_COLUMNS`. It is a command, because TensorFlow is imported to train; notebook 08
 runs it and reads its lines.
 
 The test accuracy of every epoch is read, for this comparison alone: nothing is chosen by it. Keras'
-example is stopped as soon as it is there, the moment that flatters it most, while the quick profile
+example is stopped as soon as it is there, the moment that flatters it most, while the quick network
 is charged with its whole training.
 """
 
@@ -29,6 +29,9 @@ from digits.data import Dataset
 from digits.training import as_input, train
 
 EXAMPLE_EPOCHS = 15
+# The quick profile, shortened to what 99 % needs. Chosen by validation accuracy: among a few settings
+# of one to three epochs, the one with the fewest that passed 99.0 % with both of two seeds.
+SHORTENED = ("epochs=2", "batch_size=128", "dropout=0.2", "learning_rate=0.008")
 
 
 def race(dataset: Dataset, seeds: int, target: float, overrides: list[str]) -> Iterator[dict]:
@@ -142,9 +145,12 @@ class _StopAtTarget(keras.callbacks.Callback):
 @click.option("--data", "source", default="mnist", show_default=True, help="As for `digits train`.")
 @click.option("--seeds", default=5, show_default=True, help="Trainings of each.")
 @click.option("--target", default=0.99, show_default=True, help="Test accuracy, 0 to 1.")
-@click.option("--set", "overrides", multiple=True, metavar="NAME=VALUE", help="Of the profile.")
+@click.option(
+    "--set", "overrides", multiple=True, default=SHORTENED, show_default=True, metavar="NAME=VALUE",
+    help="Replace a setting of the profile quick.",
+)  # fmt: skip
 def main(source: str, seeds: int, target: float, overrides: tuple[str, ...]) -> None:
-    """Race the quick profile against Keras' MNIST example."""
+    """Race the quick network against Keras' MNIST example."""
     for row in race(data.load(source), seeds, target, list(overrides)):
         click.echo(json.dumps(row))
 

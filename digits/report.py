@@ -62,6 +62,8 @@ def record(run_dir: str | Path, section: str, values: dict) -> Path:
             ``train_seconds``.
         pictures
             ``n_pictures``, ``n_right``, ``n_unsure``, ``n_wrong`` of `test_images/`.
+        benchmark
+            ``ratios``: a list of {label, value, low, high, n} (times; extremes over n rounds).
 
     Returns
     -------
@@ -719,4 +721,9 @@ def headline(metrics: dict) -> list[Figure]:
     if "train_seconds" in evaluation:
         seconds = evaluation["train_seconds"]
         figures.append(Figure("Training time", f"{seconds:.0f} s", seconds))
+    for ratio in metrics.get("benchmark", {}).get("ratios", []):
+        low, high, n = ratio["low"], ratio["high"], ratio["n"]
+        note = f"{low:.3g} to {high:.3g} in {n} rounds" if n > 1 else "one round"
+        text = f"{ratio['value']:.3g} times"
+        figures.append(Figure(ratio["label"], text, ratio["value"], note))
     return figures

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from digits import benchmark, data, installed, rivals, scoring
+from digits import benchmark, data, installed, report, rivals, scoring
 from digits.config import CHAMPION, TEST_IMAGES, Config
 from digits.errors import InputError
 from digits.recognizer import Recognizer
@@ -84,6 +84,23 @@ def test_rounds_run_the_tasks_in_turns():
     table = benchmark.rounds(tasks, 3)
     assert order == ["a", "b"] * 3
     assert table.to_dict("list") == {"a": [1, 3, 5], "b": [2, 4, 6]}
+
+
+def test_commands_are_measured_in_turns():
+    commands = {name: benchmark.python_command(f"print({name!r})") for name in "ab"}
+    tables = benchmark.measure_rounds(commands, 2)
+    assert list(tables) == ["seconds", "cpu_seconds"]
+    for table in tables.values():
+        assert list(table.columns) == ["a", "b"]
+        assert len(table) == 2
+    assert (tables["seconds"] > 0).all(axis=None)
+
+
+def test_ratios_stand_among_the_headline_figures():
+    ratios = [{"label": "Start", "value": 12.34, "low": 11.0, "high": 14.0, "n": 3}]
+    (figure,) = report.headline({"benchmark": {"ratios": ratios}})
+    assert (figure.label, figure.text, figure.value) == ("Start", "12.3 times", 12.34)
+    assert figure.note == "11 to 14 in 3 rounds"
 
 
 def test_compare_divides_round_by_round():
