@@ -187,6 +187,7 @@ function render({ model, el }) {
     model.save_changes();
     redraw();
     said.textContent = "";
+    delete root.dataset.milliseconds; // until this is answered
     clearTimeout(timer);
     timer = setTimeout(() => {
       note.textContent = "No answer yet: is the notebook's kernel running?";

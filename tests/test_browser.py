@@ -172,7 +172,19 @@ class Hand:
         labels = self.pad.locator(".bars .value").all_inner_texts()
         return [float(label.removesuffix("%")) for label in labels]
 
+    def fits(self) -> bool:
+        """Whether no part of the pad reaches over an edge of the window, left or right."""
+        return self.pad.evaluate(
+            "pad => [pad, ...pad.querySelectorAll('*')].map(e => e.getBoundingClientRect())"
+            ".every(frame => frame.left >= 0 && frame.right <= window.innerWidth)"
+        )
+
     def milliseconds(self) -> int:
+        """Return how long the last stroke waited for its answer to be shown."""
+        answered = re.compile(r"\d+")
+        playwright.expect(self.pad).to_have_attribute(
+            "data-milliseconds", answered, timeout=PATIENCE
+        )
         return int(self.pad.get_attribute("data-milliseconds"))
 
 
@@ -301,11 +313,11 @@ def test_the_pad_on_a_page_of_its_own(browser, page_of_its_own, width, scheme):
         assert "DrawingPad()" not in page.locator("body").inner_text(), "the code is shown"
         hand.draw(RECORDED["three"])
         hand.reads("3")
-        assert no_overflow(page)
+        assert hand.fits()
         hand.clear()
         hand.draw(RECORDED["seventeen"])
         hand.reads("17")
-        assert no_overflow(page)
+        assert hand.fits()
         assert not wrong
         assert dark(page) == (scheme == "dark")
 
