@@ -22,11 +22,12 @@ CRUMB_GAP = 0.15  # of the usual height: how far from its digit a crumb may lie
 PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may lie
 STROKE = 0.4  # ink from which a pixel belongs to the stroke rather than its soft edge
 MOST_GLYPHS = 300  # the largest are taken; more are texture
-MOST_NEIGHBOURS = 4  # glyphs that are tried as further pieces of one digit
 MOST_NEIGHBOURS = 3  # of a glyph, on average, where triples are still tried
 MOST_PLACES = 500  # on an outline between which the shortest way is looked for
 MOST_JOINED = 8_000_000  # pixels of all joins that are tried; large rings are no digits in pieces
-MOST_CUTS = 6  # places at which one glyph may be cut
+CUTS_PER_HEIGHT = 6  # places at which a glyph as wide as high may be cut
+MOST_CUTS = 24
+WIDEST = 1.6  # of the height: a wider piece is more than one digit
 CUT_SIDE = 48  # height in pixels at which cuts are looked for
 
 
@@ -278,7 +279,7 @@ def cuts(glyph: Glyph) -> list[list[Glyph]]:
     -------
     list of list of Glyph
         Entry [i][j] is the ink between cut i and cut i + 1 + j, counted from the left edge to the
-        right edge; [0][-1] is the whole glyph. Empty where there is no place to cut.
+        right edge, up to the widest that may be one digit. Empty where there is no place to cut.
     """
     seams = _seams(glyph)
     if not len(seams):
@@ -290,11 +291,12 @@ def cuts(glyph: Glyph) -> list[list[Glyph]]:
     for first, left in enumerate(edges[:-1]):
         pieces = []
         for right in edges[first + 1 :]:
+            if pieces and right.mean() - left.mean() > WIDEST * height:
+                break
             within = (columns >= left[:, None]) & (columns < right[:, None])
             part = _trim(replace(glyph, ink=np.where(within, glyph.ink, np.float32(0)), cut=True))
             pieces.append(part)
         lattice.append(pieces)
-    lattice[0][-1] = glyph
     return lattice
 
 
@@ -314,37 +316,59 @@ def _seams(glyph: Glyph) -> list[np.ndarray]:
     height, width = small.shape
     if width < 6:
         return []
-    # Least ink on a path from the top that moves by at most one column a row; a small price on
-    # every step to the side keeps paths through empty ground straight.
-    cost = np.zeros((height, width), np.float32)
-    came = np.zeros((height, width), np.int8)
-    cost[0] = small[0]
-    for row in range(1, height):
-        above = np.full((3, width), np.inf, np.float32)
-        above[0, 1:] = cost[row - 1, :-1] + 0.02
-        above[1] = cost[row - 1]
-        above[2, :-1] = cost[row - 1, 1:] + 0.02
-        choice = above.argmin(0)
-        came[row] = choice - 1
-        cost[row] = above[choice, np.arange(width)] + small[row]
-    # The path of each end is known; those that end side by side mostly share their way.
-    paths = np.empty((height, width), int)
-    paths[-1] = np.arange(width)
-    for row in range(height - 1, 0, -1):
-        paths[row - 1] = paths[row] + came[row, paths[row]]
+    # Each cut crosses the middle row somewhere and goes on, up and down, where the ink is least.
+    middle = height // 2
+    upper, cost_up = _least_ink(small[middle::-1])
+    lower, cost_down = _least_ink(small[middle:])
+    paths = np.vstack([upper[::-1], lower[1:]])
+    cost = cost_up + cost_down - small[middle]
     margin = max(1, round(0.15 * min(height, width)))
-    middle = paths.mean(0)
-    open_ends = (middle > margin) & (middle < width - margin)
+    centre = paths.mean(0)
+    most = min(MOST_CUTS, 2 + round(CUTS_PER_HEIGHT * width / height))
     chosen: list[int] = []
-    apart = max(2.0, 0.12 * height)
-    for end in np.argsort(cost[-1], kind="stable"):
-        if open_ends[end] and all(abs(middle[end] - middle[other]) > apart for other in chosen):
-            chosen.append(int(end))
-        if len(chosen) == MOST_CUTS:
+    apart = max(2.0, 0.08 * height)
+    for start in np.argsort(cost, kind="stable"):
+        inside = margin < centre[start] < width - margin
+        if inside and all(abs(centre[start] - centre[other]) > apart for other in chosen):
+            chosen.append(int(start))
+        if len(chosen) == most:
             break
-    chosen.sort(key=lambda end: middle[end])
+    chosen.sort(key=lambda start: centre[start])
     rows = np.minimum((np.arange(glyph.height) * height) // glyph.height, height - 1)
-    return [np.rint((paths[rows, end] + 0.5) * glyph.width / width).astype(int) for end in chosen]
+    return [
+        np.rint((paths[rows, start] + 0.5) * glyph.width / width).astype(int) for start in chosen
+    ]
+
+
+def _least_ink(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the ways with the least ink from each pixel of the first row to the last row.
+
+    A way moves by at most one column a row; a small price on every step to the side keeps ways
+    through empty ground straight.
+
+    Returns
+    -------
+    paths : numpy.ndarray
+        int (height, width): entry [r, x] is the column in row r of the way that starts at x.
+    cost : numpy.ndarray
+        float (width,): the ink on each way.
+    """
+    height, width = ink.shape
+    cost = ink[-1]
+    step = np.zeros((height, width), int)
+    for row in range(height - 2, -1, -1):
+        below = np.full((3, width), np.inf, np.float32)
+        below[0, 1:] = cost[:-1] + 0.02
+        below[1] = cost
+        below[2, :-1] = cost[1:] + 0.02
+        choice = below.argmin(0)
+        step[row] = choice - 1
+        cost = below[choice, np.arange(width)] + ink[row]
+    paths = np.empty((height, width), int)
+    paths[0] = np.arange(width)
+    for row in range(height - 1):
+        paths[row + 1] = paths[row] + step[row, paths[row]]
+    return paths, cost
 
 
 def in_reading_order(glyphs: list[Glyph]) -> list[Glyph]:

@@ -390,8 +390,10 @@ def test_far_glyphs_are_not_proposed_as_one():
 def test_a_cut_divides_circles_that_touch():
     (glyph,) = find_digits(find_ink(decode(page((100, 150, 40), (176, 150, 40)))))
     lattice = cuts(glyph)
-    assert lattice[0][-1] is glyph
-    pairs = [(lattice[0][i], lattice[i + 1][-1]) for i in range(len(lattice) - 1)]
+    n = len(lattice)
+    # Cuts that leave two pieces, neither wider than a digit may be.
+    both = [i for i in range(1, n) if i <= len(lattice[0]) and len(lattice[i]) == n - i]
+    pairs = [(lattice[0][i - 1], lattice[i][-1]) for i in both]
     assert any(abs(a.width - 80) < 12 and abs(b.width - 80) < 12 for a, b in pairs)
     assert all(a.cut and b.cut for a, b in pairs)
     for a, b in pairs:

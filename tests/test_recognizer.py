@@ -2,6 +2,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -313,7 +314,7 @@ def test_digits_that_touch_are_cut_and_said_to_be(recognizer, clear):
     assert all(digit["cut"] for digit in reading.to_dict()["digits"])
 
 
-def scored(side, confidence, none):
+def scored(side, confidence, none, width=5):
     """Return a glyph of this size, with these probabilities of a 1 and of no digit."""
     from digits.recognizer import _Scored
     from digits.segmentation import Glyph
@@ -322,7 +323,46 @@ def scored(side, confidence, none):
     digits = np.full(10, np.log(max(rest, 1e-6)))
     digits[1] = np.log(confidence)
     image = np.zeros((28, 28), np.uint8)
-    return _Scored(Glyph(np.ones((side, 5), np.float32), 0, 0, 1.0), image, digits, np.log(none))
+    return _Scored(
+        Glyph(np.ones((side, width), np.float32), 0, 0, 1.0), image, digits, np.log(none)
+    )
+
+
+@needs_champion
+def test_three_that_touch_are_cut_where_they_touch(recognizer, clear):
+    def overlapped(inks, by):
+        page = np.zeros((inks[0].shape[0], 400), np.float32)
+        left = 20
+        for ink in inks:
+            columns = np.flatnonzero(ink.max(0) > 0.5)
+            ink = ink[:, columns[0] : columns[-1] + 1]
+            window = page[:, left : left + ink.shape[1]]
+            np.maximum(window, ink, out=window)
+            left += ink.shape[1] - by
+        return page
+
+    reading = recognizer.read(255 * (1 - overlapped([clear[5], clear[3], clear[0]], by=3)))
+    assert reading.text == "530" and any(digit.cut for digit in reading.digits)
+
+
+def test_other_cuts_that_read_otherwise_lessen_the_certainty():
+    from digits.recognizer import _best_way
+
+    a_one, poor = scored(30, 0.9, 0.05), scored(30, 0.01, 0.9)
+    sure = replace(a_one, digits=np.roll(a_one.digits, 1))  # a 2 where the other way reads 1 1
+    # Two cuts, three edges: [1, whole] [1]
+    value, pieces, share = _best_way([[a_one, poor], [a_one]])
+    assert len(pieces) == 2 and np.exp(share) > 0.9
+    value, pieces, share = _best_way([[a_one, sure], [a_one]])
+    assert pieces == [sure] and 0.7 < np.exp(share) < 0.9
+    assert value == pytest.approx(np.log(0.9))
+
+
+def test_a_wide_glyph_among_digits_is_not_dropped_in_silence():
+    sure = [scored(30, 0.98, 0.01), scored(34, 0.97, 0.01)]
+    wide, tall = scored(31, 0.001, 0.99, width=50), scored(90, 0.001, 0.99, width=150)
+    found = always(logits_for(1))._without_strangers([*sure, wide, tall])
+    assert [scored.glyph.width for scored in found] == [5, 5, 50], "the tall one is no row of digits"
 
 
 def test_an_odd_digit_among_digits_is_not_dropped_in_silence():
