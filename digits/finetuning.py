@@ -213,6 +213,10 @@ class Adapter:
         """Return the likeliest digit for features (n, k): int64 (n,)."""
         return self.logits(features)[:, : evaluation.N_DIGITS].argmax(axis=1)
 
+    def error(self, features: np.ndarray, labels: np.ndarray) -> float:
+        """Return the share of features (n, k) that is read otherwise than labelled, 0 to 1."""
+        return float((self.read(features) != labels).mean())
+
     def cross_validate(self, variations, features, labels, seed: int = 0) -> np.ndarray:
         """Read each example by a network that was taught those of the other folds.
 
