@@ -289,6 +289,8 @@ class Ratio:
 
     def __str__(self) -> str:
         """Return it for readers, as in "12.3 times (11.0 to 13.1 in 5 rounds)"."""
+        if not self.n:
+            return "no round has both"
         low, high = significant(self.low), significant(self.high)
         spread = f"{low} to {high} in {self.n} rounds" if self.n > 1 else "one round"
         return f"{significant(self.value)} times ({spread})"
@@ -297,17 +299,12 @@ class Ratio:
 def ratio(costs: Sequence[float], reference: Sequence[float]) -> Ratio:
     """Return how many times `reference` goes into `costs`, round by round.
 
-    Rounds that lack either (NaN) are left out.
-
-    Raises
-    ------
-    ValueError
-        If no round has both.
+    Rounds that lack either (NaN) are left out; where none is left, the ratio is NaN.
     """
     each = np.asarray(costs, float) / np.asarray(reference, float)
     each = each[np.isfinite(each)]
     if not len(each):
-        raise ValueError("no round has both; measure them side by side")
+        return Ratio(math.nan, math.nan, math.nan, 0)
     return Ratio(float(np.median(each)), float(each.min()), float(each.max()), len(each))
 
 
