@@ -211,6 +211,8 @@ def _reduced(image: Image.Image) -> Image.Image:
         return convert(image)
     # A band is a whole number of blocks high, so that bands meet without a seam.
     rows = max(1, BAND // (width * factor)) * factor
+    if rows >= height:
+        return convert(image).reduce(factor)
     bands = [
         convert(image.crop((0, top, width, min(top + rows, height)))).reduce(factor)
         for top in range(0, height, rows)

@@ -22,7 +22,7 @@ from digits.errors import InputError
 from digits.recognizer import Reading, Recognizer
 
 AHEAD = 8  # pieces for each process that may be done, or in work, before the first is asked for
-PATIENCE = 0.4  # seconds that one process reads before others are thought of
+PATIENCE = 0.15  # seconds that one process reads before others are thought of
 WORTHWHILE = 1.5  # seconds that must be left to read for them to be started
 PIECE = 0.2  # seconds that one piece of work should take
 MOST_TOGETHER = 512  # pictures in one piece
