@@ -102,7 +102,7 @@ def _damage(victim: Victim, target: Path, whole: object, partly: bool = False) -
         return f"{type(error).__name__}: {error}"
     if partly:
         return "" if all(row in whole for row in found) else "rows that the unbroken run has not"
-    return "" if found == whole else f"another result: {str(found)[:150]}, not {str(whole)[:150]}"
+    return "" if found == whole else f"another result: {difference(whole, found)}"
 
 
 def _names(folder: Path) -> set[str]:
@@ -269,3 +269,17 @@ def _rows(folder: Path) -> list:
         return []
     table = pyarrow.dataset.dataset(paths, format="parquet").to_table()
     return table.select(["file", "text", "status"]).to_pylist()
+
+
+def difference(one, other, path: str = "") -> str:
+    """Return where two nested values differ, for people."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        parts = (difference(one.get(k), other.get(k), f"{path}.{k}") for k in one | other)
+        return "; ".join(part for part in parts if part)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        parts = (
+            difference(a, b, f"{path}[{i}]")
+            for i, (a, b) in enumerate(zip(one, other, strict=True))
+        )
+        return "; ".join(part for part in parts if part)
+    return "" if one == other else f"{path}: {one} and {other}"

@@ -256,19 +256,6 @@ def same_again(folder: Path, share: float) -> Row:
         found.append((kills.report_fingerprint(folder / name / "report"),
                       kills.run_fingerprint(folder / name / "run")))  # fmt: skip
     if found[0] != found[1]:
-        lost.append(f"differs: {_difference(found[0], found[1])}")
+        lost.append(f"differs: {kills.difference(found[0], found[1])}")
     remarks = "; ".join(lost) or "notebooks 01 to 05, embedded digits, quick"
     return Row("the same report again", 2, len(lost), slowest, largest, remarks)
-
-
-def _difference(one, other, path: str = "") -> str:
-    if isinstance(one, dict) and isinstance(other, dict):
-        parts = (_difference(one.get(k), other.get(k), f"{path}.{k}") for k in one | other)
-        return "; ".join(part for part in parts if part)
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
-        parts = (
-            _difference(a, b, f"{path}[{i}]")
-            for i, (a, b) in enumerate(zip(one, other, strict=True))
-        )
-        return "; ".join(part for part in parts if part)
-    return "" if one == other else f"{path}: {one} and {other}"
