@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/installed
 STRIP := --keep-id --keep-count --extra-keys metadata.language_info.version
 
 .DEFAULT_GOAL := help
-.PHONY: help report test lint strip lab draw predict champion lock clean
+.PHONY: help report test faults lint strip lab draw predict champion lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ test: lint ## lint, unit tests with coverage, and the notebooks under nbval
 	$(BIN)/python -m pytest --cov=digits --cov-report=term-missing:skip-covered --cov-fail-under=90
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 	  --nbval-sanitize-with=tests/nbval_sanitize.cfg build/nbval
+
+faults: $(INSTALLED) ## try to break it for 40 minutes, and write reports/faults.md
+	$(BIN)/python -m faults $(FAULTS)
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
