@@ -6,7 +6,6 @@ pandas or papermill.
 
 from __future__ import annotations
 
-import csv
 import json
 import logging
 import os
@@ -262,7 +261,7 @@ def _pictures(path: str | Path) -> list[str | Path]:
         return [Path(path)]
     from digits.sources import walk
 
-    return [Path(name) for name in walk(path, _say_unreadable)]
+    return list(walk(Path(path), _say_unreadable))
 
 
 def _say_unreadable(error: OSError) -> None:
@@ -352,6 +351,8 @@ def _table_writer(names: list[str]):
 
 def _csv_writer(path: Path):
     """Return a function that appends one row to `path`, which each run starts anew."""
+    import csv
+
     # Lines are flushed one by one, so that a run that is stopped leaves what it has read.
     file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace", buffering=1)
     rows = csv.writer(file)
@@ -457,6 +458,34 @@ def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
         resume=resume,
         progress=lambda row: click.echo(training.format_epoch(row), err=True),
     )
+    click.echo(f"The run is in {_short(run_dir)}")
+
+
+@cli.command()
+@DATA
+@click.option(
+    "--run",
+    "run_dir",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder of the new run.",
+)
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+def average(data, run_dir, runs) -> None:
+    """Average the weights of RUNS that started one from another (`digits train --start`).
+
+    \b
+    Example:
+      digits average runs/first runs/second runs/third --run runs/averaged
+    """
+    from digits.data import load
+
+    dataset = load(data)
+
+    from digits import training  # after what may fail: TensorFlow takes seconds
+
+    training.average(runs, dataset, run_dir)
     click.echo(f"The run is in {_short(run_dir)}")
 
 

@@ -71,8 +71,7 @@ def render(card: dict) -> str:
             [_result(name, metrics[part]) for part, name in (("val", "validation"), ("test", "test"))],
         ),
         f"Temperature {card['temperature']:.3f}, threshold {card['threshold']:.4f}. "
-        f"{metrics['val']['synthetic_non_digits_accepted']:.1%} of 2,000 synthetic images that are "
-        "no digit are accepted.",
+        + _non_digits(metrics["val"]["synthetic_non_digits"]),
         *_measured(card),
         "## Limits and risks",
         "- Writing habits that neither MNIST nor the synthetic digits hold are read worse, and "
@@ -100,8 +99,8 @@ def _data(card: dict) -> list[str]:
     made = card["n_synthetic"]
     if made["digits"]:
         lines.append(
-            f"- {made['digits']:,} synthetic digits: flagged 1s, crossed 7s, mouse lines, print; "
-            "a third of them in each epoch"
+            f"- {made['digits']:,} synthetic digits: flagged 1s, crossed 7s, mouse lines, print, "
+            "and training digits read off poor pictures; a third of them in each epoch"
         )
     if made["not digits"]:
         lines.append(
@@ -128,8 +127,8 @@ def _choices(card: dict) -> str:
             "those choices; a model that has lost too much on it is not saved without --force."
         )
     return (
-        "Validation chose the epoch, the temperature and the threshold. The test set was read once for "
-        "this table, after those choices; then once for each epoch, for a figure that chooses nothing."
+        "Validation chose the epochs, the temperature and the threshold. The test set was read once "
+        "for this table, after those choices; then once for each epoch, for a figure that chooses nothing."
     )
 
 
@@ -154,16 +153,30 @@ def _measured(card: dict) -> list[str]:
     corruptions = card.get("corruptions")
     if not corruptions:
         return []
-    rows = [(name, f"{100 * error:.2f} %") for name, error in corruptions["error"].items()]
-    return [
-        f"Error on the {corruptions['n_scored']:,} test images after each of "
-        f"{len(rows)} corruptions that training does not use; mean {100 * corruptions['mean']:.2f} %:",
-        _table(("corruption", "error"), rows),
+    rows = [
+        (name, f"{100 * error:.2f} %", f"{100 * low:.2f} to {100 * high:.2f} %")
+        for name, (error, low, high) in corruptions["error"].items()
     ]
+    return [
+        f"Error on {corruptions['n_scored']:,} validation images after each of {len(rows)} corruptions "
+        f"that training does not use; mean {100 * corruptions['mean']:.2f} %:",
+        _table(("corruption", "error", "95 % interval"), rows),
+    ]
+
+
+def _non_digits(measured: dict) -> str:
+    return (
+        f"Of {measured['n_scored']:,} synthetic images that are no digit, {measured['accepted']:.1%} "
+        f"are accepted (95 % interval {measured['low']:.1%} to {measured['high']:.1%}); the "
+        f"confidence tells them from validation digits with an AUROC of {measured['auroc']:.4f}."
+    )
 
 
 def _commands(card: dict) -> str:
     """Return the commands that repeat the run, an earlier run's first."""
+    if "averaged" in card:
+        chain = {key: value for key, value in card.items() if key != "averaged"}
+        return f"{_commands(chain)}, then `digits average{' RUN' * len(card['averaged'])}`"
     earlier = card.get("started_from")
     before = _commands({"data": card["data"], **earlier}) + ", then " if earlier else ""
     if "finetuning" in card:

@@ -9,7 +9,7 @@ import platform
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, with
 # steps: four epochs of five steps are no training.
 FEWEST_STEPS = 40
 SMALLEST_BATCH = 16
+N_CORRUPTED = 2000  # validation images that are read under each corruption, for the card
 VALIDATION_SEED = 1_000_003  # of the synthetic images for validation: no training seed
 FORMATS = ("onnx", "litert", "keras")
 
@@ -188,7 +189,7 @@ def _train(dataset, config, run_dir, start, resume, progress) -> Path:
         history = history[: int(model.optimizer.iterations) // steps]
     validation = (as_input(dataset.x_val), dataset.y_val)
     for epoch in range(len(history) + 1, config.epochs + 1):
-        _reseed(model, config.seed, epoch)
+        reseed(model, config.seed, epoch)
         row = _fit_epoch(model, images.epoch(config.seed, epoch), validation, epoch, batch_size)
         history.append(row)
         model.save_weights(_epoch_file(partial, epoch))
@@ -208,6 +209,66 @@ def _train(dataset, config, run_dir, start, resume, progress) -> Path:
     return run_dir
 
 
+def average(
+    runs: Sequence[str | os.PathLike], dataset: Dataset, run_dir: str | os.PathLike
+) -> Path:
+    """Average the weights of runs that started one from another, and write a run folder.
+
+    Such runs end in networks that differ in what each learned last; between them there often lies a
+    better one (Izmailov et al., 2018; Wortsman et al., 2022). It costs no training, and reading with
+    it costs no more than with one of them. Validation says whether it is better.
+
+    Parameters
+    ----------
+    runs : sequence of path
+        Two or more folders of finished runs of the same network, the latest last: what that card
+        says of data and settings, the new card repeats.
+    dataset : Dataset
+        The one that they were trained on.
+    run_dir : path
+        As in `train`; the new run has no history.
+
+    Raises
+    ------
+    InputError
+        If a folder is no such run, the data are others, or the folder cannot be written.
+    """
+    runs, run_dir = [Path(run) for run in runs], Path(run_dir)
+    if len(runs) < 2:
+        raise InputError("fewer than two runs arrived; an average needs two or more")
+    cards, weights = zip(*[_finished(run) for run in runs], strict=True)
+    if any(card["data_digest"] != dataset.digest for card in cards):
+        raise InputError(f"a run was trained on other data than {dataset.name}")
+    config = Config.from_dict(cards[-1]["config"])
+    model = build_cnn(config.replace(precision="float32"))
+    try:
+        model.set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
+    except ValueError:
+        raise InputError("these are runs of different networks; no average makes sense") from None
+    try:
+        with locked(run_dir):
+            recover(run_dir)
+            partial = run_dir.with_name(run_dir.name + ".partial")
+            plan = {
+                "config": config.to_dict(),
+                "data": dataset.name,
+                "data_digest": dataset.digest,
+                "average": [str(run) for run in runs],
+            }
+            _begin(partial, plan, resume=False)
+            model.save(partial / "model.keras")
+            export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
+            card = {key: value for key, value in cards[-1].items() if key != "metrics"}
+            card |= {"name": run_dir.name, "averaged": [_told(card) for card in cards], **_made()}
+            write_json(partial / "card.json", card)
+            calibrate(partial, dataset)
+            _add_corruptions(partial, dataset)
+            publish(partial, run_dir)
+    except OSError as error:
+        raise InputError(f"cannot write the run folder {run_dir}: {error.strerror}") from None
+    return run_dir
+
+
 def choose_epoch(history: list[dict]) -> dict:
     """Return the row of the epoch with the best validation accuracy, ties broken by its loss."""
     return max(history, key=lambda row: (row["val_accuracy"], -row["val_loss"]))
@@ -224,15 +285,33 @@ def format_epoch(row: dict) -> str:
 
 def _start_from(model: keras.Model, run_dir: Path) -> dict:
     """Give `model` the weights of an earlier run; return what the card says about that run."""
+    card, weights = _finished(run_dir)
+    try:
+        model.set_weights(weights)
+    except ValueError as error:
+        raise _no_run(run_dir, error) from None
+    return _told(card)
+
+
+def _finished(run_dir: Path) -> tuple[dict, list[np.ndarray]]:
+    """Return the card and the weights of a finished run."""
     try:
         card = json.loads((run_dir / "card.json").read_text())
-        earlier = keras.models.load_model(run_dir / "model.keras", compile=False, safe_mode=True)
-        model.set_weights(earlier.get_weights())
+        network = keras.models.load_model(run_dir / "model.keras", compile=False, safe_mode=True)
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{run_dir} is no run to start from ({str(error).splitlines()[0]}); expected the folder "
-            "of a finished run of the same network"
-        ) from None
+        raise _no_run(run_dir, error) from None
+    return card, network.get_weights()
+
+
+def _no_run(run_dir: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{run_dir} is no run to start from ({str(error).splitlines()[0]}); expected the folder "
+        "of a finished run of the same network"
+    )
+
+
+def _told(card: dict) -> dict:
+    """Return what a card says about an earlier run that it came from."""
     told = ("config", "epoch", "training_seconds", "commit", "created", "started_from")
     return {key: card[key] for key in told if key in card}
 
@@ -272,7 +351,7 @@ def _batch_size(config: Config, n_images: int) -> int:
     return min(config.batch_size, max(SMALLEST_BATCH, n_images // FEWEST_STEPS))
 
 
-def _reseed(model, seed: int, epoch: int) -> None:
+def reseed(model, seed: int, epoch: int) -> None:
     """Give augmentation and dropout the random numbers of this epoch.
 
     They depend on the seed and the epoch's number alone, so that a resumed run draws what the
@@ -478,7 +557,6 @@ def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
 def _write_card(partial, dataset, config, images, history, chosen, model, origin) -> None:
     card = {
         "name": partial.name.removesuffix(".partial"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "data": dataset.name,
         "data_digest": dataset.digest,
         "n_train": len(images.y),
@@ -491,14 +569,24 @@ def _write_card(partial, dataset, config, images, history, chosen, model, origin
         "started_from": origin,
         "epoch": chosen["epoch"],
         "training_seconds": round(sum(row["seconds"] for row in history), 1),
-        "versions": package_versions(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "commit": git_commit(),
         "temperature": 1.0,
         "threshold": 0.0,
+        **_made(),
     }
     write_json(partial / "card.json", card)
     calibrate(partial, dataset)
+    if config.reject:  # a model to be shipped: its card must stand alone, without notebook 04
+        _add_corruptions(partial, dataset)
+
+
+def _made() -> dict:
+    """Say when, where and with which versions something was made."""
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": package_versions(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "commit": git_commit(),
+    }
 
 
 def calibrate(run_dir: Path, dataset: Dataset) -> dict:
@@ -535,12 +623,31 @@ def calibrate(run_dir: Path, dataset: Dataset) -> dict:
         for part in ("val", "test")
     }
     others = synthesis.non_digits(2000, dataset.x_val, dataset.y_val, VALIDATION_SEED)
-    card["metrics"]["val"]["synthetic_non_digits_accepted"] = float(
-        recognizer.predict(others)["accepted"].mean()
-    )
+    confidence = recognizer.probabilities(others).max(1)
+    accepted = evaluation.Score.of(len(others), int((confidence < recognizer.threshold).sum()))
+    known = recognizer.probabilities(dataset.x_val).max(1)
+    card["metrics"]["val"]["synthetic_non_digits"] = {
+        "n_scored": len(others),
+        "accepted": accepted.value,
+        "low": accepted.low,
+        "high": accepted.high,
+        "auroc": evaluation.auroc(known, confidence),
+    }
     write_json(run_dir / "card.json", card)
     model_card.write(run_dir)
     return card
+
+
+def _add_corruptions(run_dir: Path, dataset: Dataset) -> None:
+    """Read spoiled validation images, and renew the cards with what came out."""
+    recognizer = Recognizer.load(run_dir)
+    x, y = dataset.x_val[:N_CORRUPTED], dataset.y_val[:N_CORRUPTED]
+    spoiled = evaluation.errors_under(recognizer.probabilities, x, y)
+    error = {row.corruption: [row.error, row.low, row.high] for row in spoiled.itertuples()}
+    mean = float(spoiled["error"].mean())
+    card = recognizer.card | {"corruptions": {"n_scored": len(y), "mean": mean, "error": error}}
+    write_json(run_dir / "card.json", card)
+    model_card.write(run_dir)
 
 
 def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:

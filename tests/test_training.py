@@ -6,7 +6,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from digits import data, training  # noqa: E402
+from digits import data, evaluation, synthesis, training  # noqa: E402
 from digits.config import Config  # noqa: E402
 from digits.errors import InputError  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
@@ -24,6 +24,21 @@ def dataset():
     return dataclasses.replace(
         full, name="small", x_train=full.x_train[:600], y_train=full.y_train[:600], digest="small"
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _pictured_once():
+    """Make the poor pictures, which take seconds, once for all trainings of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        made, make = {}, synthesis.pictured
+
+        def pictured(n, x, y, seed):
+            if (n, seed) not in made:
+                made[n, seed] = make(n, x, y, seed)
+            return made[n, seed]
+
+        patch.setattr(synthesis, "pictured", pictured)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +197,27 @@ def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset):
         training.train(dataset, plain.replace(filters=(4, 4)), tmp_path / "other", start=run[0])
     with pytest.raises(InputError, match="no run to start from"):
         training.train(dataset, plain, tmp_path / "other", start=tmp_path / "nowhere")
+
+
+def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset):
+    plain = SMALL.replace(epochs=1, learning_rate=1e-3)
+    second = training.train(dataset, plain, tmp_path / "second", start=run[0])
+    folder = training.average([run[0], second], dataset, tmp_path / "both")
+    for one, other, between in zip(*map(weights, (run[0], second, folder)), strict=True):
+        assert np.allclose((one + other) / 2, between, atol=1e-6)
+    card = json.loads((folder / "card.json").read_text())
+    read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
+    assert (read != dataset.y_test).sum() == card["metrics"]["test"]["n_wrong"]
+    assert [part["config"]["epochs"] for part in card["averaged"]] == [SMALL.epochs, 1]
+    assert set(card["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
+    assert "digits average RUN RUN" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
+    with pytest.raises(InputError, match="two or more"):
+        training.average([run[0]], dataset, tmp_path / "a")
+    with pytest.raises(InputError, match="no run to start from"):
+        training.average([run[0], tmp_path / "nowhere"], dataset, tmp_path / "a")
+    with pytest.raises(InputError, match="other data"):
+        training.average([run[0]] * 2, dataclasses.replace(dataset, digest="00"), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
