@@ -296,16 +296,15 @@ class Ratio:
         return f"{significant(self.value)} times ({spread})"
 
 
-def ratio(costs: Sequence[float], reference: Sequence[float]) -> Ratio:
-    """Return how many times `reference` goes into `costs`, round by round.
+def ratio_of(costs: pd.DataFrame, task: str, reference: str) -> Ratio:
+    """Return how many times one column of costs goes into another, row by row.
 
-    Rounds that lack either (NaN) are left out; where none is left, the ratio is NaN.
+    Rows that lack either (NaN) are left out; where none is left, or a column is missing because what
+    it stands for is not installed, the ratio is NaN, of no rounds.
     """
-    each = np.asarray(costs, float) / np.asarray(reference, float)
-    each = each[np.isfinite(each)]
-    if not len(each):
-        return Ratio(math.nan, math.nan, math.nan, 0)
-    return Ratio(float(np.median(each)), float(each.min()), float(each.max()), len(each))
+    columns = costs.reindex(columns=[task, reference]).dropna()
+    each = columns[task] / columns[reference]
+    return Ratio(float(each.median()), float(each.min()), float(each.max()), len(each))
 
 
 def records(table: pd.DataFrame) -> list[dict]:

@@ -114,13 +114,19 @@ def test_compare_divides_round_by_round():
 
 
 def test_ratio_leaves_out_rounds_that_lack_either():
-    found = benchmark.ratio([4.0, 9.0, np.nan, 5.0], [2.0, 3.0, 1.0, np.nan])
+    costs = pd.DataFrame({"a": [4.0, 9.0, np.nan, 5.0], "b": [2.0, 3.0, 1.0, np.nan]})
+    found = benchmark.ratio_of(costs, "a", "b")
     assert found == benchmark.Ratio(2.5, 2.0, 3.0, 2)
     assert str(found) == "2.5 times (2 to 3 in 2 rounds)"
-    assert str(benchmark.ratio([1500.0], [1.0])) == "1,500 times (one round)"
-    neither = benchmark.ratio([1.0, np.nan], [np.nan, 1.0])
-    assert neither.n == 0
-    assert str(neither) == "no round has both"
+    assert str(benchmark.Ratio(1500.0, 1500.0, 1500.0, 1)) == "1,500 times (one round)"
+
+
+@pytest.mark.parametrize("task", ["a", "not installed"])
+def test_ratio_of_what_was_not_measured(task):
+    found = benchmark.ratio_of(pd.DataFrame({"a": [1.0, np.nan], "b": [np.nan, 1.0]}), task, "b")
+    assert found.n == 0
+    assert math.isnan(found.value)
+    assert str(found) == "no round has both"
 
 
 def test_three_significant_digits():
