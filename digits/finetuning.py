@@ -49,7 +49,7 @@ FOLDS = 5
 LARGEST_FALL = 0.001  # of the test accuracy; more is refused
 KEPT_FROM_BASE = (
     "name", "data", "n_train", "n_synthetic", "config", "epoch", "training_seconds", "commit",
-    "created", "started_from", "finetuning",
+    "created", "started_from", "averaged", "finetuning",
 )  # fmt: skip
 
 
@@ -193,6 +193,7 @@ class Adapter:
         self.forget()
         for variable in self._head.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))  # moments, and the schedule's step
+        training.reseed(self._head, seed, epoch=0)
         rng = np.random.default_rng([seed, 6])
         copies = variations.shape[1]
         x = variations.reshape(-1, variations.shape[2])

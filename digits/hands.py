@@ -109,7 +109,7 @@ class Hand:
     strokes: tuple[list[np.ndarray], ...]
     matrix: np.ndarray
     pen_width: int
-    unsteadiness: float = 0.03
+    unsteadiness: float = 0.05
 
     @classmethod
     def invent(cls, seed: int, *, odd: int = 7) -> Hand:
@@ -142,7 +142,7 @@ class Hand:
             for stroke in self.strokes[digit]
         ]
         sway = synthesis.posture(
-            rng.normal(0, 0.06), rng.normal(0, 0.05), rng.uniform(0.92, 1.08), 1.0
+            rng.normal(0, 0.1), rng.normal(0, 0.08), rng.uniform(0.85, 1.15), 1.0
         )
         return synthesis.draw_strokes(shaken, sway @ self.matrix, self.pen_width)
 
