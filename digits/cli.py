@@ -230,7 +230,11 @@ def predict(
     if not sources:
         return 1
 
-    streams = [sys.stdin.buffer.read() if source == "-" else source for source in sources]
+    from digits.decoding import LARGEST_FILE
+
+    # A byte more than is allowed is refused by the decoder; an endless stream must not be read on.
+    read = sys.stdin.buffer.read
+    streams = [read(LARGEST_FILE + 1) if source == "-" else source for source in sources]
     with _wrong_usage():
         readings = _readings(streams, model, single, workers)
     if annotate_dir:
