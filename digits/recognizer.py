@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SIDE = 28
 NOT_A_DIGIT = 10  # index of the output that rejects, in models that have it
-BATCH = 512  # images that are run at a time, which bounds the memory
+BATCH = 128  # images that are run at a time, which bounds the memory
 
 # What speaks against an explanation of the ink, as natural logarithms of probability. Glyphs as
 # they stand are the rule; pieces to be joined and digits that touch are the exceptions.
