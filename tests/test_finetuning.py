@@ -160,7 +160,7 @@ def test_no_picture_is_read_by_a_network_that_was_taught_it(adapter, monkeypatch
     features = np.arange(20, dtype=np.float32)[:, None]
     now_taught = set()
 
-    def teach(variations, labels, seed):
+    def teach(variations, labels, seed, weight):
         now_taught.clear()
         now_taught.update(variations.ravel().tolist())
 
@@ -172,6 +172,15 @@ def test_no_picture_is_read_by_a_network_that_was_taught_it(adapter, monkeypatch
     monkeypatch.setattr(adapter, "read", read)
     found = adapter.cross_validate(features[:, None, :], features, labels)
     assert found.tolist() == list(range(20)), "each is read, and put in its place"
+
+
+def test_more_is_replayed_where_validation_asks_for_it(adapter, monkeypatch):
+    errors = iter([0.01, 0.03, 0.012, 0.01])  # before, then with each weight, of 1,000 images
+    tried = []
+    monkeypatch.setattr(adapter, "teach", lambda *args, weight: tried.append(weight))
+    monkeypatch.setattr(adapter, "error", lambda *args: next(errors))
+    assert adapter.choose_weight(None, None, (None, np.zeros(1000))) == 100
+    assert tried == [10, 30, 100], "12 of 1,000 instead of 10 is too many, 11 would be none"
 
 
 def test_digits_take_turns():
@@ -222,7 +231,7 @@ def tuned(tmp_path_factory, examples, dataset):
         folder = tmp_path_factory.mktemp("runs") / "hand"
         lines = []
         outcome = finetune(examples, dataset, folder, force=True, progress=lines.append)
-    assert len(lines) == 4
+    assert len(lines) == 5
     return folder, outcome
 
 
