@@ -4,8 +4,9 @@
 `benchmark.RACE_COLUMNS`. It is a command, because TensorFlow is imported to train; notebook 08
 runs it and reads its lines.
 
-The test accuracy of every epoch is read, for this comparison alone. Keras' example is stopped as soon as it is there, the moment that flatters it most, while the quick network
-is charged with its whole training.
+The test accuracy of every epoch is read, for this comparison alone. Keras' example is stopped as soon
+as it is there, the moment that flatters it most, while the quick network is charged with its whole
+training.
 """
 
 from __future__ import annotations
