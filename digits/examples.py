@@ -162,10 +162,11 @@ def _label_problem(label: str, name: str, is_listed: bool) -> str:
 def _picture_problem(reading: Reading, path: Path, recognizer: Recognizer) -> str:
     if not reading.digits:
         return reading.message
-    if _none(recognizer, reading.digits[0].image) > NO_DIGIT:
+    whole = recognizer.read(path)
+    if whole.status == "no-digit" or _none(recognizer, reading.digits[0].image) > NO_DIGIT:
         return "what is on it looks like no digit; write it more clearly, or cut the picture to it"
     # A label may belong to one digit only. Pieces of one odd digit are hardly ever all sure.
-    found = [digit for digit in recognizer.read(path).digits if digit.accepted]
+    found = [digit for digit in whole.digits if digit.accepted]
     tallest = max((digit.box[3] for digit in found), default=0)
     n_digits = sum(digit.box[3] >= 0.5 * tallest for digit in found)
     if n_digits > 1:
