@@ -128,7 +128,8 @@ def _choices(card: dict) -> str:
         )
     return (
         "Validation chose the epochs, the temperature and the threshold. The test set was read once "
-        "for this table, after those choices; then once for each epoch, for a figure that chooses nothing."
+        "for this table, after those choices; then once for each epoch, for a figure that chooses "
+        "nothing."
     )
 
 
