@@ -142,6 +142,33 @@ def test_one_picture_with_two_labels_is_not_used_at_all(tmp_path, write, recogni
     assert "1_a.png, 7_a.png are one picture with several labels" in remark
 
 
+@pytest.fixture
+def doubtful(recognizer):
+    """Return a reader that finds digits as the model does, and takes all of them for none."""
+
+    class Doubtful:
+        read = staticmethod(recognizer.read)
+
+        def probabilities(self, images):
+            return np.zeros((len(images), 10))
+
+    return Doubtful()
+
+
+def test_a_habit_is_used_and_a_slip_is_not(tmp_path, write, doubtful):
+    """A slashed 0 may look like no digit at all; two of them are how a hand writes it."""
+    write("0_a.png", 0)
+    write("0_b.png", 1)
+    write("2_c.png", 2)
+    examples, remarks = load_examples(tmp_path, doubtful)
+    assert len(examples) == 0 and len(remarks) == 3
+    assert all("if you write" in remark and "add another like it" in remark for remark in remarks)
+    write("0_d.png", 0)
+    examples, remarks = load_examples(tmp_path, doubtful)
+    assert examples.names == ("0_a.png", "0_d.png")
+    assert remarks[0].startswith("0_a.png looks like no digit, but like 0_d.png, so it is used")
+
+
 def test_odd_digits_are_used(tmp_path, recognizer):
     """What the model doubts is what there is to learn."""
     hand, rng = Hand.invent(1), np.random.default_rng(1)
