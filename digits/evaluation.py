@@ -408,6 +408,33 @@ def occlusion_map(
     return total / side**2
 
 
+def occlusion_maps(
+    probabilities: Callable[[np.ndarray], np.ndarray], images: np.ndarray, rows: pd.DataFrame
+) -> np.ndarray:
+    """Map what spoke for the digit that was read, and what for the true one.
+
+    Parameters
+    ----------
+    probabilities : callable
+        As for `occlusion_map`.
+    images : numpy.ndarray
+        uint8 (n, 28, 28), which ``index`` of the rows counts in.
+    rows : pandas.DataFrame
+        Some rows of a prediction table.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (len(rows), 2, 28, 28): `occlusion_map` of the predicted digit, then of the true one.
+    """
+    return np.array(
+        [
+            [occlusion_map(probabilities, images[row.place], d) for d in (row.predicted, row.true)]
+            for row in rows.rename(columns={"index": "place"}).itertuples(index=False)
+        ]
+    )
+
+
 # --- Corruptions -------------------------------------------------------------------------------
 #
 # For measuring only. They differ in kind or in form from what `augmentation` trains on: fixed

@@ -256,6 +256,22 @@ def test_occlusion_finds_the_pixel_that_decides():
     assert image[6, 20] == 255, "the image itself is left alone"
 
 
+def test_occlusion_maps_are_of_the_digit_read_and_of_the_true_one():
+    images = np.zeros((3, 28, 28), np.uint8)
+    images[2, 6, 20] = 255
+
+    def probabilities(images):
+        p = np.zeros((len(images), 10))
+        p[:, 3] = images[:, 6, 20] / 255
+        p[:, 8] = 1 - p[:, 3]
+        return p
+
+    table = evaluation.prediction_table(probabilities(images), np.array([8, 8, 8]))
+    maps = evaluation.occlusion_maps(probabilities, images, evaluation.mistakes(table))
+    assert maps.shape == (1, 2, 28, 28)
+    assert maps[0, 0, 6, 20] > 0 > maps[0, 1, 6, 20], "what speaks for the 3 speaks against the 8"
+
+
 # --- Disputed labels and corruptions ---------------------------------------------------------------
 
 
