@@ -129,7 +129,7 @@ class Hand:
             ways = (HABITS if digit in peculiar else synthesis.DIGIT_STROKES)[digit]
             way = ways[rng.integers(len(ways))]
             # The hand's own proportions: the same each time.
-            strokes.append([np.asarray(s) + rng.normal(0, 0.03, (len(s), 2)) for s in way])
+            strokes.append(_shaken(way, 0.03, rng))
         matrix = synthesis.posture(
             slant=rng.uniform(-0.1, 0.6), angle=0.0, width=rng.uniform(0.6, 1.0), height=1.0
         )
@@ -137,10 +137,7 @@ class Hand:
 
     def write(self, digit: int, rng: np.random.Generator) -> np.ndarray:
         """Write a digit once; uint8 canvas, 0 background to 255 ink."""
-        shaken = [
-            stroke + rng.normal(0, self.unsteadiness, stroke.shape)
-            for stroke in self.strokes[digit]
-        ]
+        shaken = _shaken(self.strokes[digit], self.unsteadiness, rng)
         sway = synthesis.posture(
             rng.normal(0, 0.1), rng.normal(0, 0.08), rng.uniform(0.85, 1.15), 1.0
         )
@@ -160,3 +157,12 @@ class Hand:
         labels = rng.permutation(np.arange(n) % 10)
         images = np.stack([to_mnist_form(self.write(int(digit), rng)) for digit in labels])
         return images, labels.astype(np.int64)
+
+
+def _shaken(strokes, deviation: float, rng: np.random.Generator) -> list[np.ndarray]:
+    """Move every point a little; strokes that meet in a point go on meeting there."""
+    moves: dict[tuple[float, float], np.ndarray] = {}
+    return [
+        np.array([p + moves.setdefault(tuple(p), rng.normal(0, deviation, 2)) for p in stroke])
+        for stroke in strokes
+    ]

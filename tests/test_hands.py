@@ -1,6 +1,8 @@
+from itertools import pairwise
+
 import numpy as np
 
-from digits.hands import HABITS, Hand
+from digits.hands import HABITS, Hand, _shaken
 from digits.recognizer import Recognizer
 from digits.synthesis import DIGIT_STROKES
 
@@ -35,3 +37,12 @@ def test_odd_hands_are_read_worse_than_ordinary_ones():
 
     assert error(0) < 0.03
     assert error(7) > 0.08
+
+
+def test_strokes_that_meet_go_on_meeting():
+    hand = Hand.invent(0, odd=0)
+    shaken = _shaken(hand.strokes[4], 0.1, np.random.default_rng(0))
+    met = [tuple(a[-1]) == tuple(b[0]) for a, b in pairwise(hand.strokes[4])]
+    assert any(met)
+    assert met == [tuple(a[-1]) == tuple(b[0]) for a, b in pairwise(shaken)]
+    assert not np.allclose(shaken[0], hand.strokes[4][0])
