@@ -134,9 +134,8 @@ def cli(debug: bool) -> None:
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING, format="digits: %(message)s"
     )
-    # Libraries' own debug lines would bury ours, and what Pillow says of damage is in our messages.
+    # Libraries' own debug lines would bury ours.
     logging.getLogger().setLevel(logging.WARNING)
-    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 # --- predict -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import warnings
@@ -37,6 +38,8 @@ LARGEST_TEXT = 20_000_000  # bytes of a picture that is written in figures, as P
 HEAD = 4096  # bytes in which a PPM says its size
 LARGEST_FILE = 400_000_000  # bytes, read as a whole for some formats
 BAND = 8_000_000  # pixels that are converted at a time, so that a huge picture fits in memory
+# What Pillow logs of damage is in our messages.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 ORIENTATION = 0x0112  # EXIF tag
 
 

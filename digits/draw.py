@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -156,7 +157,13 @@ def probabilities(digits: tuple[DigitReading, ...], recognizer: Recognizer) -> n
 
 
 def serve(port: int = 8866, browser: bool = True) -> None:
-    """Replace this process by Voila, which shows the pad as a page on this machine alone."""
+    """Run Voila, which shows the pad as a page on this machine alone, until Ctrl-C.
+
+    Raises
+    ------
+    InputError
+        If Voila stops by itself; it has said why.
+    """
     # Voila looks for templates, such as ours, below the folders of JUPYTER_PATH.
     paths = [str(PAGE.parent), os.environ.get("JUPYTER_PATH", "")]
     os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))
@@ -164,4 +171,11 @@ def serve(port: int = 8866, browser: bool = True) -> None:
         *(sys.executable, "-m", "voila", str(PAGE), "--template=draw", "--Voila.ip=127.0.0.1"),
         f"--port={port}",
     ]
-    os.execv(sys.executable, arguments + ([] if browser else ["--no-browser"]))
+    with subprocess.Popen(arguments + ([] if browser else ["--no-browser"])) as voila:
+        try:
+            status = voila.wait()
+        except KeyboardInterrupt:
+            voila.kill()  # it would ask, or wait for its kernels; they end with it
+            raise
+    if status:
+        raise InputError(f"the drawing pad stopped with status {status}; try another --port")

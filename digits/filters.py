@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -26,24 +27,31 @@ class Components:
     ----------
     labels : numpy.ndarray
         int32 (height, width): 0 background, 1 to `n`, numbered by their first pixels from the top.
-    boxes : list of tuple of slice
-        Rows and columns of each, entry i that of label i + 1.
+    corners : numpy.ndarray
+        int (4, n): first row, row after the last, first column, column after the last of each.
     areas : numpy.ndarray
         int (n,): the number of pixels of each.
     """
 
     labels: np.ndarray
-    boxes: list[Box]
+    corners: np.ndarray
     areas: np.ndarray
 
     @property
     def n(self) -> int:
-        return len(self.boxes)
+        return len(self.areas)
+
+    @cached_property
+    def boxes(self) -> list[Box]:
+        """Rows and columns of each, entry i that of label i + 1."""
+        top, bottom, left, right = self.corners.tolist()  # on noise they may be a hundred thousand
+        return list(zip(map(slice, top, bottom), map(slice, left, right), strict=True))
 
     @property
     def lengths(self) -> np.ndarray:
         """The longer side of each box, int (n,)."""
-        return np.array([max(s.stop - s.start for s in box) for box in self.boxes], int)
+        top, bottom, left, right = self.corners
+        return np.maximum(bottom - top, right - left)
 
     def mask_of(self, labels) -> np.ndarray:
         """Return the pixels of the things with these labels, bool (height, width)."""
@@ -76,7 +84,7 @@ def components(mask: np.ndarray) -> Components:
     labels = np.zeros(mask.shape, np.int32)
     labels[mask] = np.repeat(label, stops - starts)
     areas = np.bincount(label, stops - starts)[1:].astype(int)
-    return Components(labels, _boxes(label, starts, stops, across), areas)
+    return Components(labels, _corners(label, starts, stops, across), areas)
 
 
 def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
@@ -100,9 +108,9 @@ def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
     return root
 
 
-def _boxes(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: int) -> list[Box]:
+def _corners(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
     if not len(label):
-        return []
+        return np.zeros((4, 0), int)
     order = np.argsort(label, kind="stable")
     firsts = np.flatnonzero(np.diff(label[order], prepend=0))
     row = starts[order] // across
@@ -110,8 +118,7 @@ def _boxes(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: int
     top, bottom = row[firsts], row[ends] + 1  # runs are in order of their rows
     left = np.minimum.reduceat(starts[order] - row * across, firsts)
     right = np.maximum.reduceat(stops[order] - row * across, firsts)
-    down = map(slice, top.tolist(), bottom.tolist())
-    return list(zip(down, map(slice, left.tolist(), right.tolist()), strict=True))
+    return np.stack([top, bottom, left, right])
 
 
 def largest_in(values: np.ndarray, found: Components) -> np.ndarray:

@@ -247,7 +247,8 @@ def _surroundings(mask: np.ndarray) -> np.ndarray:
     labels, areas = things.labels, things.areas
     frame = labels_in(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     found = []
-    for label, (down, across) in enumerate(things.boxes, 1):
+    for label in np.flatnonzero(things.lengths > 0.4 * min(mask.shape)) + 1:
+        down, across = things.boxes[label - 1]
         tall = (down.stop - down.start) / mask.shape[0]
         wide = (across.stop - across.start) / mask.shape[1]
         at_frame = max(tall, wide) > 0.5 and label in frame
@@ -380,7 +381,8 @@ def _frames(mask: np.ndarray) -> np.ndarray:
     if min(mask.shape) < 48 or not mask.any():
         return frames
     things = components(mask)
-    for label, box in enumerate(things.boxes, 1):
+    for label in np.flatnonzero(things.lengths >= SMALLEST_FRAME) + 1:
+        box = things.boxes[label - 1]
         if min(s.stop - s.start for s in box) < SMALLEST_FRAME or _at_edge(box, mask.shape):
             continue  # at the picture's edge lie sheets and desks
         own = things.labels[box] == label
