@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -171,7 +172,10 @@ def serve(port: int = 8866, browser: bool = True) -> None:
         *(sys.executable, "-m", "voila", str(PAGE), "--template=draw", "--Voila.ip=127.0.0.1"),
         f"--port={port}",
     ]
-    with subprocess.Popen(arguments + ([] if browser else ["--no-browser"])) as voila:
+    arguments += [] if browser else ["--no-browser"]
+    # Ctrl-C reaches both: only this process answers it.
+    ignore = _ignore_interrupt if os.name == "posix" else None
+    with subprocess.Popen(arguments, preexec_fn=ignore) as voila:
         try:
             status = voila.wait()
         except KeyboardInterrupt:
@@ -179,3 +183,7 @@ def serve(port: int = 8866, browser: bool = True) -> None:
             raise
     if status:
         raise InputError(f"the drawing pad stopped with status {status}; try another --port")
+
+
+def _ignore_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

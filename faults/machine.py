@@ -216,8 +216,10 @@ def interrupts(folder: Path, share: float) -> Row:
     """Press Ctrl-C at random moments of each command."""
     rng = random.Random(kills.SEED)
     lost, slowest, largest, tried = [], 0.0, 0.0, 0
+    names = _writers(folder / "names" / "target")
     commands = {
-        **_writers(folder / "small" / "target"),
+        # A folder for each: what one leaves is nothing that another replaces.
+        **{name: _writers(folder / str(n) / "target")[name] for n, name in enumerate(names)},
         "predict": [*DIGITS, "predict"],
         "doctor": [*DIGITS, "doctor"],
         "draw": [*DIGITS, "draw", "--no-browser"],

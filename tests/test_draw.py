@@ -340,7 +340,7 @@ def test_the_page_of_its_own_is_served_to_this_machine_alone(monkeypatch):
         def wait(self):
             return 0
 
-    def start(arguments):
+    def start(arguments, preexec_fn):
         started.append(arguments)
         return Voila(Voila())
 
