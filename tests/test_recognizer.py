@@ -362,7 +362,9 @@ def test_a_wide_glyph_among_digits_is_not_dropped_in_silence():
     sure = [scored(30, 0.98, 0.01), scored(34, 0.97, 0.01)]
     wide, tall = scored(31, 0.001, 0.99, width=50), scored(90, 0.001, 0.99, width=150)
     found = always(logits_for(1))._without_strangers([*sure, wide, tall])
-    assert [scored.glyph.width for scored in found] == [5, 5, 50], "the tall one is no row of digits"
+    assert [scored.glyph.width for scored in found] == [5, 5, 50], (
+        "the tall one is no row of digits"
+    )
 
 
 def test_an_odd_digit_among_digits_is_not_dropped_in_silence():
