@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("keras")
 
-from digits import adaptation, data, finetuning, model_card, training
+from digits import adaptation, cli, data, finetuning, model_card, training
 from digits.config import CHAMPION
 from digits.errors import InputError
 from digits.evaluation import Score
@@ -378,3 +379,74 @@ def test_a_folder_of_pictures_is_not_replaced(tmp_path, examples, dataset):
 def test_a_model_without_keras_weights_is_refused(tmp_path, dataset):
     with pytest.raises(InputError, match=r"holds no model\.keras"):
         Adapter(tmp_path, dataset)
+
+
+# --- The command ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line; return exit status, standard output and error."""
+
+    def command(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            cli.main([os.fspath(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return exit_.value.code or 0, captured.out, captured.err
+
+    return command
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a folder of ten pictures and one without a label."""
+    own, rng = Hand.invent(0, odd=0), np.random.default_rng(0)
+    (tmp_path / "mine").mkdir()
+    for digit in range(10):
+        Image.fromarray(255 - own.write(digit, rng)).save(tmp_path / "mine" / f"{digit}.png")
+    Image.fromarray(255 - own.write(7, rng)).save(tmp_path / "mine" / "what.png")
+    return tmp_path / "mine"
+
+
+def test_the_command_tells_what_it_used_and_what_came_out(monkeypatch, run, folder, tmp_path):
+    given = {}
+
+    def work(examples, dataset, output, **options):
+        given.update(options, n=len(examples), data=dataset.name)
+        hand = Score.of(10, 4), Score.of(10, 1)
+        tests = Score.of(359, 1), Score.of(359, 1)
+        return finetuning.Outcome(output, *hand, (("7.png", 7, 1),), *tests, "")
+
+    monkeypatch.setattr(finetuning, "finetune", work)
+    target = tmp_path / "model"
+    status, out, err = run(
+        "finetune", folder, "--output", target, "--data", "embedded", "--seed", 5
+    )
+    assert status == 0
+    assert (given["n"], given["data"], given["seed"], given["force"]) == (10, "embedded", 5, False)
+    assert "what.png is left out" in err and err.count("\n") == 1
+    assert "10 pictures of 10 digits" in out and "7.png (7) as 1" in out
+    assert f"digits predict --model {target}" in out
+
+
+def test_the_command_says_why_a_worse_model_is_not_saved(monkeypatch, run, folder, tmp_path):
+    score = Score.of(10, 1)
+    outcome = finetuning.Outcome(None, score, score, (), score, score, "it is worse")
+    monkeypatch.setattr(finetuning, "finetune", lambda *args, **options: outcome)
+    status, out, err = run("finetune", folder, "--output", tmp_path / "model", "--data", "embedded")
+    assert status == 1
+    assert "not saved: it is worse; --force saves it all the same" in err
+    assert "The model is in" not in out
+
+
+def test_too_few_pictures_change_nothing_and_wait_for_nothing(monkeypatch, run, folder, tmp_path):
+    (folder / "9.png").unlink()
+    monkeypatch.setattr(data, "load", lambda *args: pytest.fail("loads data that nobody needs"))
+    status, _, err = run("finetune", folder, "--output", tmp_path / "model")
+    assert status == 1 and "9 usable pictures; expected at least 10" in err
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_folder_that_is_none_is_wrong_usage(run, tmp_path):
+    status, _, err = run("finetune", tmp_path / "nowhere")
+    assert status == 2 and "is no folder" in err
