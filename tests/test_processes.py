@@ -62,18 +62,17 @@ def test_results_come_in_order_from_several_processes():
     assert os.getpid() not in {process for process, _ in results}
 
 
-def test_work_is_taken_as_results_are_asked_for():
+def test_no_more_work_is_taken_while_the_first_is_slow():
     taken = []
 
     def pieces():
-        for n in range(100):
+        for n in range(3, 100):
             taken.append(n)
             yield [n]
 
-    results = spread(pieces(), doubling, 1)
-    next(results)
-    time.sleep(0.2)
-    assert len(taken) <= processes.AHEAD + 1
+    results = spread(pieces(), doubling, 2)
+    assert next(results)[1] == [6]
+    assert len(taken) <= 2 * processes.AHEAD + 1
     results.close()
 
 

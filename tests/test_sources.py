@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -158,6 +159,20 @@ def test_a_wrong_checksum_is_found(folder):
     sources._open_archive.cache_clear()
     with pytest.raises(InputError, match="wrong checksum"):
         fetch(next(entries(path)))
+
+
+def test_a_bomb_is_not_unpacked(folder, monkeypatch):
+    with zipfile.ZipFile("packed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.png", bytes(30_000_000))
+    monkeypatch.setattr(sources, "LARGEST_FILE", 100_000)
+    (entry,) = entries("packed.zip")
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"bomb\.png has more than"):
+            fetch(entry)
+        assert tracemalloc.get_traced_memory()[1] < 3_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
