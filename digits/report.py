@@ -16,8 +16,10 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -338,7 +340,8 @@ def _run(step: Step, folder: Path, facts: dict, progress: Progress | None) -> di
 
     started = time.monotonic()
     try:
-        notebook = papermill.execute_notebook(
+        notebook = _in_a_thread(
+            papermill.execute_notebook,
             step.path,
             path,
             step.parameters,
@@ -370,6 +373,23 @@ def _run(step: Step, folder: Path, facts: dict, progress: Progress | None) -> di
     }
     nbformat.write(_finish(notebook, facts, ran), path)
     return ran
+
+
+def _in_a_thread(function: Callable, *arguments, **options):
+    """Call in a thread of its own: in the main one, nbclient would take Ctrl-C for itself.
+
+    After Ctrl-C the thread, and then the kernel, end with this process.
+    """
+    done = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(function(*arguments, **options))
+        except BaseException as error:  # raised where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return done.result()
 
 
 class _NotebookFailed(InputError):
