@@ -280,8 +280,10 @@ def test_a_report_is_written_by_one_at_a_time_and_clears_what_a_kill_left(tmp_pa
 
 # --- Ctrl-C ----------------------------------------------------------------------------------------
 
+# Shells let what they start in the background ignore Ctrl-C, the tests' own process among it.
 SLOW_START = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 class Slow:
     def find_spec(self, name, path=None, target=None):
         if name == "digits.cli":
