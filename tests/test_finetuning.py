@@ -420,7 +420,7 @@ def test_the_command_tells_what_it_used_and_what_came_out(monkeypatch, run, fold
     monkeypatch.setattr(finetuning, "finetune", work)
     target = tmp_path / "model"
     status, out, err = run(
-        "finetune", folder, "--output", target, "--data", "embedded", "--seed", 5
+        "finetune", folder, "--output", target, "--data", "embedded", "--seed", "5"
     )
     assert status == 0
     assert (given["n"], given["data"], given["seed"], given["force"]) == (10, "embedded", 5, False)
