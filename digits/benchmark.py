@@ -153,6 +153,7 @@ def measure(command: Sequence[str | os.PathLike], *, memory: bool = False) -> Ru
         process = subprocess.Popen(
             [os.fspath(part) for part in command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
+            env=_environment(),
         )  # fmt: skip
         watch = _MemoryWatch(process.pid) if memory else None
         first, lines = None, []
@@ -173,6 +174,12 @@ def measure(command: Sequence[str | os.PathLike], *, memory: bool = False) -> Ru
             )
     cpu_seconds = usage.ru_utime + usage.ru_stime
     return Run(seconds, first or seconds, cpu_seconds, peak, "".join(lines))
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of commands: Python keeps what it has compiled, as users' does."""
+    without = ("PYTHONDONTWRITEBYTECODE",)  # else each start compiles every module anew
+    return {name: value for name, value in os.environ.items() if name not in without}
 
 
 class _MemoryWatch:

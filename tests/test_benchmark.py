@@ -411,3 +411,9 @@ def test_a_program_counts_its_data(tmp_path):
         pytest.skip("there is no ldd here")
     assert with_data - alone == pytest.approx(3)
     assert installed.program_megabytes("no-such-program") is None
+
+
+def test_commands_keep_what_python_compiled(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    told = benchmark.measure([sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"])
+    assert told.output == "False\n"
