@@ -10,15 +10,19 @@ import gzip
 import hashlib
 import logging
 import os
+import shutil
 import time
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from digits.errors import InputError
+from digits.locking import locked
 from digits.pictures import to_mnist_form
 
 logger = logging.getLogger(__name__)
@@ -185,25 +189,59 @@ def _fetch_mnist(patience: float) -> Path:
                     if time.monotonic() > deadline:
                         raise TimeoutError(f"not complete within {patience:.0f} s")
 
+    cached = cache_folder() / "mnist.npz"
+
+    def is_whole() -> bool:
+        return cached.exists() and pooch.file_hash(str(cached)) == MNIST_SHA256
+
+    if is_whole():
+        return cached  # in a folder that may be read only
+    partial = cached.with_suffix(".partial")
     last: Exception | None = None
-    for attempt in range(3):
-        if attempt:
-            time.sleep(min(2.0**attempt, max(0.0, deadline - time.monotonic())))
-        if time.monotonic() > deadline:
-            break
-        try:
-            # retrieve() downloads to a temporary name, checks the sum, and renames.
-            return Path(
-                pooch.retrieve(
-                    MNIST_URL, MNIST_SHA256, "mnist.npz", cache_folder(), downloader=download
+    with _locked_before(deadline, cached):
+        if is_whole():
+            return cached  # another process was quicker
+        for attempt in range(3):
+            if attempt:
+                time.sleep(min(2.0**attempt, max(0.0, deadline - time.monotonic())))
+            if time.monotonic() > deadline:
+                break
+            shutil.rmtree(partial, ignore_errors=True)  # of a download that was killed, too
+            try:
+                # retrieve() checks the sum and deletes what is wrong.
+                fetched = pooch.retrieve(
+                    MNIST_URL, MNIST_SHA256, "mnist.npz", partial, downloader=download
                 )
-            )
-        except (OSError, ValueError) as error:
-            last = error
+                os.replace(fetched, cached)
+                return cached
+            except (OSError, ValueError) as error:
+                last = error
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
     raise InputError(
         f"MNIST could not be downloaded ({type(last).__name__}); set DIGITS_MNIST to a copy of "
         "mnist.npz or to the folder of its four .gz files, or use the data 'embedded'"
     )
+
+
+@contextmanager
+def _locked_before(deadline: float, path: Path) -> Iterator[None]:
+    """Lock `path`, waiting for another's download to end."""
+    with ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(locked(path))
+                break
+            except OSError as error:
+                raise InputError(
+                    f"cannot write into {path.parent} ({error.strerror}); set DIGITS_CACHE to a "
+                    "folder that may be written"
+                ) from None
+            except InputError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        yield
 
 
 def _read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
