@@ -19,6 +19,7 @@ from digits.config import ROOT
 
 DIGITS = (sys.executable, "-m", "digits")
 MEGABYTE = 1 << 20
+PATHS = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def run(
         started = time.monotonic()
         process = subprocess.Popen(
             command, stdin=given, stdout=out, stderr=err, cwd=folder, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}, preexec_fn=prepare,
+            env={**os.environ, "PYTHONPATH": PATHS, **(environment or {})}, preexec_fn=prepare,
         )  # fmt: skip
         expired = threading.Event()
 
