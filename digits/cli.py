@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -216,8 +217,9 @@ def predict(
             raise click.UsageError("give --output without --json, --csv and --annotate")
         sources = paths or (_short(TEST_IMAGES),)
         return _collect(sources, output, model, single, part_size, workers, scheduler)
-    if scheduler:
-        raise click.UsageError("--scheduler needs --output")
+    for name, value in (("--scheduler", scheduler), ("--part-size", part_size)):
+        if value and _given(name):
+            raise click.UsageError(f"{name} needs --output")
     # Folders are walked before anything heavy is loaded: a mistake is answered at once.
     sources, failed = [], 0
     for path in paths or (_short(TEST_IMAGES),):
@@ -247,13 +249,26 @@ def predict(
         write = _csv_writer(csv_path)
     else:
         write = _table_writer(names)
+    counts: Counter[str] = Counter()
     for index, reading in enumerate(_with_bar(readings, len(sources))):
         answer = {**reading.to_dict(), "file": names[index]}
+        counts[answer["status"]] += 1
         failed += answer["status"] == "error"
         write(answer)
         if annotate_dir and answer["status"] != "error":
             failed += not _write_annotated(streams[index], reading, annotated[index])
+    if csv_path:
+        said = ", ".join(f"{n:,} {status}" for status, n in sorted(counts.items()))
+        plural = "s" if len(names) != 1 else ""
+        _say(f"{len(names):,} picture{plural} in {_short(csv_path)} ({said})")
     return 1 if failed else 0
+
+
+def _given(option: str) -> bool:
+    """Whether an option stands on the command line, rather than having its default."""
+    name = option.removeprefix("--").replace("-", "_")
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 def _pictures(path: str | Path) -> list[str | Path]:

@@ -294,8 +294,10 @@ def _begun(path: Path, settings: dict) -> Plan:
         raise InputError(f"{path} is damaged; remove its folder to begin anew") from None
     differing = [name for name in settings if plan.get(name) != settings[name]]
     if differing:
+        name = differing[0]
+        what, value = ("--part-size", plan.get(name)) if name == "part" else (name, "another one")
         raise InputError(
-            f"{path.parent.parent} was begun with another {differing[0]}; "
+            f"{path.parent.parent} was begun with other settings ({what}: {value}); "
             "give the same, or choose another --output"
         )
     return Plan(path.parent.parent, *counts, settings["part"])

@@ -102,9 +102,9 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
             with Image.open(stream, formats=FORMATS) as image:
                 return _load(image, name)
     except UnidentifiedImageError:
-        raise InputError(
-            f"{name} is no picture that can be opened; save it as PNG or JPEG"
-        ) from None
+        archive = str(name).lower().endswith((".zip", ".tar", ".tgz", ".tar.gz"))
+        advice = "read archives with --output" if archive else "save it as PNG or JPEG"
+        raise InputError(f"{name} is no picture that can be opened; {advice}") from None
     except InputError:
         raise
     except Image.DecompressionBombError:

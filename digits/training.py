@@ -235,7 +235,7 @@ def average(
     """
     runs, run_dir = [Path(run) for run in runs], Path(run_dir)
     if len(runs) < 2:
-        raise InputError("fewer than two runs arrived; an average needs two or more")
+        raise InputError("an average needs two or more runs; one arrived")
     cards, weights = zip(*[_finished(run) for run in runs], strict=True)
     if any(card["data_digest"] != dataset.digest for card in cards):
         raise InputError(f"a run was trained on other data than {dataset.name}")

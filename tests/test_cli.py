@@ -117,13 +117,19 @@ def test_table_shows_every_row_of_a_page(run, folder):
     assert lines[4] == ["4"]
 
 
-def test_csv_holds_a_line_per_picture_and_prints_nothing(run, folder, tmp_path):
+def test_csv_holds_a_line_per_picture_and_says_so(run, folder, tmp_path):
     status, out, err = run("predict", folder, "--csv", tmp_path / "answers.csv")
-    assert (status, out, err) == (0, "", "")
+    assert (status, out) == (0, "")
+    assert "3 pictures in" in err and "(1 no-digit, 1 ok, 1 unsure)" in err
     with (tmp_path / "answers.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["text"] for row in rows] == ["", "7", "7\n4"]
     assert rows[2]["status"] == "unsure"
+
+
+def test_options_of_large_collections_need_their_output(run, folder):
+    status, _, err = run("predict", folder, "--part-size", "10")
+    assert status == 2 and "--part-size needs --output" in err
 
 
 def test_one_bad_picture_does_not_stop_the_others(run, folder):
