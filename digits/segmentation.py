@@ -23,7 +23,7 @@ PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may
 STROKE = 0.4  # ink from which a pixel belongs to the stroke rather than its soft edge
 MOST_GLYPHS = 300  # the largest are taken; more are texture
 MOST_NEIGHBOURS = 3  # of a glyph, on average, where triples are still tried
-MOST_PLACES = 500  # on an outline between which the shortest way is looked for
+MOST_PLACES = 300  # on an outline between which the shortest way is looked for
 MOST_JOINED = 8_000_000  # pixels of all joins that are tried; large rings are no digits in pieces
 CUTS_PER_HEIGHT = 6  # places at which a glyph as wide as high may be cut
 MOST_CUTS = 24
@@ -266,7 +266,8 @@ def _nearness(a: Glyph, b: Glyph) -> float:
     # Of long ones every second place, or every third, is near enough: their strokes are wide.
     from_, to = (np.argwhere(outline(stroke)) for stroke in (apart, strokes))
     from_, to = (ends[:: -(-len(ends) // MOST_PLACES)] for ends in (from_, to))
-    gap = math.sqrt(min(((to - place) ** 2).sum(1).min() for place in from_)) - 1
+    down, across = (to[:, None, axis] - from_[:, axis] for axis in (0, 1))
+    gap = math.sqrt((down**2 + across**2).min()) - 1
     return float(np.clip(1 - gap / width, 0, 1))
 
 
