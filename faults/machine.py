@@ -235,7 +235,7 @@ def interrupts(folder: Path, share: float) -> Row:
             slowest = max(slowest, ended.seconds - moment)
             largest = max(largest, ended.megabytes)
             last = (ended.err.splitlines() or [""])[-1]
-            if ended.status == 0:
+            if ended.status == 0 and ended.seconds - moment < STOPPED_WITHIN:
                 continue  # it was about to end
             if ended.status != 130 or last != "digits: stopped" or ended.traceback:
                 lost.append(f"{name} at {moment:.1f} s: {ended.status}, {ended.err[-150:]}")

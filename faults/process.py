@@ -83,6 +83,8 @@ def run(
     """
 
     def prepare() -> None:
+        # A shell's background jobs, this one perhaps, ignore Ctrl-C, and what they start does, too.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         if memory is not None:
             resource.setrlimit(resource.RLIMIT_AS, (int(memory * MEGABYTE),) * 2)
         if file_size is not None:
