@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -113,7 +113,8 @@ class _Process:
         self.process = context.Process(
             target=_serve, args=(theirs, self.start, self.place), daemon=True
         )
-        self.process.start()
+        with _deaf_children():
+            self.process.start()
         theirs.close()
 
     def give(self, numbered: tuple[int, list] | None) -> None:
@@ -153,6 +154,19 @@ class _Process:
         self.connection.close()
         self.process.terminate()
         self.process.join()
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C, which they would answer with tracebacks."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(connection: Connection, start: Callable[[], Work], place) -> None:
