@@ -321,3 +321,14 @@ def test_a_file_that_ends_early_is_not_taken_for_ctrl_c(monkeypatch, capfd):
         cli.main(["doctor"])
     assert ended.value.code == 1
     assert "ended too early" in capfd.readouterr().err
+
+
+# --- The campaign ----------------------------------------------------------------------------------
+
+
+def test_the_campaigns_table_is_there_and_nothing_was_lost():
+    from faults import table
+
+    rows = table.read(ROOT / "reports" / "faults.md")
+    assert {row.lost for row in rows} == {0}
+    assert {row.name for row in rows} >= {"bad pictures", "kills: train", "kills: report"}
