@@ -43,7 +43,7 @@ test: lint ## lint, unit tests with coverage, and the notebooks under nbval
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 	  --nbval-sanitize-with=tests/nbval_sanitize.cfg build/nbval
 
-faults: $(INSTALLED) ## try to break it for 40 minutes, and write reports/faults.md
+faults: $(INSTALLED) ## try to break it, for long, and write reports/faults.md
 	$(BIN)/python -m faults $(FAULTS)
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab

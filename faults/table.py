@@ -21,7 +21,7 @@ HEAD = """\
 Made by `make faults`; do not edit. "Lost" counts how often something was not as the README promises:
 an earlier result gone or damaged, another result than the unbroken run's, no answer or more than one
 line, a traceback, code that was run, more than 5 s or 1 GB for one picture, more than 2 s after
-Ctrl-C."""
+Ctrl-C. A run of a part renews its rows alone: "when" says from which run and commit each is."""
 COLUMNS = "| what | tried | lost | slowest (s) | largest (MB) | when | remarks |"
 
 
