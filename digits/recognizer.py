@@ -51,6 +51,8 @@ CERTAIN = 0.95  # probability of "no digit" from which something as large as the
 WIDE = 1.2  # width over height from which a glyph may well be several digits
 SURE = 0.95  # a glyph read with at least this confidence is not cut
 SMALL = 0.4  # share of the usual height below which only a sure digit is taken for one
+LOW = 0.6  # share of the usual height below which a stroke may be a comma rather than a 1
+ALIKE = 0.7  # share of another digit's longer side from which a 1 is as large
 
 
 @dataclass(frozen=True)
@@ -487,6 +489,7 @@ class Recognizer:
             if scored.none < scored.best
             and (scored.glyph.side >= SMALL * usual or scored.confidence >= SURE)
         ]
+        digits = [scored for scored in digits if not _is_mark(scored, digits)]
         if digits:
             heights = [scored.glyph.height for scored in digits]
             sides = [scored.glyph.side for scored in digits]
@@ -565,6 +568,36 @@ def _sure_reading(file: str, image: np.ndarray, probabilities: np.ndarray) -> Re
 def _confidence(found: list[_Scored]) -> float:
     """Return the mean confidence of the digits found, 0 where there are none."""
     return float(np.mean([scored.confidence for scored in found])) if found else 0.0
+
+
+def _is_mark(stroke: _Scored, digits: list[_Scored]) -> bool:
+    """Tell whether what reads as a 1 is a comma, an apostrophe or a bit of a line among digits.
+
+    All have the same shape. But a 1 is about as tall as the digits beside it, and crosses their
+    middle, where marks stand above or below it.
+    """
+    if stroke.digits.argmax() != 1:
+        return False
+    glyph, usual = stroke.glyph, usual_height([scored.glyph for scored in digits])
+    if glyph.side >= LOW * usual:
+        return False
+    others = [other.glyph for other in digits if other.digits.argmax() != 1]
+    if any(glyph.side >= ALIKE * other.side for other in others):
+        return False
+    if glyph.side < SMALL * usual:
+        return True
+    beside = [
+        other.glyph
+        for other in digits
+        if other.glyph.side * LOW > glyph.side
+        and other.glyph.top < glyph.top + glyph.height
+        and glyph.top < other.glyph.top + other.glyph.height
+    ]
+    beside.sort(key=lambda other: abs(other.left + other.width / 2 - glyph.left))
+    return any(
+        not glyph.top < other.top + other.height / 2 < glyph.top + glyph.height
+        for other in beside[:2]
+    )
 
 
 def _best_way(scored: list[list[_Scored]]) -> tuple[float, list[_Scored], float]:

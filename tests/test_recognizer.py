@@ -299,6 +299,37 @@ def test_a_page_of_clear_digits(recognizer, clear):
     assert reading.rows == ("31415", "92653") and reading.status == "ok"
 
 
+def page_with_stroke(clear, top, bottom):
+    """Return a row 3, a stroke, 5, 2, where the digits' ink reaches from 0 to 1."""
+    three, five, two = clear[3], clear[5], clear[2]
+    rows = np.flatnonzero(three.max(1) > 0.5)
+    height = rows[-1] - rows[0]
+    stroke = np.zeros((three.shape[0], 20), np.float32)
+    stroke[rows[0] + round(top * height) : rows[0] + round(bottom * height), 8:12] = 1
+    return 255 * (1 - np.concatenate([three, stroke, five, two], axis=1))
+
+
+@needs_champion
+@pytest.mark.parametrize(("top", "bottom"), [(0.8, 1.15), (0.7, 1.2), (-0.1, 0.25), (-0.1, 0.35)])
+def test_a_comma_or_an_apostrophe_is_no_one(recognizer, clear, top, bottom):
+    assert recognizer.read(page_with_stroke(clear, top, bottom)).text == "352"
+
+
+@needs_champion
+@pytest.mark.parametrize(("top", "bottom"), [(0, 1), (0.3, 1), (0.2, 0.75)])
+def test_a_stroke_through_the_middle_of_a_row_is_a_one(recognizer, clear, top, bottom):
+    assert recognizer.read(page_with_stroke(clear, top, bottom)).text == "3152"
+
+
+@needs_champion
+def test_a_small_one_among_small_digits_is_a_one(recognizer, clear):
+    large = np.kron(clear[8], np.ones((4, 4)))
+    small = np.concatenate([clear[5], clear[1], clear[2]], axis=1)
+    small = np.pad(small, ((0, large.shape[0] - small.shape[0]), (0, 0)))
+    reading = recognizer.read(255 * (1 - np.concatenate([large, small], axis=1)))
+    assert sorted(reading.text) == ["1", "2", "5", "8"]
+
+
 @needs_champion
 def test_digits_that_touch_are_cut_and_said_to_be(recognizer, clear):
     def trimmed(ink):
