@@ -102,6 +102,11 @@ def _data(card: dict) -> list[str]:
             f"- {made['digits']:,} synthetic digits: flagged 1s, crossed 7s, mouse lines, print, "
             "and training digits read off poor pictures; a third of them in each epoch"
         )
+    if made.get("spoiled digits"):  # cards of before they were made do not count them
+        lines.append(
+            f"- {made['spoiled digits']:,} training digits spoiled: hollow, half in the dark, shaken, "
+            "frosted, crossed out, out of place; a third in each epoch"
+        )
     if made["not digits"]:
         lines.append(
             f"- {made['not digits']:,} synthetic images that are no digit: letters and signs, "

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from digits import data, evaluation, model_card, synthesis
+from digits import data, evaluation, model_card, spoiling, synthesis
 from digits.atomic import publish, recover, write_json
 from digits.backend import keras
 from digits.config import Config
@@ -49,13 +49,14 @@ class TrainingImages:
     ----------
     x, y : numpy.ndarray
         uint8 (n, 28, 28) and int64 (n,): seen in every epoch.
-    pools : tuple of (x, y)
-        Synthetic images, of which each epoch draws `POOL_SHARE` without replacement.
+    pools : tuple of (kind, x, y)
+        Synthetic images, of which each epoch draws `POOL_SHARE` without replacement. The kind is a
+        key of the card's ``n_synthetic``.
     """
 
     x: np.ndarray
     y: np.ndarray
-    pools: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
+    pools: tuple[tuple[str, np.ndarray, np.ndarray], ...] = ()
 
     @classmethod
     def collect(cls, dataset: Dataset, config: Config) -> TrainingImages:
@@ -69,19 +70,20 @@ class TrainingImages:
                 embedded = data.load("embedded")
                 x = np.concatenate([x, embedded.x_train, embedded.x_train])
                 y = np.concatenate([y, embedded.y_train, embedded.y_train])
-            n = len(dataset.y_train)
-            pools.append(synthesis.digits(n // 4, config.seed))
-            pools.append(synthesis.pictured(n // 3, dataset.x_train, dataset.y_train, config.seed))
+            n, given = len(dataset.y_train), (dataset.x_train, dataset.y_train, config.seed)
+            pools.append(("digits", *synthesis.digits(n // 4, config.seed)))
+            pools.append(("digits", *synthesis.pictured(n // 3, *given)))
+            pools.append(("spoiled digits", *spoiling.spoiled(n // 3, *given)))
         if config.reject:
             n = len(dataset.y_train) // 2
             others = synthesis.non_digits(n, dataset.x_train, dataset.y_train, config.seed)
-            pools.append((others, np.full(n, synthesis.NOT_A_DIGIT)))
+            pools.append(("not digits", others, np.full(n, synthesis.NOT_A_DIGIT)))
         return cls(x, y, tuple(pools))
 
     @property
     def n_epoch(self) -> int:
         """Images that one epoch sees."""
-        return len(self.y) + sum(int(POOL_SHARE * len(y)) for _, y in self.pools)
+        return len(self.y) + sum(int(POOL_SHARE * len(y)) for _, _, y in self.pools)
 
     def epoch(self, seed: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the images (float32, 0..1) and labels of one epoch, shuffled.
@@ -90,7 +92,7 @@ class TrainingImages:
         """
         rng = np.random.default_rng([seed, epoch])
         xs, ys = [self.x], [self.y]
-        for x, y in self.pools:
+        for _, x, y in self.pools:
             chosen = rng.choice(len(y), int(POOL_SHARE * len(y)), replace=False)
             xs.append(x[chosen])
             ys.append(y[chosen])
@@ -561,8 +563,8 @@ def _write_card(partial, dataset, config, images, history, chosen, model, origin
         "data_digest": dataset.digest,
         "n_train": len(images.y),
         "n_synthetic": {
-            "digits": sum(len(y) for _, y in images.pools if y.max() < 10),
-            "not digits": sum(len(y) for _, y in images.pools if y.max() == 10),
+            kind: sum(len(y) for pool, _, y in images.pools if pool == kind)
+            for kind in ("digits", "spoiled digits", "not digits")
         },
         "config": config.to_dict(),
         "n_parameters": int(model.count_params()),
