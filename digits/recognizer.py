@@ -260,6 +260,34 @@ class Recognizer:
         numpy.ndarray
             float32 (n, 10), or (n, 11) where the model has an output for "not a digit".
         """
+        return self._run(images, 0)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return what the layer before the output computes: where an image lies for the model.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            As for `logits`.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (n, units of that layer), none negative.
+
+        Raises
+        ------
+        InputError
+            If the model's file gives logits alone.
+        """
+        if len(self._session.get_outputs()) < 2:
+            raise InputError(
+                "this model's file gives no features; write it anew with `digits export`"
+            )
+        return self._run(images, 1)
+
+    def _run(self, images: np.ndarray, which: int) -> np.ndarray:
+        """Return one of the outputs for images in MNIST form."""
         images = np.asarray(images)
         if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
             raise InputError(
@@ -267,11 +295,12 @@ class Recognizer:
                 "(digits.pictures.to_mnist_form makes it)"
             )
         scale = 255.0 if images.dtype == np.uint8 else 1.0
-        n_classes = self._session.get_outputs()[0].shape[-1]
-        out = np.empty((len(images), n_classes), np.float32)
+        output = self._session.get_outputs()[which]
+        out = np.empty((len(images), output.shape[-1]), np.float32)
         for start in range(0, len(images), BATCH):
             batch = images[start : start + BATCH].astype(np.float32)[..., None] / scale
-            out[start : start + BATCH] = self._session.run(None, {self._input: batch})[0]
+            (found,) = self._session.run([output.name], {self._input: batch})
+            out[start : start + BATCH] = found
         return out
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:

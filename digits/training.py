@@ -432,10 +432,14 @@ def _audit_epochs(partial: Path, dataset: Dataset, model: keras.Model, history: 
 
 
 def export_onnx(model: keras.Model, path: Path, images: np.ndarray) -> float:
-    """Write `model` as ONNX (input "image", output "logits") and compare the two.
+    """Write `model` as ONNX and compare the two.
+
+    Input "image", outputs "logits" and "penultimate": the features that the logits are made of.
 
     Parameters
     ----------
+    model : keras.Model
+        One that `build_cnn` made.
     images : numpy.ndarray
         uint8 (n, 28, 28) on which the probabilities are compared.
 
@@ -452,13 +456,17 @@ def export_onnx(model: keras.Model, path: Path, images: np.ndarray) -> float:
     import onnxruntime
 
     x = as_input(images)
-    expected = keras.ops.convert_to_numpy(model(x))
+    # The exporter puts outputs in the order of their names.
+    both = keras.Model(
+        model.input, {"logits": model.output, "penultimate": model.get_layer("features").output}
+    )
+    expected = keras.ops.convert_to_numpy(both(x)["logits"])
     with warnings.catch_warnings():
         # Keras' exporter asks NumPy for a name that is going away: nothing a user can mend.
         warnings.filterwarnings("ignore", category=FutureWarning, module="keras")
-        model.export(path, format="onnx", verbose=False)
+        both.export(path, format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {session.get_inputs()[0].name: x})
+    found, _ = session.run(None, {session.get_inputs()[0].name: x})
     return _check_parity("ONNX", expected, found)
 
 

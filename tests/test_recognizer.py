@@ -34,7 +34,8 @@ class FixedSession:
     def get_outputs(self):
         return [type("Output", (), {"name": "logits", "shape": [None, len(self.row)]})]
 
-    def run(self, _, feeds):
+    def run(self, names, feeds):
+        assert names == ["logits"]
         images = feeds["image"]
         assert images.dtype == np.float32 and images.shape[1:] == (28, 28, 1)
         assert images.min() >= 0 and images.max() <= 1
@@ -77,6 +78,11 @@ def test_predict_returns_one_row_an_image():
     assert list(table.columns) == ["digit", "confidence", "accepted"]
     assert len(table) == 600 and (table.digit == 3).all() and table.accepted.all()
     assert always(logits_for(3)).predict(np.zeros((0, 28, 28), np.uint8)).empty
+
+
+def test_a_model_without_features_says_so():
+    with pytest.raises(InputError, match="digits export"):
+        always(logits_for(3)).features(np.zeros((2, 28, 28), np.uint8))
 
 
 def test_images_of_another_shape_are_refused():

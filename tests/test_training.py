@@ -55,6 +55,16 @@ def weights(folder):
     return keras.models.load_model(folder / "model.keras", compile=False).get_weights()
 
 
+def test_the_exported_features_are_what_the_logits_are_made_of(run, dataset):
+    folder, _ = run
+    recognizer, images = Recognizer.load(folder), dataset.x_val[:300]  # more than one batch
+    features = recognizer.features(images)
+    network = keras.models.load_model(folder / "model.keras", compile=False)
+    matrix, offset = network.get_layer("logits").get_weights()
+    assert features.shape == (len(images), SMALL.dense_units) and features.min() >= 0
+    assert np.allclose(features @ matrix + offset, recognizer.logits(images), atol=1e-4)
+
+
 def test_a_run_folder_is_complete(run, dataset):
     folder, rows = run
     names = {path.name for path in folder.iterdir()}
