@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
-from faults import files, pictures
+import pyarrow.parquet as pq
+
+from digits.config import TEST_IMAGES
+from digits.sources import is_picture
+from faults import files, kills, pictures
 from faults.process import DIGITS, Ended, run
 from faults.table import Row
 
@@ -77,6 +84,67 @@ def _problem(ended: Ended, must_fail: bool) -> str:
     if ended.megabytes > MEGABYTES:
         return f"{ended.megabytes:.0f} MB"
     return ""
+
+
+def changing_pictures(folder: Path, share: float) -> Row:
+    """Read folders whose files are cut, lengthened, replaced and removed while they are read."""
+    lost, slowest, largest, tried = [], 0.0, 0.0, 0
+    contents = [
+        path.read_bytes() for path in sorted(TEST_IMAGES.glob("*.*")) if is_picture(path.name)
+    ]
+    for number in range(max(2, round(20 * share))):
+        inside = folder / str(number)
+        inside.mkdir()
+        paths = [inside / f"{i}.png" for i in range(200)]
+        for i, path in enumerate(paths):
+            path.write_bytes(contents[i % len(contents)])
+        # Half of the runs find their files in the folder and answer in a Parquet data set.
+        parts = folder / f"parts-{number}"
+        command = (
+            ["--output", parts, "--part-size", "10", inside] if number % 2 else ["--json", *paths]
+        )
+        rng, stop = random.Random(number), threading.Event()
+        meddler = threading.Thread(target=_meddle, args=(paths, contents, rng, stop))
+        meddler.start()
+        try:
+            ended = run([*DIGITS, "predict", *command], timeout=PATIENCE)
+        finally:
+            stop.set()
+            meddler.join()
+        slowest, largest = max(slowest, ended.seconds), max(largest, ended.megabytes)
+        if ended.traceback or ended.timed_out or ended.status not in (0, 1):
+            lost.append(f"run {number}: status {ended.status}, {ended.err[-200:]}")
+            continue
+        if number % 2:  # those that were there when the folder was looked through
+            planned = pq.read_table(parts / "_plan" / "000000.parquet")["file"].to_pylist()
+            found = [row["file"] for row in kills.rows(parts)]
+        else:
+            planned = list(map(str, paths))
+            found = [json.loads(line)["file"] for line in ended.out.splitlines()]
+        tried += len(planned)
+        if sorted(found) != sorted(planned):
+            lost.append(f"run {number}: {len(found)} answers for {len(planned)} pictures")
+    remarks = "; ".join(lost)[:1000] or "200 a run; slowest: a whole run"
+    return Row("pictures that change", tried, len(lost), slowest, largest, remarks)
+
+
+def _meddle(
+    paths: list[Path], contents: list[bytes], rng: random.Random, stop: threading.Event
+) -> None:
+    """Change the files at random, until told to stop."""
+    while not stop.wait(0.0005):
+        path = rng.choice(paths)
+        with suppress(FileNotFoundError):
+            match rng.randrange(4):
+                case 0:
+                    os.truncate(path, rng.randrange(path.stat().st_size + 1))
+                case 1:
+                    with path.open("ab") as file:
+                        file.write(rng.randbytes(10_000))
+                case 2:
+                    path.write_bytes(rng.choice(contents))
+                case 3:
+                    path.unlink()
 
 
 def bad_data(folder: Path, share: float) -> Row:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
+import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+import onnxruntime
+from PIL import Image
 
 from digits.config import ROOT, TEST_IMAGES
 from faults import kills, server
@@ -18,6 +25,7 @@ from faults.table import Row
 
 STOPPED_WITHIN = 2.0  # seconds after Ctrl-C
 LIMIT = 300.0
+REFUSED = re.compile("another run")  # what the second of two writers is told
 
 
 def downloads(folder: Path, share: float) -> Row:
@@ -40,14 +48,14 @@ def downloads(folder: Path, share: float) -> Row:
 
 def full_disk(folder: Path, share: float) -> Row:
     """Write where there is no room; what was there before must stay."""
-    lost, slowest, largest, tried = [], 0.0, 0.0, 0
+    lost, slowest, largest, tried, fitted = [], 0.0, 0.0, 0, 0
     small = folder / "small"
     small.mkdir()
     for megabytes in (0.05, 0.2, 0.6):
         with _tmpfs(small, megabytes) as there:
             if not there:
                 return Row("full disk", 0, 0, 0, 0, "not tried: a tmpfs may not be mounted here")
-            for name, command in _writers(small / "target").items():
+            for name, (command, read_back) in _writers(small / "target").items():
                 tried += 1
                 target = small / "target"
                 target.mkdir()
@@ -57,10 +65,19 @@ def full_disk(folder: Path, share: float) -> Row:
                 slowest, largest = max(slowest, ended.seconds), max(largest, ended.megabytes)
                 if problem := _refusal(ended):
                     lost.append(f"{name} in {megabytes} MB: {problem}")
-                if not _whole(target):
+                if ended.status == 0:  # there was room for this one: then it is all there
+                    fitted += 1
+                    try:
+                        read_back(target)
+                    except Exception as error:  # whatever is the matter, the result is not whole
+                        lost.append(f"{name} in {megabytes} MB: done, but {error!r}")
+                elif not _whole(target):
                     lost.append(f"{name} in {megabytes} MB: the earlier result is gone")
                 _clear(small)
-    return Row("full disk", tried, len(lost), slowest, largest, "; ".join(lost))
+    remarks = (
+        "; ".join(lost)[:1000] or f"{tried - fitted} refused; {fitted} had room, and are whole"
+    )
+    return Row("full disk", tried, len(lost), slowest, largest, remarks)
 
 
 def read_only(folder: Path, share: float) -> Row:
@@ -71,29 +88,60 @@ def read_only(folder: Path, share: float) -> Row:
     with _tmpfs(closed, 1, "ro") as there:
         if not there:
             return Row("read-only folders", 0, 0, 0, 0, "not tried: no tmpfs may be mounted here")
-        for name, command in _writers(closed / "target").items():
+        for name, (command, _) in _writers(closed / "target").items():
             tried += 1
             ended = run(command, timeout=LIMIT, environment=kills.WITHOUT_MNIST)
             slowest, largest = max(slowest, ended.seconds), max(largest, ended.megabytes)
-            if problem := _refusal(ended):
+            if problem := _refusal(ended) or (not ended.status and "status 0"):
                 lost.append(f"{name}: {problem}")
     return Row("read-only folders", tried, len(lost), slowest, largest, "; ".join(lost))
 
 
-def _writers(target: Path) -> dict[str, list]:
-    """Return the commands that write, by name."""
+def _writers(target: Path) -> dict[str, tuple[list, Callable[[Path], object]]]:
+    """Return by name the commands that write, and what reads the result back, or raises."""
     hand = kills.examples(target.parent.parent / "hand")
+    parts = target.with_name("parts")
     return {
-        "train": [*DIGITS, "train", "--data", "embedded", "--profile", "quick", *kills.SMALL,
-                  "--run", target],
-        "report": [*DIGITS, "report", "--data", "embedded", "--profile", "quick", "--only", "01",
-                   "--output", target],
-        "export": [*DIGITS, "export", "--format", "onnx", target / "model.onnx"],
-        "predict --csv": [*DIGITS, "predict", "--csv", target / "answers.csv", TEST_IMAGES],
-        "predict --annotate": [*DIGITS, "predict", "--annotate", target / "copies", TEST_IMAGES],
-        "predict --output": [*DIGITS, "predict", "--output", target.with_name("parts"), TEST_IMAGES],
-        "finetune": [*DIGITS, "finetune", hand, "--data", "embedded", "--output", target],
+        "train": ([*DIGITS, "train", "--data", "embedded", "--profile", "quick", *kills.SMALL,
+                   "--run", target], kills.run_fingerprint),
+        "report": ([*DIGITS, "report", "--data", "embedded", "--profile", "quick", "--only", "07",
+                    "--output", target], kills.report_fingerprint),
+        "export": ([*DIGITS, "export", "--format", "onnx", target / "model.onnx"], _exported),
+        "predict --csv": ([*DIGITS, "predict", "--csv", target / "answers.csv", TEST_IMAGES],
+                          _answered),
+        "predict --annotate": ([*DIGITS, "predict", "--annotate", target / "copies", TEST_IMAGES],
+                               _annotated),
+        "predict --output": ([*DIGITS, "predict", "--output", parts, TEST_IMAGES],
+                             lambda _: _every(row["file"] for row in kills.rows(parts))),
+        "finetune": ([*DIGITS, "finetune", hand, "--data", "embedded", "--output", target],
+                     kills.model_fingerprint),
     }  # fmt: skip
+
+
+def _exported(target: Path) -> None:
+    model = (target / "model.onnx").read_bytes()
+    onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+
+def _answered(target: Path) -> None:
+    with (target / "answers.csv").open(newline="", encoding="utf-8") as file:
+        _every(row["file"] for row in csv.DictReader(file))
+
+
+def _annotated(target: Path) -> None:
+    copies = list((target / "copies").iterdir())
+    for path in copies:
+        with Image.open(path) as image:
+            image.load()
+    _every(path.name for path in copies)
+
+
+def _every(names: Iterable[str]) -> None:
+    """Raise unless there are as many names as there are pictures of the project's own."""
+    with (TEST_IMAGES / "labels.csv").open(newline="", encoding="utf-8") as file:
+        expected = len(list(csv.DictReader(file)))
+    if (found := len(set(names))) != expected:
+        raise ValueError(f"{found} of {expected} are there")
 
 
 def _refusal(ended: Ended) -> str:
@@ -190,26 +238,26 @@ def clock_jumps(folder: Path, share: float) -> Row:
 
 def two_at_once(folder: Path, share: float) -> Row:
     """Start each writing command twice: both end, one may be refused, and the result is whole."""
-    lost, slowest, tried = [], 0.0, 0
+    lost, slowest, largest, tried = [], 0.0, 0.0, 0
     for victim in kills.victims():
         target = folder / victim.name.replace(" ", "") / "target"
         target.parent.mkdir()
-        environment = {**os.environ, **kills.WITHOUT_MNIST, "PYTHONPATH": str(ROOT)}
-        tried += 1
-        both = [
-            subprocess.Popen(victim.command(target, 0), cwd=ROOT, env=environment,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for _ in range(2)
-        ]  # fmt: skip
-        ends = [(process.communicate(timeout=LIMIT)[1], process.returncode) for process in both]
-        refused = [err for err, status in ends if status]
-        if len(refused) > 1 or any("another run" not in err for err in refused):
-            lost.append(f"{victim.name}: {refused}")
-        try:
-            victim.fingerprint(target)
-        except Exception as error:  # whatever is the matter, the result is not whole
-            lost.append(f"{victim.name}: {type(error).__name__}: {error}")
-    return Row("two at once", tried, len(lost), slowest, 0, "; ".join(lost)[:800])
+        for _ in range(max(1, round(4 * share))):
+            tried += 1
+            with ThreadPoolExecutor(2) as pool:
+                start = partial(run, timeout=LIMIT, environment=kills.WITHOUT_MNIST)
+                ends = list(pool.map(start, [victim.command(target, 0)] * 2))
+            slowest = max(slowest, *(ended.seconds for ended in ends))
+            largest = max(largest, *(ended.megabytes for ended in ends))
+            refused = [ended.err for ended in ends if ended.status]
+            if len(refused) > 1 or any(not REFUSED.search(err) for err in refused):
+                lost.append(f"{victim.name}: {refused}")
+            try:
+                victim.fingerprint(target)
+            except Exception as error:  # whatever is the matter, the result is not whole
+                lost.append(f"{victim.name}: {type(error).__name__}: {error}")
+    remarks = "; ".join(lost)[:1000] or "each of the commands that are killed, started twice"
+    return Row("two at once", tried, len(lost), slowest, largest, remarks)
 
 
 def interrupts(folder: Path, share: float) -> Row:
@@ -219,7 +267,7 @@ def interrupts(folder: Path, share: float) -> Row:
     names = _writers(folder / "names" / "target")
     commands = {
         # A folder for each: what one leaves is nothing that another replaces.
-        **{name: _writers(folder / str(n) / "target")[name] for n, name in enumerate(names)},
+        **{name: _writers(folder / str(n) / "target")[name][0] for n, name in enumerate(names)},
         "predict": [*DIGITS, "predict"],
         "doctor": [*DIGITS, "doctor"],
         "draw": [*DIGITS, "draw", "--no-browser"],
@@ -239,6 +287,8 @@ def interrupts(folder: Path, share: float) -> Row:
                 continue  # it was about to end
             if ended.status != 130 or last != "digits: stopped" or ended.traceback:
                 lost.append(f"{name} at {moment:.1f} s: {ended.status}, {ended.err[-150:]}")
+            elif ended.orphans:
+                lost.append(f"{name} at {moment:.1f} s: processes were left running")
             elif ended.seconds - moment > STOPPED_WITHIN:
                 lost.append(f"{name} at {moment:.1f} s: {ended.seconds - moment:.1f} s later")
     return Row("Ctrl-C", tried, len(lost), slowest, largest, "; ".join(lost)[:1000])

@@ -20,6 +20,8 @@ from digits.config import ROOT
 DIGITS = (sys.executable, "-m", "digits")
 MEGABYTE = 1 << 20
 PATHS = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+ORPHANS_LIVE = 5.0  # seconds that a killed command's own processes may take to notice
+_running: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Ended:
         The most memory that it held at once.
     timed_out : bool
         Whether it was stopped because it took too long.
+    orphans : bool
+        Whether processes that it had started outlived it by `ORPHANS_LIVE` seconds.
     """
 
     status: int
@@ -45,6 +49,7 @@ class Ended:
     seconds: float
     megabytes: float
     timed_out: bool = False
+    orphans: bool = False
 
     @property
     def traceback(self) -> bool:
@@ -58,6 +63,7 @@ def run(
     timeout: float = 120.0,
     memory: float | None = None,
     signal_after: tuple[float, int] | None = None,
+    signal_group: bool = True,
     environment: dict[str, str] | None = None,
     folder: Path = ROOT,
     stdin: bytes = b"",
@@ -76,6 +82,8 @@ def run(
         Megabytes of address space (as ``ulimit -v``), and that one file may have.
     signal_after : (float, int), optional
         A signal that its whole process group gets after so many seconds.
+    signal_group : bool
+        False sends that signal to the command alone, not to what it has started.
     environment : dict, optional
         What is added to this process's environment.
     before : callable, optional
@@ -104,6 +112,7 @@ def run(
             command, stdin=given, stdout=out, stderr=err, cwd=folder, start_new_session=True,
             env={**os.environ, "PYTHONPATH": PATHS, **(environment or {})}, preexec_fn=prepare,
         )  # fmt: skip
+        _running.add(process.pid)
         expired = threading.Event()
 
         def stop() -> None:
@@ -113,22 +122,53 @@ def run(
         timers = [threading.Timer(timeout, stop)]
         if signal_after:
             after, number = signal_after
-            timers.append(threading.Timer(after, _signal, (process.pid, number)))
+            send = _signal if signal_group else _signal_one
+            timers.append(threading.Timer(after, send, (process.pid, number)))
         for timer in timers:
             timer.start()
-        # wait4 and not Popen.wait: it knows the memory that was held.
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            # wait4 and not Popen.wait: it knows the memory that was held.
+            _, status, usage = os.wait4(process.pid, 0)
+        finally:
+            for timer in timers:
+                timer.cancel()
         seconds = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        for timer in timers:
-            timer.cancel()
+        orphans = not _gone(process.pid, ORPHANS_LIVE)
+        _signal(process.pid, signal.SIGKILL)
+        _running.discard(process.pid)
         texts = []
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode("utf-8", "surrogateescape"))
-    return Ended(process.returncode, *texts, seconds, usage.ru_maxrss / 1024, expired.is_set())
+    return Ended(
+        process.returncode, *texts, seconds, usage.ru_maxrss / 1024, expired.is_set(), orphans
+    )
+
+
+def stop_all() -> None:
+    """Kill every command that still runs, and what it has started."""
+    for group in list(_running):
+        _signal(group, signal.SIGKILL)
 
 
 def _signal(group: int, number: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(group, number)
+
+
+def _signal_one(process: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(process, number)
+
+
+def _gone(group: int, patience: float) -> bool:
+    """Wait until a process group has no member; return False if it still has some then."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.02)
+    return False
