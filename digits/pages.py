@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,20 +57,7 @@ def write(folder: Path, metrics: dict, earlier: dict) -> None:
             resources={"page_title": titles[path.stem], "name": path.stem, "titles": titles},
         )
         path.with_suffix(".html").write_text(html, encoding="utf-8")
-    index = _environment().get_template("index.html.j2")
-    html = index.render(
-        metrics=metrics,
-        report=metrics["report"],
-        headline=headline(metrics),
-        figures=_chosen_figures(notebooks),
-        confusion=_confusion(metrics),
-        pictures=own_pictures(),
-        changes=changes(metrics, earlier),
-        earlier=earlier.get("report", {}),
-        comparable=comparable(metrics, earlier),
-        titles=titles,
-        numbers=numbers(metrics),
-    )
+    html = index(metrics, earlier, titles, _chosen_figures(notebooks), own_pictures())
     (folder / "index.html").write_text(html, encoding="utf-8")
 
 
@@ -119,6 +107,53 @@ def _exporter():
 
 
 # --- What the index shows --------------------------------------------------------------------------
+
+
+def index(
+    metrics: dict,
+    earlier: dict,
+    titles: dict[str, str] | None = None,
+    figures: Sequence[Shown] = (),
+    pictures: Sequence[Shown] = (),
+) -> str:
+    """Return a report's first page as HTML.
+
+    Parameters
+    ----------
+    metrics, earlier : dict
+        As for `write`.
+    titles : dict
+        The title of each notebook that has a page, by the page's name without ending.
+    figures, pictures : sequence of Shown
+        What is shown of the notebooks, and of `test_images/`.
+    """
+    return (
+        _environment()
+        .get_template("index.html.j2")
+        .render(
+            metrics=metrics,
+            report=metrics["report"],
+            headline=headline(metrics),
+            figures=figures,
+            confusion=_confusion(metrics),
+            pictures=pictures,
+            changes=changes(metrics, earlier),
+            earlier=earlier.get("report", {}),
+            comparable=comparable(metrics, earlier),
+            titles=titles or {},
+            numbers=numbers(metrics),
+        )
+    )
+
+
+def fit_to_show(metrics: dict) -> bool:
+    """Tell whether metrics that somebody else may have written are such as a page can be made of."""
+    try:
+        ran = metrics["report"]["notebooks"].items()
+        index(metrics, metrics, {name: facts.get("title", name) for name, facts in ran})
+    except Exception:  # whatever a word instead of a number, or a list instead of a table, leads to
+        return False
+    return True
 
 
 def _confusion(metrics: dict) -> list[dict]:

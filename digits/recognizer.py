@@ -259,6 +259,11 @@ class Recognizer:
         -------
         numpy.ndarray
             float32 (n, 10), or (n, 11) where the model has an output for "not a digit".
+
+        Raises
+        ------
+        InputError
+            If the images have another shape, dtype or range.
         """
         return self._run(images, 0)
 
@@ -278,7 +283,7 @@ class Recognizer:
         Raises
         ------
         InputError
-            If the model's file gives logits alone.
+            If the model's file gives logits alone, or as for `logits`.
         """
         if len(self._session.get_outputs()) < 2:
             raise InputError(
@@ -294,7 +299,15 @@ class Recognizer:
                 f"images of shape {images.shape} arrived; expected (n, 28, 28) in MNIST form "
                 "(digits.pictures.to_mnist_form makes it)"
             )
-        scale = 255.0 if images.dtype == np.uint8 else 1.0
+        if images.dtype == np.uint8:
+            scale = 255.0
+        elif images.dtype.kind == "f" and not (images.size and _outside(images)):
+            scale = 1.0
+        else:
+            raise InputError(
+                f"images of {images.dtype}{_range(images)} arrived; expected uint8 from 0 to 255, or "
+                "floats from 0 to 1"
+            )
         output = self._session.get_outputs()[which]
         out = np.empty((len(images), output.shape[-1]), np.float32)
         for start in range(0, len(images), BATCH):
@@ -577,6 +590,18 @@ class Recognizer:
             message,
             tuple(digits),
         )
+
+
+def _outside(images: np.ndarray) -> bool:
+    """Tell whether floats leave 0 to 1, or are no numbers."""
+    return not (images.min() >= 0 and images.max() <= 1)
+
+
+def _range(images: np.ndarray) -> str:
+    """Return what numbers an array holds, for a message."""
+    if images.dtype.kind not in "bif" or not images.size:
+        return ""
+    return f" from {images.min()} to {images.max()}"
 
 
 def _sure_reading(file: str, image: np.ndarray, probabilities: np.ndarray) -> Reading:

@@ -313,6 +313,11 @@ def make(
             "created": _now(),
             "notebooks": dict(sorted((kept | ran).items())),
         }
+        if not pages.fit_to_show(metrics):
+            raise InputError(
+                f"{METRICS} in the run folder {standard['RUN_DIR']} holds words where numbers belong, "
+                "or lacks some: delete it and run again"
+            )
         write_json(folder / METRICS, metrics)
         pages.write(folder, metrics, earlier)
     if target == REPORTS / "mnist":
@@ -494,10 +499,12 @@ def _earlier_metrics(target: Path) -> dict:
         metrics = read_metrics(target / METRICS)
     except InputError:
         return {}
+    from digits import pages
+
     told = metrics.get("report", {})
     kinds = {"created": str, "profile": str, "seed": int, "data": dict, "notebooks": dict}
     whole = all(isinstance(told.get(key), kind) for key, kind in kinds.items())
-    return metrics if whole else {}
+    return metrics if whole and pages.fit_to_show(metrics) else {}
 
 
 def _collect(steps: Sequence[Step], run_dir: str, earlier: dict) -> dict:
