@@ -363,7 +363,7 @@ class Recognizer:
         picture : path, bytes, PIL image or array
             Whatever `digits.pictures.decode` takes.
         single : bool
-            Take the picture as one digit.
+            Take the picture as one digit. It is unsure where other digits stand beside that one.
 
         Returns
         -------
@@ -423,7 +423,13 @@ class Recognizer:
         found = self._explain(ink, single)
         if not found or any(scored.confidence < self.threshold for scored in found):
             ink, found = self._other_way(decoded, ink, found, single)
-        return self._reading(file, ink, found)
+        reading = self._reading(file, ink, found)
+        if single and found and (beside := self._beside(ink, found[0])):
+            digits = tuple(replace(digit, accepted=False) for digit in reading.digits)
+            what = "another digit is" if beside == 1 else f"{beside} more digits are"
+            message = f"{what} on it; read it as a page, not as a single digit"
+            return replace(reading, digits=digits, status="unsure", message=message)
+        return reading
 
     def _other_way(self, decoded, ink: Ink, found: list[_Scored], single: bool):
         """Look again at a picture not read for certain: a desk or its paper may be taken for ink."""
@@ -492,6 +498,23 @@ class Recognizer:
         options = [glyphs, [glyphs[largest]]]
         options += [[glyphs[i] for i in members] for members in joins(glyphs) if largest in members]
         return max(self._score([join(option) for option in options]), key=lambda s: s.best)
+
+    def _beside(self, ink: Ink, one: _Scored) -> int:
+        """Count what else on the picture is large, and for certain a digit."""
+        x, y, width, height = one.glyph.box
+
+        def inside(glyph: Glyph) -> bool:
+            left, top, across, down = glyph.box
+            return (
+                x <= left and y <= top and left + across <= x + width and top + down <= y + height
+            )
+
+        others = [
+            glyph
+            for glyph in find_digits(ink)
+            if glyph.side >= 0.5 * one.glyph.side and not inside(glyph)
+        ]
+        return sum(scored.confidence >= SURE for scored in self._score(others))
 
     def _cut_if_better(self, whole: _Scored, n_sure: int) -> list[_Scored]:
         """Return the digits that touch, or the whole where it is no more than one."""

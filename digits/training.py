@@ -291,7 +291,7 @@ def _start_from(model: keras.Model, run_dir: Path) -> dict:
     try:
         model.set_weights(weights)
     except ValueError as error:
-        raise _no_run(run_dir, error) from None
+        raise _no_run(run_dir, str(error)) from None
     return _told(card)
 
 
@@ -299,15 +299,20 @@ def _finished(run_dir: Path) -> tuple[dict, list[np.ndarray]]:
     """Return the card and the weights of a finished run."""
     try:
         card = json.loads((run_dir / "card.json").read_text())
+        missing = {"config", "data_digest"} - set(card)
         network = keras.models.load_model(run_dir / "model.keras", compile=False, safe_mode=True)
-    except (OSError, ValueError) as error:
-        raise _no_run(run_dir, error) from None
+    except FileNotFoundError as error:
+        raise _no_run(run_dir, f"{Path(error.filename).name} is not there") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise _no_run(run_dir, getattr(error, "strerror", None) or str(error)) from None
+    if missing:
+        raise _no_run(run_dir, f"card.json lacks {min(missing)}")
     return card, network.get_weights()
 
 
-def _no_run(run_dir: Path, error: Exception) -> InputError:
+def _no_run(run_dir: Path, reason: str) -> InputError:
     return InputError(
-        f"{run_dir} is no run to start from ({str(error).splitlines()[0]}); expected the folder "
+        f"{run_dir} is no run to start from ({reason.splitlines()[0]}); expected the folder "
         "of a finished run of the same network"
     )
 

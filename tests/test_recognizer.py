@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from digits.config import CHAMPION, ROOT
+from digits.config import CHAMPION, ROOT, TEST_IMAGES
 from digits.data import embedded_split, enlarge
 from digits.errors import InputError
 from digits.ink import DARK
@@ -298,6 +298,15 @@ def test_the_answer_stays_the_same(recognizer, clear, label, paper, ink, pads, f
 
 
 @needs_champion
+def test_a_page_that_is_taken_for_one_digit_is_unsure(recognizer):
+    reading = recognizer.read(TEST_IMAGES / "transparent_42.png", single=True)
+    assert (reading.status, len(reading.text)) == ("unsure", 1)
+    assert "another digit is on it" in reading.message
+    assert not reading.digits[0].accepted
+    one = recognizer.read(TEST_IMAGES / "chalk_8.jpg", single=True)
+    assert (one.status, one.text, one.message) == ("ok", "8", "")
+
+
 def test_a_page_of_clear_digits(recognizer, clear):
     rows = [[3, 1, 4, 1, 5], [9, 2, 6, 5, 3]]
     page = np.concatenate([np.concatenate([clear[d] for d in row], axis=1) for row in rows])

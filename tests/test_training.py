@@ -226,8 +226,16 @@ def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset)
 def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
     with pytest.raises(InputError, match="two or more"):
         training.average([run[0]], dataset, tmp_path / "a")
-    with pytest.raises(InputError, match="no run to start from"):
-        training.average([run[0], tmp_path / "nowhere"], dataset, tmp_path / "a")
+    (tmp_path / "odd").mkdir()
+    for card, reason in (("[]", "lacks config"), ("{}", "lacks config"), ("{", "Expecting")):
+        (tmp_path / "odd" / "card.json").write_text(card)
+        (tmp_path / "odd" / "model.keras").write_bytes((run[0] / "model.keras").read_bytes())
+        with pytest.raises(InputError, match=reason):
+            training.average([run[0], tmp_path / "odd"], dataset, tmp_path / "a")
+    (tmp_path / "file").write_text("")
+    for path, reason in (("nowhere", "card.json is not there"), ("file", "Not a directory")):
+        with pytest.raises(InputError, match=reason):
+            training.average([run[0], tmp_path / path], dataset, tmp_path / "a")
     with pytest.raises(InputError, match="other data"):
         training.average([run[0]] * 2, dataclasses.replace(dataset, digest="00"), tmp_path / "a")
     assert not (tmp_path / "a").exists()
