@@ -165,7 +165,7 @@ def _like(default, name: str, value):
         if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
             raise ValueError
         return type(default)(value)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         kind = "comma-separated int" if isinstance(default, tuple) else type(default).__name__
         raise InputError(f"{name}={value!r} is not valid: expected {kind}") from None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import copy
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,7 @@ def index(
 def fit_to_show(metrics: dict) -> bool:
     """Tell whether metrics that somebody else may have written are such as a page can be made of."""
     try:
+        json.dumps(metrics, allow_nan=False)
         ran = metrics["report"]["notebooks"].items()
         index(metrics, metrics, {name: facts.get("title", name) for name, facts in ran})
     except Exception:  # whatever a word instead of a number, or a list instead of a table, leads to

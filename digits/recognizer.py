@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SIDE = 28
 NOT_A_DIGIT = 10  # index of the output that rejects, in models that have it
+SLACK = 0.5  # what floats may lie beyond 0 and 1
 BATCH = 128  # images that are run at a time, which bounds the memory
 
 # What speaks against an explanation of the ink, as natural logarithms of probability. Glyphs as
@@ -214,12 +215,12 @@ class Recognizer:
         try:
             card = json.loads(card_path.read_text(encoding="utf-8"))
             if not 0 < float(card["temperature"]) < math.inf:
-                raise ValueError(f"the temperature is {card['temperature']}")
+                raise ValueError(f"the temperature is {card['temperature']!r}")
             if not 0 <= float(card["threshold"]) <= 1:
-                raise ValueError(f"the threshold is {card['threshold']}")
+                raise ValueError(f"the threshold is {card['threshold']!r}")
         except FileNotFoundError:
             raise InputError(f"{card_path} is missing; it belongs beside {model.name}") from None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             raise InputError(
                 f"{card_path} is no model card ({type(error).__name__}: {error}); "
                 "expected JSON with a temperature above 0 and a threshold from 0 to 1"
@@ -299,15 +300,12 @@ class Recognizer:
                 f"images of shape {images.shape} arrived; expected (n, 28, 28) in MNIST form "
                 "(digits.pictures.to_mnist_form makes it)"
             )
-        if images.dtype == np.uint8:
-            scale = 255.0
-        elif images.dtype.kind == "f" and not (images.size and _outside(images)):
-            scale = 1.0
-        else:
+        if not _is_shades(images):
             raise InputError(
                 f"images of {images.dtype}{_range(images)} arrived; expected uint8 from 0 to 255, or "
                 "floats from 0 to 1"
             )
+        scale = 255.0 if images.dtype == np.uint8 else 1.0
         output = self._session.get_outputs()[which]
         out = np.empty((len(images), output.shape[-1]), np.float32)
         for start in range(0, len(images), BATCH):
@@ -615,14 +613,19 @@ class Recognizer:
         )
 
 
-def _outside(images: np.ndarray) -> bool:
-    """Tell whether floats leave 0 to 1, or are no numbers."""
-    return not (images.min() >= 0 and images.max() <= 1)
+def _is_shades(images: np.ndarray) -> bool:
+    """Tell whether an array's dtype and values are those that `Recognizer.logits` takes."""
+    if images.dtype == np.uint8 or images.dtype == bool:
+        return True
+    if images.dtype.kind != "f" or not images.size:
+        return images.dtype.kind == "f"
+    # Enlarging and sharpening go a little beyond; NaN fails both.
+    return bool(images.min() >= -SLACK and images.max() <= 1 + SLACK)
 
 
 def _range(images: np.ndarray) -> str:
     """Return what numbers an array holds, for a message."""
-    if images.dtype.kind not in "bif" or not images.size:
+    if images.dtype.kind not in "if" or not images.size:
         return ""
     return f" from {images.min()} to {images.max()}"
 

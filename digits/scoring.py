@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,17 +46,18 @@ def load_labels(folder: str | Path) -> pd.DataFrame:
         # Spreadsheets put a mark at the beginning, and leave out empty cells at the end of a row.
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, restval=""))
-    except (OSError, UnicodeDecodeError):
+    except (OSError, UnicodeDecodeError, csv.Error):  # csv.Error: a cell of 128 KiB and more
         raise InputError(
             f"{path} cannot be read; expected UTF-8 text with the columns file and label, "
             "a row a picture"
         ) from None
     if not rows or not {"file", "label"} <= set(rows[0]):
         raise InputError(f"{path} has no rows, or lacks the columns file and label")
-    missing = [row["file"] for row in rows if not (folder / row["file"]).is_file()]
+    missing = [row["file"] for row in rows if not os.path.isfile(folder / row["file"])]
     if missing:
-        raise InputError(f"{path} names {missing[0]}, which is not there; mend the name")
-    labels = ["".join(c for c in row["label"] if c.isdigit()) for row in rows]
+        name = missing[0] if missing[0].isprintable() else repr(missing[0])
+        raise InputError(f"{path} names {name}, which is not there; mend the name")
+    labels = ["".join(c for c in row["label"] if c in "0123456789") for row in rows]
     return pd.DataFrame(
         {
             "file": [row["file"] for row in rows],

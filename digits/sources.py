@@ -71,9 +71,9 @@ def entries(source: str, on_error: Callable[[OSError], None] | None = None) -> I
     """
     if is_url(source):
         yield from _remote(source)
-    elif Path(source).is_dir():
+    elif os.path.isdir(source):  # pathlib's raises where a name is too long for any file
         yield from map(_at, walk(source, on_error))
-    elif Path(source).exists():
+    elif os.path.exists(source):
         yield from _in_file(source)
     elif glob.has_magic(source):
         names = sorted(glob.iglob(source, recursive=True))
@@ -205,7 +205,8 @@ def _remote(source: str) -> Iterator[Entry]:
     except InputError:
         raise
     except Exception as error:  # protocols raise what they like
-        raise InputError(f"{source} cannot be reached ({error}); check the URL") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{source} cannot be reached ({reason}); check the URL") from None
     yield from (_at(system.unstrip_protocol(name)) for name in found if is_picture(name))
 
 

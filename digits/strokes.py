@@ -82,7 +82,7 @@ def checked(strokes: Iterable) -> list[Stroke]:
     """
     try:
         whole = [[_checked_point(point) for point in stroke] for stroke in strokes]
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:  # the latter: a whole number beyond all floats
         raise InputError(f"strokes are lists of points (x, y, width); {error}") from None
     total = sum(map(len, whole))
     if total > MOST_POINTS:
