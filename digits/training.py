@@ -319,7 +319,7 @@ def _no_run(run_dir: Path, reason: str) -> InputError:
 
 def _told(card: dict) -> dict:
     """Return what a card says about an earlier run that it came from."""
-    told = ("config", "epoch", "training_seconds", "commit", "created", "started_from")
+    told = ("config", "epoch", "training_seconds", "commit", "created", "started_from", "averaged")
     return {key: card[key] for key in told if key in card}
 
 
