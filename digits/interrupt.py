@@ -22,6 +22,7 @@ _pressed = threading.Event()
 def install() -> None:
     """Look after Ctrl-C from now on."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as shells set it in the background
+        sys.unraisablehook = _unraisable
         signal.signal(signal.SIGINT, _stop)
 
 
@@ -37,6 +38,13 @@ def end(message: str = STOPPED) -> None:
             stream.flush()
     os.write(2, message.encode())
     os._exit(STATUS)
+
+
+def _unraisable(lost) -> None:
+    """Hear Ctrl-C also where Python would only print it, as in a callback of an import."""
+    if pressed() and isinstance(lost.exc_value, KeyboardInterrupt):
+        end()
+    sys.__unraisablehook__(lost)
 
 
 def _stop(number, frame) -> None:

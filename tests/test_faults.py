@@ -286,7 +286,7 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 class Slow:
     def find_spec(self, name, path=None, target=None):
-        if name == "digits.cli":
+        if name == "{module}":
             print("ready", flush=True)
             try:
                 time.sleep(60)
@@ -299,12 +299,13 @@ main()
 """
 
 
+@pytest.mark.parametrize("module", ["digits.interrupt", "digits.cli", "digits.provenance"])
 @pytest.mark.parametrize(
     "then", ["raise ImportError('initialization failed')", "time.sleep(60)"], ids=["lost", "deaf"]
 )
-def test_ctrl_c_ends_an_import_that_loses_it_or_hears_nothing(then):
+def test_ctrl_c_ends_an_import_that_loses_it_or_hears_nothing(then, module):
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_START.format(then=then)], cwd=ROOT,
+        [sys.executable, "-c", SLOW_START.format(then=then, module=module)], cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
@@ -313,6 +314,25 @@ def test_ctrl_c_ends_an_import_that_loses_it_or_hears_nothing(then):
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "digits: stopped\n")
     assert time.monotonic() - started < 4
+
+
+LOST = """
+import signal, time
+from digits import interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt.install()
+class Lost:
+    def __del__(self):  # Python prints what is raised in it, and goes on
+        signal.raise_signal(signal.SIGINT)
+Lost()
+"""
+
+
+def test_ctrl_c_that_python_would_only_print_ends_the_command():
+    done = subprocess.run(
+        [sys.executable, "-c", LOST], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (130, "digits: stopped\n")
 
 
 def test_a_file_that_ends_early_is_not_taken_for_ctrl_c(monkeypatch, capfd):
