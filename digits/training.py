@@ -504,7 +504,13 @@ def export_model(run_dir: Path, kind: str, output: Path) -> float:
         raise InputError(f"{output} is no name for a LiteRT model; let it end in .tflite")
     if not (run_dir / "model.keras").exists():
         raise InputError(f"{run_dir} holds no model.keras; notebook 03 or `digits train` makes one")
-    model = keras.models.load_model(run_dir / "model.keras", compile=False, safe_mode=True)
+    try:
+        model = keras.models.load_model(run_dir / "model.keras", compile=False, safe_mode=True)
+    except (OSError, ValueError) as error:  # ValueError: no archive, or what Keras does not know
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{run_dir / 'model.keras'} cannot be read ({reason}); give the folder of a finished run"
+        ) from None
     images = data.load("embedded").x_val
     temporary = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
     try:

@@ -340,3 +340,30 @@ def test_any_logits_have_a_temperature_a_threshold_and_metrics(logits, labels):
 def test_any_two_arrays_are_a_prediction_table_or_refused(probabilities, labels):
     with answered():
         assert len(evaluation.prediction_table(probabilities, labels)) == len(labels)
+
+
+# --- What was found: plain cases ---------------------------------------------------------------------
+
+
+def test_numbers_beyond_all_floats_are_refused(tmp_path):
+    with pytest.raises(InputError, match="filters"):
+        Config.from_dict({"filters": [math.inf, 1]})
+    with pytest.raises(InputError, match="dropout"):
+        Config.from_dict({"dropout": LONG})
+    with pytest.raises(InputError, match="strokes are lists"):
+        strokes.checked([[(LONG, 1)]])
+    shutil.copy(CHAMPION / "model.onnx", tmp_path)
+    (tmp_path / "card.json").write_text(json.dumps({"temperature": LONG, "threshold": 0.5}))
+    with pytest.raises(InputError, match="is no model card"):
+        Recognizer.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.full((1, 28, 28), math.nan), np.full((1, 28, 28), 200), np.full((1, 28, 28), 200.0),
+     np.full((1, 28, 28), "a"), np.full((1, 28, 28), 1j)],
+    ids=["NaN", "int64", "floats to 255", "text", "complex"],
+)  # fmt: skip
+def test_what_is_no_shade_is_not_predicted(recognizer, images):
+    with pytest.raises(InputError, match="expected uint8 from 0 to 255"):
+        recognizer.predict(images)

@@ -236,6 +236,9 @@ def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
     for path, reason in (("nowhere", "card.json is not there"), ("file", "Not a directory")):
         with pytest.raises(InputError, match=reason):
             training.average([run[0], tmp_path / path], dataset, tmp_path / "a")
+    (tmp_path / "odd" / "model.keras").write_bytes(b"no archive")
+    with pytest.raises(InputError, match=r"model\.keras cannot be read"):
+        training.export_model(tmp_path / "odd", "onnx", tmp_path / "out.onnx")
     with pytest.raises(InputError, match="other data"):
         training.average([run[0]] * 2, dataclasses.replace(dataset, digest="00"), tmp_path / "a")
     assert not (tmp_path / "a").exists()
