@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from digits import augmentation, evaluation, synthesis, training
+from digits import augmentation, evaluation, model_card, synthesis, training
 from digits.atomic import publish, recover, write_json
 from digits.backend import keras
 from digits.config import CHAMPION
@@ -372,6 +372,8 @@ def _replayed(dataset, rejects: bool, seed: int, n: int, n_synthetic: int) -> di
 
 def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) -> Outcome:
     before = Recognizer.load(base)
+    if problem := model_card.problem(before.card):
+        raise InputError(f"{base} cannot be started from: {problem}; give a finished run's folder")
     labels = examples.labels
     hand_before = _score(before.predict(examples.images)["digit"].to_numpy() != labels)
     say("preparing images to be replayed")

@@ -23,6 +23,15 @@ def write(folder: str | Path) -> Path:
     return target
 
 
+def problem(card: dict) -> str:
+    """Say what keeps a card from being one that `render`, and runs that start from it, can use."""
+    try:
+        render(card)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        return f"its card.json is not whole ({type(error).__name__}: {error})"
+    return ""
+
+
 def render(card: dict) -> str:
     """Return the model card as Markdown.
 

@@ -299,14 +299,14 @@ def _finished(run_dir: Path) -> tuple[dict, list[np.ndarray]]:
     """Return the card and the weights of a finished run."""
     try:
         card = json.loads((run_dir / "card.json").read_text())
-        missing = {"config", "data_digest"} - set(card)
+        problem = model_card.problem(card)
         network = keras.models.load_model(run_dir / "model.keras", compile=False, safe_mode=True)
     except FileNotFoundError as error:
         raise _no_run(run_dir, f"{Path(error.filename).name} is not there") from None
     except (OSError, ValueError, TypeError) as error:
         raise _no_run(run_dir, getattr(error, "strerror", None) or str(error)) from None
-    if missing:
-        raise _no_run(run_dir, f"card.json lacks {min(missing)}")
+    if problem:
+        raise _no_run(run_dir, problem)
     return card, network.get_weights()
 
 

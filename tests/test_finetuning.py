@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -379,6 +380,15 @@ def test_a_folder_of_pictures_is_not_replaced(tmp_path, examples, dataset):
 def test_a_model_without_keras_weights_is_refused(tmp_path, dataset):
     with pytest.raises(InputError, match=r"holds no model\.keras"):
         Adapter(tmp_path, dataset)
+
+
+def test_a_model_whose_card_is_not_whole_is_refused_before_the_work(tmp_path, examples, dataset):
+    base = tmp_path / "base"
+    shutil.copytree(CHAMPION, base)
+    (base / "card.json").write_text('{"temperature": 1.0, "threshold": 0.5}')
+    with pytest.raises(InputError, match="'config'"):
+        finetune(examples, dataset, tmp_path / "hand", base=base)
+    assert not (tmp_path / "hand").exists()
 
 
 # --- The command ---------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
     with pytest.raises(InputError, match="two or more"):
         training.average([run[0]], dataset, tmp_path / "a")
     (tmp_path / "odd").mkdir()
-    for card, reason in (("[]", "lacks config"), ("{}", "lacks config"), ("{", "Expecting")):
+    for card, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
         (tmp_path / "odd" / "card.json").write_text(card)
         (tmp_path / "odd" / "model.keras").write_bytes((run[0] / "model.keras").read_bytes())
         with pytest.raises(InputError, match=reason):
