@@ -36,7 +36,7 @@ JOIN_PRICE = 0.7
 # What speaks for joining: pieces that lie inside one another; strokes that all but touch.
 KINSHIP_GAINS = np.array([6.0, 2.0])
 CUT_PRICE = 1.5
-LEAST_ALONE = 0.4  # certainty of cuts on a picture that shows no digit beside them
+LEAST_ALONE = 0.2  # certainty of cuts on a picture that shows no digit beside them
 MOST_WAYS = 12  # readings of touching digits that are followed from cut to cut
 DROP_PRICE = 1.0
 # What tells digits that touch from letters that can be cut as well: the pieces' summed log
