@@ -8,7 +8,8 @@ import shutil
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -93,12 +94,7 @@ def main(only: str | None, share: float, output: Path) -> None:
         try:
             fuzzed = [beside.submit(attempt, "fuzz")] if "fuzz" in chosen else []
             for done in chain(
-                map(attempt, timed),
-                (
-                    future.result()
-                    for future in as_completed([lanes.submit(attempt, name) for name in others])
-                ),
-                (future.result() for future in fuzzed),
+                map(attempt, timed), _in_lanes(lanes, attempt, others), _ended(fuzzed)
             ):
                 click.echo(done.line())
                 table.write([done], output)
@@ -110,6 +106,15 @@ def main(only: str | None, share: float, output: Path) -> None:
             raise
     click.echo(f"{(time.monotonic() - started) / 60:.0f} minutes", err=True)
     sys.exit(lost > 0)
+
+
+def _in_lanes(lanes: Executor, attempt: Callable[[str], Row], names: list[str]) -> Iterator[Row]:
+    """Start the experiments when the first of their rows is asked for; yield the rows as they end."""
+    yield from _ended([lanes.submit(attempt, name) for name in names])
+
+
+def _ended(futures: list[Future]) -> Iterator[Row]:
+    return (future.result() for future in as_completed(futures))
 
 
 def _attempt(experiments: dict, name: str, share: float) -> Row:
