@@ -1,0 +1,148 @@
+"""What the first command does on a fresh machine: `make` installs the lock, and nothing else.
+
+The real Makefile installs a small project from a small index on disk, on which a newer version than
+the locked one has appeared.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from digits.config import ROOT
+
+# Builds a wheel that holds nothing but its own name: no build tool is needed to install the project.
+BACKEND = """
+import zipfile
+
+def build_editable(folder, config_settings=None, metadata_directory=None):
+    name = "small-1-py3-none-any.whl"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        for file, text in {
+            "METADATA": "Metadata-Version: 2.1\\nName: small\\nVersion: 1\\n",
+            "WHEEL": "Wheel-Version: 1.0\\nTag: py3-none-any\\n",
+            "RECORD": "",
+        }.items():
+            wheel.writestr(f"small-1.dist-info/{file}", text)
+    return name
+"""
+PROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "small"
+version = "1"
+"""
+
+
+def add_wheel(index: Path, name: str, version: str, *requirements: str) -> str:
+    """Put an empty package on the index; return its line for a lock."""
+    folder = index / name
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    information = f"{name}-{version}.dist-info"
+    head = [f"Name: {name}", f"Version: {version}", "Provides-Extra: toml"]
+    needs = [f"Requires-Dist: {requirement}" for requirement in requirements]
+    files = {
+        f"{information}/METADATA": "\n".join(["Metadata-Version: 2.1", *head, *needs, ""]),
+        f"{information}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    rows = [f"{information}/RECORD,,"]
+    with zipfile.ZipFile(path, "w") as wheel:
+        for file, text in files.items():
+            digest = hashlib.sha256(text.encode()).digest()
+            coded = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+            rows.append(f"{file},sha256={coded},{len(text.encode())}")
+            wheel.writestr(file, text)
+        wheel.writestr(f"{information}/RECORD", "\n".join(rows) + "\n")
+    links = [f'<a href="{wheel.name}">{wheel.name}</a>' for wheel in sorted(folder.glob("*.whl"))]
+    (folder / "index.html").write_text("\n".join(links), encoding="utf-8")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{name}=={version} \\\n    --hash=sha256:{digest}\n"
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A checkout with our Makefile, two locked packages, and an index with a newer version."""
+    folder, index = tmp_path / "checkout", tmp_path / "index"
+    folder.mkdir()
+    shutil.copy(ROOT / "Makefile", folder)
+    lock = [add_wheel(index, "cover", "1.0"), add_wheel(index, "plugin", "1.0", "cover[toml]>=1.0")]
+    add_wheel(index, "cover", "2.0")
+    (folder / "requirements.lock").write_text("".join(lock), encoding="utf-8")
+    (folder / "pyproject.toml").write_text(PROJECT, encoding="utf-8")
+    (folder / "backend.py").write_text(BACKEND, encoding="utf-8")
+    return folder
+
+
+def install(checkout: Path, uv: str) -> subprocess.CompletedProcess:
+    index = (checkout.parent / "index").as_uri()
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_", "MAKE"))}
+    return subprocess.run(
+        ["make", ".venv/installed", f"PYTHON={sys.executable}", f"UV={uv}", "VENV=.venv"],
+        cwd=checkout,
+        env=outside
+        | {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": index,
+            "UV_NO_CONFIG": "1",
+            "UV_DEFAULT_INDEX": index,
+            "UV_CACHE_DIR": str(checkout / "cache"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def installed(checkout: Path) -> dict[str, str]:
+    found = checkout.glob(".venv/lib/python*/site-packages/*.dist-info")
+    names = [path.name.removesuffix(".dist-info").split("-") for path in found]
+    return {name: version for name, version in names if name not in ("pip", "setuptools")}
+
+
+LOCKED = {"cover": "1.0", "plugin": "1.0", "small": "1"}
+
+
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+def test_a_newer_version_on_the_index_changes_nothing(checkout, tool):
+    uv = str(Path(sys.prefix, "bin", "uv"))
+    if tool == "uv" and not Path(uv).exists():
+        pytest.skip("uv is not installed beside this Python")
+    done = install(checkout, uv if tool == "uv" else "false")
+    assert done.returncode == 0, done.stderr
+    assert installed(checkout) == LOCKED
+    assert ("Installing with pip" in done.stderr) == (tool == "pip")
+
+
+def test_uv_is_taken_from_the_lock_where_it_is_not_installed(checkout):
+    """The one on this index can do nothing, so that pip has to go on: it was tried, and fetched."""
+    lock = checkout / "requirements.lock"
+    line = add_wheel(checkout.parent / "index", "uv", "1.0")
+    lock.write_text(lock.read_text(encoding="utf-8") + line, encoding="utf-8")
+    done = install(checkout, "")
+    assert done.returncode == 0, done.stderr
+    assert (checkout / ".venv" / "uv.txt").read_text(encoding="utf-8") == line
+    assert "Installing with pip" in done.stderr
+    assert installed(checkout) == {**LOCKED, "uv": "1.0"}
+
+
+def test_a_lock_that_lacks_something_ends_in_one_sentence(checkout):
+    lock = checkout / "requirements.lock"
+    plugin = lock.read_text(encoding="utf-8").partition("plugin")
+    lock.write_text(plugin[1] + plugin[2], encoding="utf-8")
+    done = install(checkout, "false")
+    assert done.returncode != 0
+    assert "plugin 1.0 requires cover, which is not installed." in done.stderr
+    assert "`make lock` renews it" in done.stderr
+    assert not (checkout / ".venv" / "installed").exists(), "the next call must try again"
