@@ -1,4 +1,4 @@
-# `make help` lists what there is. The first call of anything sets up .venv from requirements.lock.
+# `make help` lists what there is.
 # Other data or settings: make report DATA=embedded PROFILE=quick
 
 PYTHON ?= python3
@@ -10,10 +10,13 @@ INSTALLED := $(VENV)/installed
 STRIP := --keep-id --keep-count --extra-keys metadata.language_info.version
 
 .DEFAULT_GOAL := help
-.PHONY: help report test faults lint strip lab draw predict champion lock clean
+.PHONY: help install report test faults lint strip lab draw predict champion lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@echo "All but help, lock and clean install first, once. To read pictures alone: pip install ."
+
+install: $(INSTALLED) ## set up .venv with all that is needed, 2.7 GB, from requirements.lock
 
 # The lock names every package that is needed, with its version and hashes. So nothing is resolved: what
 # appears on the index later changes nothing, and `pip check` says whether the lock is whole.

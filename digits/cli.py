@@ -14,6 +14,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -23,6 +24,20 @@ from digits.config import CHAMPION, PROFILES, REPORTS, ROOT, RUNS, TEST_IMAGES, 
 from digits.errors import InputError
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
+# What the extras of pyproject.toml bring, by the names that are imported.
+EXTRAS = {
+    "train": ("keras", "pandas", "pooch", "scipy", "sklearn"),
+    "notebooks": (
+        "anywidget",
+        "jinja2",
+        "matplotlib",
+        "nbconvert",
+        "papermill",
+        "seaborn",
+        "voila",
+    ),
+    "scale": ("distributed", "fsspec", "pyarrow"),
+}
 MANY = 4  # pictures from which it is worth while to think of several processes
 
 
@@ -99,6 +114,20 @@ def _wrong_usage() -> Iterator[None]:
         yield
     except InputError as error:
         raise click.UsageError(str(error)) from None
+
+
+def _require(command: str, *extras: str) -> None:
+    """Refuse a command whose packages are not installed, before it begins."""
+    missing = _missing(*extras)
+    if missing:
+        wanted = ",".join(extras)
+        raise InputError(
+            f"{command} needs {missing[0]}, which is not installed: pip install 'digits[{wanted}]'"
+        )
+
+
+def _missing(*extras: str) -> list[str]:
+    return [name for extra in extras for name in EXTRAS[extra] if find_spec(name) is None]
 
 
 class _Stopped(click.ClickException):
@@ -193,7 +222,7 @@ def predict(
     """Read the digits on pictures.
 
     PATH is a picture, a folder that is searched for pictures, or - for one picture on standard
-    input. Without PATH the project's own test_images/ are read.
+    input. Without PATH, in a checkout of the project, its own test_images/ are read.
 
     With --output, for large collections, PATH may also be a quoted pattern, a text or Parquet file
     of paths, a zip or tar archive, or a URL that fsspec knows.
@@ -210,19 +239,22 @@ def predict(
     nothing written on it or something else than digits. Exit status 1 says that a picture could not
     be read.
     """
+    if not paths:
+        if not TEST_IMAGES.is_dir():
+            raise click.UsageError("give the path of a picture, or of a folder of pictures")
+        paths = (_short(TEST_IMAGES),)
     if as_json and csv_path:
         raise click.UsageError("give --json or --csv, not both")
     if output:
         if as_json or csv_path or annotate_dir:
             raise click.UsageError("give --output without --json, --csv and --annotate")
-        sources = paths or (_short(TEST_IMAGES),)
-        return _collect(sources, output, model, single, part_size, workers, scheduler)
+        return _collect(paths, output, model, single, part_size, workers, scheduler)
     for name, value in (("--scheduler", scheduler), ("--part-size", part_size)):
         if value and _given(name):
             raise click.UsageError(f"{name} needs --output")
     # Folders are walked before anything heavy is loaded: a mistake is answered at once.
     sources, failed = [], 0
-    for path in paths or (_short(TEST_IMAGES),):
+    for path in paths:
         found = _pictures(path)
         sources += found
         if not found:
@@ -308,16 +340,9 @@ def _with_bar(readings: Iterator, n: int) -> Iterator:
 
 def _collect(sources, output, model, single, part_size, workers, scheduler) -> int:
     """Read a large collection; return the exit status."""
-    try:
-        from digits.collection import read_collection
+    _require("predict --output", "scale")
 
-        if scheduler:
-            import digits.cluster  # noqa: F401 - is it installed?
-    except ImportError as error:
-        option = "--scheduler" if scheduler else "--output"
-        raise InputError(
-            f"{option} needs {error.name}, which is not installed: pip install 'digits[scale]'"
-        ) from None
+    from digits.collection import read_collection
 
     with click.progressbar(
         length=1, label="Reading", file=sys.stderr, show_pos=True, hidden=not sys.stderr.isatty()
@@ -456,6 +481,7 @@ def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
       digits train --set epochs=30 --set batch_size=512 --run runs/longer
       digits train --resume
     """
+    _require("train", "train")
     with _wrong_usage():
         config = Config.from_profile(profile, seed=seed).with_overrides(list(assignments))
 
@@ -497,6 +523,8 @@ def average(data, run_dir, runs) -> None:
     Example:
       digits average runs/first runs/second runs/third --run runs/averaged
     """
+    _require("average", "train")
+
     from digits.data import load
 
     dataset = load(data)
@@ -525,6 +553,8 @@ def export(kind, run_dir, output) -> None:
       digits export --format litert digits.tflite
       digits export --format onnx --run runs/mnist-quick-0 model.onnx
     """
+    _require("export", "train")
+
     from digits import training
 
     training.export_model(run_dir or CHAMPION, kind, output)
@@ -567,6 +597,8 @@ def finetune(folder, output, model, force, seed, data) -> int:
       digits finetune my_digits --output runs/anna
       digits predict --model runs/anna photo.jpg
     """
+    _require("finetune", "train")
+
     from digits.examples import load_examples
     from digits.recognizer import Recognizer
 
@@ -639,6 +671,8 @@ def report(data, profile, seed, only, output, assignments, prepare_only) -> None
       digits report --only 04,05
       digits report --data my.npz --seed 7 --output seventh/
     """
+    _require("report", "train", "notebooks")
+
     from digits import report as reporting
 
     if prepare_only:
@@ -712,6 +746,8 @@ def draw(port, browser) -> None:
       digits draw
       digits draw --no-browser --port 9000
     """
+    _require("draw", "notebooks")
+
     from digits.draw import serve
 
     serve(port, browser)
@@ -738,11 +774,15 @@ def doctor() -> int:
     rows = list(package_versions().items())
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     rows.append(("backend", f"{backend}, {os.cpu_count()} processors"))
-    mnist = find_mnist()
+    for extra in EXTRAS:
+        missing = _missing(extra)
+        without = f"lacks {', '.join(missing)}: pip install 'digits[{extra}]'"
+        rows.append((f"digits[{extra}]", without if missing else "installed"))
+    mnist = None if _missing("train") else find_mnist()
     if mnist and not mnist.exists():
         wrong += 1
         rows.append(("MNIST", f"{mnist} does not exist: mend or unset DIGITS_MNIST"))
-    else:
+    elif not _missing("train"):
         rows.append(("MNIST", str(mnist) if mnist else "not here yet: downloaded when first used"))
     rows.append(("disk", f"{shutil.disk_usage(ROOT).free / 2**30:.1f} GiB free in {ROOT}"))
     model, card = CHAMPION / "model.onnx", CHAMPION / "card.json"

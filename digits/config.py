@@ -8,12 +8,27 @@ from pathlib import Path
 
 from digits.errors import InputError
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+
+
+def _find_root() -> Path:
+    """Return the checkout that the package or the user is in; the user's own folder without one."""
+    try:
+        here = Path.cwd()
+    except OSError:  # it was deleted
+        here = PACKAGE.parent
+    for folder in (PACKAGE.parent, here, *here.parents):
+        if (folder / "notebooks").is_dir() and (folder / "digits" / "champion").is_dir():
+            return folder
+    return here
+
+
+ROOT = _find_root()
 RUNS = ROOT / "runs"
 REPORTS = ROOT / "reports"
 NOTEBOOKS = ROOT / "notebooks"
 TEST_IMAGES = ROOT / "test_images"
-CHAMPION = Path(__file__).resolve().parent / "champion"
+CHAMPION = PACKAGE / "champion"
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 

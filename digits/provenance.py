@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 import subprocess
 
-from digits.config import ROOT
+from digits.config import PACKAGE, ROOT
 
 # TensorFlow's wheel for processors only has a name of its own.
 PACKAGES = (
@@ -38,6 +38,8 @@ def package_versions() -> dict[str, str]:
 
 def git_commit() -> str:
     """Return the commit of the code, "+changes" added if it is not clean, or "" outside of git."""
+    if PACKAGE.parent != ROOT:  # installed: what it was built from is not known
+        return ""
     try:
         commit = _git("rev-parse", "--short=12", "HEAD")
         return commit + ("+changes" if _git("status", "--porcelain", "--", *CODE) else "")

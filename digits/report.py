@@ -148,7 +148,10 @@ def find_notebooks(folder: Path = NOTEBOOKS, only: Sequence[str] = ()) -> list[P
     """Return the numbered notebooks in order, or those whose number is in `only`."""
     found = {path.name[:2]: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     if not found:
-        raise InputError(f"no numbered notebooks in {folder}")
+        raise InputError(
+            f"no numbered notebooks in {folder}; a report needs a checkout of the project, which has "
+            "notebooks/"
+        )
     wanted = [number.strip().zfill(2) for number in only] or list(found)
     unknown = [number for number in wanted if number not in found]
     if unknown:

@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 
 from digits import cli
 from digits.annotate import SURE, UNSURE, annotate
+from digits.config import ROOT
 from digits.decoding import Picture, decode
 from digits.errors import InputError
 from digits.recognizer import DigitReading, Reading
@@ -407,6 +410,16 @@ def test_doctor_reports_what_is_missing(run, monkeypatch, tmp_path):
     status, out, _ = run("doctor")
     assert status == 0
     assert "SHA-256 9372c470eeadd5ec" in out
+
+
+def test_the_extras_bring_what_the_commands_ask_for():
+    """Each name that is looked for is of a package that its extra declares."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    of_module = {"sklearn": "scikit-learn"}
+    for extra, modules in cli.EXTRAS.items():
+        lines = project["optional-dependencies"][extra]
+        declared = {re.split(r"[^a-z0-9-]", line)[0] for line in lines}
+        assert {of_module.get(module, module) for module in modules} <= declared
 
 
 # --- start-up --------------------------------------------------------------------------------------

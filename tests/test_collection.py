@@ -235,21 +235,6 @@ def test_options_that_do_not_go_together(folder, capfd):
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize(
-    ("option", "missing", "module"),
-    [("--output", "pyarrow", "collection"), ("--scheduler", "distributed", "cluster")],
-)
-def test_what_is_not_installed_is_named(folder, capfd, monkeypatch, option, missing, module):
-    monkeypatch.delitem(sys.modules, f"digits.{module}", raising=False)
-    monkeypatch.delattr(f"digits.{module}", raising=False)
-    monkeypatch.setitem(sys.modules, missing, None)
-    arguments = ["--scheduler", "tcp://localhost:1"] if option == "--scheduler" else []
-    assert run("predict", "--output", "out", *arguments, "in") == 1
-    assert capfd.readouterr().err == (
-        f"digits: {option} needs {missing}, which is not installed: pip install 'digits[scale]'\n"
-    )
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_a_killed_run_continues_and_reads_each_picture_once(folder):
     for n in range(400):

@@ -1,23 +1,24 @@
-"""What the first command does on a fresh machine: `make` installs the lock, and nothing else.
-
-The real Makefile installs a small project from a small index on disk, on which a newer version than
-the locked one has appeared.
-"""
+"""What the first command does on a fresh machine: `make report`, and `pip install .`."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from digits.config import ROOT
+from digits.config import ROOT, TEST_IMAGES
+
+# --- `make`: the real Makefile installs a small project from a small index on disk ------------------
 
 # Builds a wheel that holds nothing but its own name: no build tool is needed to install the project.
 BACKEND = """
@@ -146,3 +147,90 @@ def test_a_lock_that_lacks_something_ends_in_one_sentence(checkout):
     assert "plugin 1.0 requires cover, which is not installed." in done.stderr
     assert "`make lock` renews it" in done.stderr
     assert not (checkout / ".venv" / "installed").exists(), "the next call must try again"
+
+
+# --- `pip install .`: reading pictures, in an environment and a folder that hold nothing else --------
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory) -> Path:
+    """Return the folder of an environment that the wheel was installed into."""
+    folder = tmp_path_factory.mktemp("reader")
+    source = folder / "source"
+    shutil.copytree(ROOT / "digits", source / "digits", ignore=shutil.ignore_patterns("*.pyc"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source)]
+    subprocess.run([*pip, *build], check=True)
+    (wheel,) = folder.glob("*.whl")
+
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    pip[0] = str(folder / "venv" / "bin" / "python")
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    versions = re.findall(r"^(\S+==.*?) \\$", lock, re.MULTILINE)
+    (folder / "locked.txt").write_text("\n".join(versions), encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = ["--constraint", str(folder / "locked.txt"), *project["dependencies"]]
+    done = subprocess.run([*pip, "install", *needed], capture_output=True, text=True)
+    if "No matching distribution found" in done.stderr:
+        pytest.skip("there is no package index here")
+    assert done.returncode == 0, done.stderr
+    # From here on nothing is fetched, so that nothing can be missing from the wheel's own list.
+    subprocess.run([*pip, "install", "--no-index", str(wheel)], check=True)
+    (folder / "empty").mkdir()
+    shutil.copy(TEST_IMAGES / "ruled_3_in_shadow.jpg", folder / "empty" / "photo.jpg")
+    return folder
+
+
+def digits(reader: Path, *arguments: str) -> subprocess.CompletedProcess:
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "DIGITS_"))}
+    command = [str(reader / "venv" / "bin" / "digits"), *arguments]
+    folder = reader / "empty"
+    return subprocess.run(command, cwd=folder, env=outside, capture_output=True, text=True)
+
+
+def test_the_wheel_reads_a_picture(reader):
+    done = digits(reader, "predict", "--json", "photo.jpg")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["text"] == "3"
+
+
+def test_reading_pictures_needs_few_packages_and_little_room(reader):
+    packages = reader / "venv" / "lib"
+    assert len(list(packages.rglob("*.dist-info"))) <= 15
+    files = [path for path in packages.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert sum(path.stat().st_size for path in files) < 250e6
+
+
+def test_without_a_path_it_says_what_to_give(reader):
+    done = digits(reader, "predict")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("digits: give the path of a picture, or of a folder of pictures")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extras"),
+    [
+        ("train", "train"),
+        ("average --run averaged first second", "train"),
+        ("finetune .", "train"),
+        ("export --format onnx model.onnx", "train"),
+        ("report", "train,notebooks"),
+        ("draw", "notebooks"),
+        ("predict --output out photo.jpg", "scale"),
+    ],
+)
+def test_a_command_names_the_extra_that_it_lacks(reader, arguments, extras):
+    done = digits(reader, *arguments.split())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(f"which is not installed: pip install 'digits[{extras}]'\n")
+    assert done.stderr.count("\n") == 1
+    assert os.listdir(reader / "empty") == ["photo.jpg"]
+
+
+def test_doctor_says_what_is_not_there(reader):
+    done = digits(reader, "doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    for extra in ("train", "notebooks", "scale"):
+        assert f"pip install 'digits[{extra}]'" in done.stdout

@@ -78,6 +78,12 @@ def test_lock_has_hashes_and_no_address():
     assert "index-url" not in text
 
 
+def test_the_citation_names_the_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    assert f"version: {project['version']}" in lines
+
+
 def test_every_module_and_data_file_is_packaged():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     folders = {path.parent.name for path in (ROOT / "digits").rglob("*.py")} - {"digits"}
