@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/installed
 STRIP := --keep-id --keep-count --extra-keys metadata.language_info.version
 
 .DEFAULT_GOAL := help
-.PHONY: help install report test faults lint strip lab draw predict champion lock clean
+.PHONY: help install report test unit faults lint strip lab draw predict champion lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,7 +29,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Installing into $(VENV), once: a minute with uv, some minutes with pip"
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\]$$/p' requirements.lock > $(VENV)/uv.txt
 	@uv="$(UV)"; \
 	if [ -z "$$uv" ] && $(PIP_INSTALL) --require-hashes --only-binary :all: -r $(VENV)/uv.txt; \
@@ -61,6 +61,9 @@ test: lint ## lint, unit tests with coverage, and the notebooks under nbval
 	$(BIN)/python -m pytest --cov=digits --cov-report=term-missing:skip-covered --cov-fail-under=90
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
 	  --nbval-sanitize-with=tests/nbval_sanitize.cfg build/nbval
+
+unit: $(INSTALLED) ## the quick unit tests alone, without those marked slow or browser
+	$(BIN)/python -m pytest -m "not slow and not browser"
 
 faults: $(INSTALLED) ## try to break it, for long, and write reports/faults.md
 	$(BIN)/python -m faults $(FAULTS)

@@ -241,8 +241,8 @@ def _shown(score, copy) -> Shown:
     """Return an annotated picture with a caption from its row of `score_readings`."""
     copy.thumbnail((THUMBNAIL, THUMBNAIL))
     file = io.BytesIO()
-    copy.save(file, "PNG", optimize=True)
-    source = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    copy.save(file, "JPEG", quality=85)
+    source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
     truth = f", shows {score.label or 'no digit'}" if score.outcome == "wrong" else ""
     caption = f"{score.file}: reads {score.text or 'nothing'} ({score.outcome}{truth})"
     return Shown(source, f"Picture {caption}", caption)

@@ -175,7 +175,7 @@ def _train(dataset, config, run_dir, start, resume, progress) -> Path:
     history = _begin(partial, plan, resume)
     images = TrainingImages.collect(dataset, config)
     batch_size = _batch_size(config, images.n_epoch)
-    steps = -(-images.n_epoch // batch_size)
+    steps = max(1, images.n_epoch // batch_size)
     model = build_cnn(config)
     origin = _start_from(model, Path(start)) if start else None
     model.compile(
@@ -372,7 +372,10 @@ def reseed(model, seed: int, epoch: int) -> None:
 
 def _fit_epoch(model, training, validation, epoch: int, batch_size: int) -> dict:
     start = time.perf_counter()
-    x, y = training
+    # A last batch of another size would have TensorFlow compile the training step a second time. The
+    # images that this leaves out, fewer than a batch, are others in each epoch.
+    whole = len(training[1]) // batch_size * batch_size or len(training[1])
+    x, y = (part[:whole] for part in training)
     result = model.fit(
         x, y, batch_size=batch_size, shuffle=False, verbose=0,
         initial_epoch=epoch - 1, epochs=epoch, callbacks=[keras.callbacks.TerminateOnNaN()],

@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("keras")
 
 
+@pytest.mark.slow
 def test_starting_keras_says_nothing():
     code = "from digits.backend import keras; import sys; print('heard', file=sys.stderr)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from digits import benchmark, data, installed, report, rivals, scoring
+from digits import benchmark, installed, report, rivals, scoring
 from digits.config import CHAMPION, TEST_IMAGES, Config
 from digits.errors import InputError
 from digits.recognizer import Recognizer
@@ -57,6 +58,7 @@ def test_measure_counts_the_processor_and_not_waiting():
     assert benchmark.measure(benchmark.python_command(busy)).cpu_seconds >= 0.4
 
 
+@pytest.mark.slow
 def test_measure_adds_the_memory_of_children_and_leaves_out_its_own():
     ours = np.ones(40_000_000)  # 320 MB here must not appear there
     hold = "b = b'x' * 60_000_000; import time; time.sleep(0.5)"
@@ -176,8 +178,8 @@ def test_growth_is_against_the_size_that_is_so_many_times_smaller():
     assert benchmark.growth(memory, 1000) == 20
 
 
-def test_repeated_pictures_are_all_there(tmp_path):
-    images = data.load("embedded").x_test[:3]
+def test_repeated_pictures_are_all_there(tmp_path, embedded):
+    images = embedded.x_test[:3]
     files = benchmark.save_images(images, tmp_path)
     folder = benchmark.repeat(files, 7, tmp_path / "many")
     found = [np.asarray(Image.open(path)) for path in sorted(folder.iterdir())]
@@ -186,8 +188,8 @@ def test_repeated_pictures_are_all_there(tmp_path):
         np.testing.assert_array_equal(pixels, images[index % 3])
 
 
-def test_cost_by_size_runs_every_size_in_every_round():
-    table = benchmark.cost_by_size(data.load("embedded").x_test[:2], (1, 3), 1)
+def test_cost_by_size_runs_every_size_in_every_round(embedded):
+    table = benchmark.cost_by_size(embedded.x_test[:2], (1, 3), 1)
     assert table["n"].tolist() == [1, 3]
     assert (table[["seconds", "cpu_seconds", "peak_megabytes", "open_seconds"]] > 0).all(axis=None)
 
@@ -262,13 +264,13 @@ def test_seconds_to_an_accuracy():
     assert benchmark.seconds_to(table, 0.99, "cpu_seconds").loc[0, ours] == 60
 
 
-def test_race_trains_both(monkeypatch):
+@pytest.mark.slow
+def test_race_trains_both(monkeypatch, embedded):
     from digits import race
 
-    whole = data.load("embedded")
-    parts = {f"{k}_{part}": getattr(whole, f"{k}_{part}")[:200] for k in "xy"
+    parts = {f"{k}_{part}": getattr(embedded, f"{k}_{part}")[:200] for k in "xy"
              for part in ("train", "val", "test")}  # fmt: skip
-    small = type(whole)(**{**vars(whole), **parts})
+    small = dataclasses.replace(embedded, **parts)
     monkeypatch.setattr(race, "EXAMPLE_EPOCHS", 2)
     rows = pd.DataFrame(race.race(small, 1, 1.1, ["epochs=1"]))
     assert sorted(rows.columns) == sorted(benchmark.RACE_COLUMNS)
@@ -305,6 +307,7 @@ def test_pictures_are_made_easy_for_the_rivals(labels, tmp_path):
     assert np.median(pixels) > 200, "ink was light, and is made dark"
 
 
+@pytest.mark.slow
 def test_our_reader_reads_and_its_start_is_a_process(recognizer, labels):
     ours = rivals.tools(recognizer)[0]
     (answers,) = rivals.read_folder([ours], TEST_IMAGES, labels, 1)

@@ -33,14 +33,14 @@ def test_it_is_small_and_complete():
     assert json.loads((CHAMPION / "card.json").read_text())["n_parameters"] < 1_000_000
 
 
-def test_it_reads_the_embedded_digits_that_it_has_not_seen(champion):
-    dataset = data.load("embedded")
+def test_it_reads_the_embedded_digits_that_it_has_not_seen(champion, embedded):
     table = evaluation.prediction_table(
-        champion.probabilities(dataset.x_test), dataset.y_test, champion.threshold
+        champion.probabilities(embedded.x_test), embedded.y_test, champion.threshold
     )
     assert evaluation.accuracy(table).n_wrong <= 5  # of 359
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_the_card_counts_the_test_errors_to_the_image(champion, mnist):
     read = champion.predict(mnist.x_test)["digit"].to_numpy()
@@ -50,6 +50,7 @@ def test_the_card_counts_the_test_errors_to_the_image(champion, mnist):
     assert champion.card["data_digest"] == mnist.digest
 
 
+@pytest.mark.slow
 @needs_mnist
 def test_mnist_passes_the_normaliser_almost_unchanged(champion, mnist):
     again = np.stack([to_mnist_form(image) for image in mnist.x_test])

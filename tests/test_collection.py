@@ -235,6 +235,7 @@ def test_options_that_do_not_go_together(folder, capfd):
     assert not Path("out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_a_killed_run_continues_and_reads_each_picture_once(folder):
     for n in range(400):
@@ -285,6 +286,7 @@ def test_no_scheduler_is_said_in_one_line(folder, monkeypatch):
         read_collection(["in"], "out", scheduler="tcp://127.0.0.1:9")
 
 
+@pytest.mark.slow
 def test_a_lost_worker_loses_nothing(folder, monkeypatch):
     expected = read_collection(["in"], "alone", part=2, workers=1)
     with cluster(2) as two:

@@ -9,11 +9,6 @@ from digits import data
 from digits.errors import InputError
 
 
-@pytest.fixture(scope="module")
-def embedded():
-    return data.load("embedded")
-
-
 @pytest.fixture
 def own():
     """Return the arrays of a small valid file: 20 images of each digit."""
@@ -38,6 +33,7 @@ def test_embedded_parts_share_no_image():
     assert sorted(np.concatenate(parts).tolist()) == list(range(1797))
 
 
+@pytest.mark.slow
 def test_loading_twice_gives_the_same_digest_and_another_seed_another(embedded):
     assert data.load("embedded").digest == embedded.digest
     other = data.load("embedded", seed=1)

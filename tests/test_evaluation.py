@@ -23,10 +23,8 @@ def table(random_run):
 
 
 @pytest.fixture(scope="module")
-def images():
-    from digits import data
-
-    return data.load("embedded").x_test[:12]
+def images(embedded):
+    return embedded.x_test[:12]
 
 
 def made(true, predicted, confidence=None):

@@ -169,6 +169,7 @@ def test_a_habit_is_used_and_a_slip_is_not(tmp_path, write, doubtful):
     assert remarks[0].startswith("0_a.png looks like no digit, but like 0_d.png, so it is used")
 
 
+@pytest.mark.slow
 def test_odd_digits_are_used(tmp_path, recognizer):
     """What the model doubts is what there is to learn."""
     hand, rng = Hand.invent(1), np.random.default_rng(1)

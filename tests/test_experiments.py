@@ -5,30 +5,27 @@ import pytest
 
 pytest.importorskip("keras")
 
-from digits import data, experiments
+from digits import experiments
+
+pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def dataset():
-    return data.load("embedded")
-
-
-def test_a_wrong_label_is_suspected(dataset):
-    y = dataset.y_train.copy()
+def test_a_wrong_label_is_suspected(embedded):
+    y = embedded.y_train.copy()
     planted = [5, 50, 500]
     y[planted] = (y[planted] + 5) % 10
-    wrong = dataclasses.replace(dataset, y_train=y)
+    wrong = dataclasses.replace(embedded, y_train=y)
     suspects = experiments.suspect_labels(wrong, n=12, folds=2, epochs=6)
     assert set(planted) <= set(suspects["index"])
     assert suspects["p_true"].is_monotonic_increasing
 
 
-def test_the_ablation_has_a_row_for_each_choice(dataset, monkeypatch):
+def test_the_ablation_has_a_row_for_each_choice(embedded, monkeypatch):
     monkeypatch.setattr(experiments, "N_TRAIN", 200)
     monkeypatch.setattr(experiments, "N_MEASURED", 20)
     kinds = experiments.augmentation.layers(1.0, 0)
     monkeypatch.setattr(experiments.augmentation, "layers", lambda strength, seed: kinds[:1])
-    table = experiments.ablate_augmentation(dataset, epochs=1)
+    table = experiments.ablate_augmentation(embedded, epochs=1)
     assert table["augmentation"].tolist() == ["none", "stroke", "all"]
     errors = table[["clean", "corrupted"]].to_numpy()
     assert ((errors >= 0) & (errors <= 1)).all() and np.isnan(table["others"]).all()

@@ -23,12 +23,14 @@ from digits.finetuning import Adapter, find_problem, finetune, split_folds
 from digits.hands import Hand
 from digits.recognizer import Recognizer
 
+pytestmark = pytest.mark.slow
+
 N_TAUGHT, N_HELD_OUT = 20, 200
 
 
 @pytest.fixture(scope="module")
-def dataset():
-    return data.load("embedded")
+def dataset(embedded):
+    return embedded
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ import pytest
 
 from digits.config import ROOT, TEST_IMAGES
 
+pytestmark = pytest.mark.slow
+
 # --- `make`: the real Makefile installs a small project from a small index on disk ------------------
 
 # Builds a wheel that holds nothing but its own name: no build tool is needed to install the project.
@@ -152,21 +154,36 @@ def test_a_lock_that_lacks_something_ends_in_one_sentence(checkout):
 # --- `pip install .`: reading pictures, in an environment and a folder that hold nothing else --------
 
 
+PIP = ["-m", "pip", "--quiet", "--disable-pip-version-check"]
+
+
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory) -> Path:
-    """Return the folder of an environment that the wheel was installed into."""
-    folder = tmp_path_factory.mktemp("reader")
+def wheel(tmp_path_factory) -> Path:
+    """Build the wheel, from a copy: `build/` of an earlier one would be packed, too."""
+    folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     shutil.copytree(ROOT / "digits", source / "digits", ignore=shutil.ignore_patterns("*.pyc"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source)]
-    subprocess.run([*pip, *build], check=True)
-    (wheel,) = folder.glob("*.whl")
+    subprocess.run([sys.executable, *PIP, *build], check=True)
+    (path,) = folder.glob("*.whl")
+    return path
 
+
+def test_the_wheel_is_whole(wheel):
+    files = [path.relative_to(ROOT) for path in (ROOT / "digits").rglob("*") if path.is_file()]
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("digits/")}
+    assert packed == {path.as_posix() for path in files if path.suffix != ".pyc"}
+
+
+@pytest.fixture(scope="module")
+def reader(wheel, tmp_path_factory) -> Path:
+    """Return the folder of an environment that the wheel was installed into."""
+    folder = tmp_path_factory.mktemp("reader")
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
-    pip[0] = str(folder / "venv" / "bin" / "python")
+    pip = [str(folder / "venv" / "bin" / "python"), *PIP]
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     versions = re.findall(r"^(\S+==.*?) \\$", lock, re.MULTILINE)
     (folder / "locked.txt").write_text("\n".join(versions), encoding="utf-8")

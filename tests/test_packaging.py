@@ -84,17 +84,6 @@ def test_the_citation_names_the_version():
     assert f"version: {project['version']}" in lines
 
 
-def test_every_module_and_data_file_is_packaged():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    folders = {path.parent.name for path in (ROOT / "digits").rglob("*.py")} - {"digits"}
-    assert folders == set(), "a package below digits must be named in pyproject.toml"
-    data = {path.parent.name for path in (ROOT / "digits").glob("*/*") if path.suffix != ".pyc"}
-    patterns = {
-        entry.split("/")[0] for entry in project["tool"]["setuptools"]["package-data"]["digits"]
-    }
-    assert data <= patterns
-
-
 def tracked() -> list[str]:
     try:
         command = ["git", "-C", str(ROOT), "ls-files", "-z"]

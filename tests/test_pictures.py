@@ -75,8 +75,8 @@ def test_what_needs_no_normalising():
     assert ink_box(image) == (7, 4, 14, 20)
 
 
-def test_most_images_of_a_data_set_in_mnist_form_need_no_normalising():
-    assert in_mnist_form(load("embedded").x_test).mean() > 0.95
+def test_most_images_of_a_data_set_in_mnist_form_need_no_normalising(embedded):
+    assert in_mnist_form(embedded.x_test).mean() > 0.95
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 3), (0, 4)])
@@ -132,7 +132,6 @@ def test_grey_levels_are_kept():
 def test_mnist_passes_nearly_unchanged():
     if not os.environ.get("DIGITS_MNIST"):
         pytest.skip("DIGITS_MNIST does not name a copy of MNIST")
-    from digits.data import load
 
     images = load("mnist").x_test[:2000]
     forms = np.stack([to_mnist_form(image) for image in images])

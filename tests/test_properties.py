@@ -147,6 +147,7 @@ numbers = st.floats() | st.integers() | st.just(LONG) | st.none() | st.text(max_
 points = st.lists(numbers, max_size=4) | st.tuples(st.floats(-100, 600), st.floats(-100, 400))
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(points, max_size=4), max_size=3) | json_values)
 @MORE
 def test_strokes_are_drawn_or_refused(given_strokes):
@@ -282,6 +283,7 @@ def index_page(earlier):
     return pages.index(now, earlier, names)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(PLACES), json_values)
 @MORE
 def test_any_earlier_metrics_are_kept_or_left(place, value):

@@ -259,6 +259,7 @@ def test_there_are_clear_digits(clear):
 colours = st.tuples(*[st.integers(0, 255)] * 3)
 
 
+@pytest.mark.slow
 @needs_champion
 @given(
     label=st.integers(0, 9),

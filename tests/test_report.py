@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -381,6 +382,7 @@ def test_a_relative_run_folder_is_below_the_project(tmp_path, monkeypatch):
 # --- failures --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_failing_notebook_is_kept_and_the_earlier_report_stays(project):
     folder = project / "reports" / "embedded"
     folder.mkdir(parents=True)
@@ -398,6 +400,7 @@ def test_a_failing_notebook_is_kept_and_the_earlier_report_stays(project):
     assert sorted(file.name for file in folder.parent.iterdir()) == ["embedded", "embedded.failed"]
 
 
+@pytest.mark.slow
 def test_a_cell_that_takes_too_long_stops_the_report(project, monkeypatch):
     monkeypatch.setitem(report.CELL_SECONDS, "quick", 1)
     path = project / "notebooks" / "01_look.ipynb"
@@ -406,6 +409,7 @@ def test_a_cell_that_takes_too_long_stops_the_report(project, monkeypatch):
         make(project, profile="quick")
 
 
+@pytest.mark.slow
 def test_a_dead_kernel_is_told_from_an_error(project):
     path = project / "notebooks" / "01_look.ipynb"
     nbformat.write(notebook("# 1. Dies", ("import os; os._exit(9)",)), path)
@@ -460,6 +464,7 @@ def nbval(folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, cwd=folder)
 
 
+@pytest.mark.slow
 def test_nbval_runs_prepared_copies_and_compares_tagged_cells(tmp_path):
     source = notebook(
         "# 1. Compared?",
@@ -512,7 +517,7 @@ def test_own_pictures_show_first_what_went_wrong(tmp_path, monkeypatch):
         "page.png: reads 77 (right)",
         "right.png: reads 7 (right)",
     ]
-    assert shown[0].source.startswith("data:image/png;base64,")
+    assert shown[0].source.startswith("data:image/jpeg;base64,")
 
 
 def test_own_pictures_need_labels_and_a_model(tmp_path):
@@ -540,23 +545,26 @@ def test_a_tagged_figure_is_preferred_for_the_index():
     assert [figure.link for figure in tagged] == ["01_a.html#cell-id=cell-1"]
 
 
-def test_ci_names_what_a_report_lacks(made):
+def test_ci_names_what_a_report_or_a_run_lacks(made, tmp_path):
     project, folder, _ = made
     script = report.ROOT / ".ci" / "check_reports.py"
 
-    def check(floor):
+    def check(floor, folder=folder):
         command = [sys.executable, script, folder, floor]
         return subprocess.run(command, capture_output=True, text=True, cwd=project)
 
     done = check("0.9")
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
-        "FAILED: metrics.json has evaluation.expected_calibration_error",
-        "FAILED: metrics.json has evaluation.temperature",
-        "FAILED: metrics.json has evaluation.threshold",
+        f"FAILED: {folder}/metrics.json has evaluation.expected_calibration_error",
+        f"FAILED: {folder}/metrics.json has evaluation.temperature",
+        f"FAILED: {folder}/metrics.json has evaluation.threshold",
         "15 passed, 3 failed",
     ]
     assert "is at least 0.999" in check("0.999").stdout
+    (tmp_path / "model.onnx").touch()
+    shutil.copy(folder / "metrics.json", tmp_path)
+    assert check("0.9", tmp_path).stdout.splitlines()[-1] == "3 passed, 3 failed"
 
 
 # --- README, and reports that are committed --------------------------------------------------------

@@ -1,13 +1,8 @@
 import numpy as np
 import pytest
 
-from digits import data, spoiling
+from digits import spoiling
 from digits.recognizer import Recognizer
-
-
-@pytest.fixture(scope="module")
-def embedded():
-    return data.load("embedded")
 
 
 def test_spoiled_digits_have_the_labels_of_the_given_ones(embedded):

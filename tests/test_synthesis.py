@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from digits import data, synthesis
-
-
-@pytest.fixture(scope="module")
-def embedded():
-    return data.load("embedded")
+from digits import synthesis
 
 
 def in_mnist_form(images):
@@ -32,6 +27,7 @@ def test_non_digits_are_many_kinds_and_never_empty(embedded):
     assert ink.min() < 0.08 and ink.max() > 0.3, "thin lines and filled shapes"
 
 
+@pytest.mark.slow
 def test_pictured_digits_are_the_given_ones_read_off_poor_pictures(embedded):
     x, y = embedded.x_train[:50], embedded.y_train[:50]
     images, labels = synthesis.pictured(200, x, y, seed=1)

@@ -6,10 +6,12 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from digits import data, evaluation, synthesis, training  # noqa: E402
+from digits import evaluation, training  # noqa: E402
 from digits.config import Config  # noqa: E402
 from digits.errors import InputError  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
+
+pytestmark = pytest.mark.slow
 
 SMALL = Config(
     filters=(8, 16), kernels=(5, 3), dense_units=32, epochs=2, batch_size=32, augmentation=0.3,
@@ -18,26 +20,25 @@ SMALL = Config(
 
 
 @pytest.fixture(scope="module")
-def dataset():
+def dataset(embedded):
     """Return a small data set of real digits under a name of its own, so that `extra` adds to it."""
-    full = data.load("embedded")
-    return dataclasses.replace(
-        full, name="small", x_train=full.x_train[:600], y_train=full.y_train[:600], digest="small"
-    )
+    x, y = embedded.x_train[:600], embedded.y_train[:600]
+    return dataclasses.replace(embedded, name="small", x_train=x, y_train=y, digest="small")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _pictured_once():
-    """Make the poor pictures, which take seconds, once for all trainings of this file."""
+def _collected_once():
+    """Make the training images, which takes seconds, once for all trainings of this file."""
     with pytest.MonkeyPatch.context() as patch:
-        made, make = {}, synthesis.pictured
+        made, collect = {}, training.TrainingImages.collect
 
-        def pictured(n, x, y, seed):
-            if (n, seed) not in made:
-                made[n, seed] = make(n, x, y, seed)
-            return made[n, seed]
+        def collected(dataset, config):
+            what = (dataset.digest, config.extra, config.reject, config.seed)
+            if what not in made:
+                made[what] = collect(dataset, config)
+            return made[what]
 
-        patch.setattr(synthesis, "pictured", pictured)
+        patch.setattr(training.TrainingImages, "collect", collected)
         yield
 
 
