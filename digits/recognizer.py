@@ -338,6 +338,11 @@ class Recognizer:
         -------
         pandas.DataFrame
             One row an image: digit (int), confidence (float, 0 to 1), accepted (bool).
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If pandas is not installed; `probabilities` and `read` do without.
         """
         import pandas as pd
 

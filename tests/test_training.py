@@ -6,7 +6,7 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from digits import evaluation, training  # noqa: E402
+from digits import data, evaluation, training  # noqa: E402
 from digits.config import Config  # noqa: E402
 from digits.errors import InputError  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
@@ -22,13 +22,17 @@ SMALL = Config(
 @pytest.fixture(scope="module")
 def dataset(embedded):
     """Return a small data set of real digits under a name of its own, so that `extra` adds to it."""
-    x, y = embedded.x_train[:600], embedded.y_train[:600]
-    return dataclasses.replace(embedded, name="small", x_train=x, y_train=y, digest="small")
+    return first(300, dataclasses.replace(embedded, name="small", digest="small"))
+
+
+def first(n, dataset):
+    """Return a data set with no more than `n` training images."""
+    return dataclasses.replace(dataset, x_train=dataset.x_train[:n], y_train=dataset.y_train[:n])
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _collected_once():
-    """Make the training images, which takes seconds, once for all trainings of this file."""
+def _collected_once(embedded):
+    """Make the training images, fewer than usual, once for all trainings of this file."""
     with pytest.MonkeyPatch.context() as patch:
         made, collect = {}, training.TrainingImages.collect
 
@@ -39,6 +43,7 @@ def _collected_once():
             return made[what]
 
         patch.setattr(training.TrainingImages, "collect", collected)
+        patch.setattr(data, "load", lambda source: first(600, embedded))
         yield
 
 
