@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 
 from digits import interrupt
-from digits.config import CHAMPION, PROFILES, REPORTS, ROOT, RUNS, TEST_IMAGES, Config
+from digits.config import CHAMPION, NOTEBOOKS, PROFILES, REPORTS, ROOT, RUNS, TEST_IMAGES, Config
 from digits.errors import InputError
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
@@ -116,13 +116,14 @@ def _wrong_usage() -> Iterator[None]:
         raise click.UsageError(str(error)) from None
 
 
-def _require(command: str, *extras: str) -> None:
+def _require(command: str, *extras: str, also: str = "") -> None:
     """Refuse a command whose packages are not installed, before it begins."""
     missing = _missing(*extras)
     if missing:
         wanted = ",".join(extras)
         raise InputError(
-            f"{command} needs {missing[0]}, which is not installed: pip install 'digits[{wanted}]'"
+            f"{command} needs {missing[0]}, which is not installed: "
+            f"pip install 'digits[{wanted}]'{also}"
         )
 
 
@@ -671,7 +672,10 @@ def report(data, profile, seed, only, output, assignments, prepare_only) -> None
       digits report --only 04,05
       digits report --data my.npz --seed 7 --output seventh/
     """
-    _require("report", "train", "notebooks")
+    place = (
+        "" if NOTEBOOKS.is_dir() else ", and a checkout of the project, whose notebooks/ it runs"
+    )
+    _require("report", "train", "notebooks", also=place)
 
     from digits import report as reporting
 

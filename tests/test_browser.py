@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from digits import pages, report
-from digits.config import NOTEBOOKS, REPORTS
+from digits.config import NOTEBOOKS, REPORTS, TEST_IMAGES
 from digits.strokes import RECORDED, SIZE
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -354,10 +354,19 @@ def report_pages(tmp_path_factory):
     for path in committed.iterdir():
         if path.suffix in (".ipynb", ".json"):
             shutil.copy(path, folder)
+    some = tmp_path_factory.mktemp("pictures")  # a page and a few more, not all of test_images/
+    lines = (TEST_IMAGES / "labels.csv").read_text(encoding="utf-8").splitlines()
+    chosen = [lines[0], *(line for line in lines if line.startswith(("sums", "nothing")))]
+    (some / "labels.csv").write_text("\n".join(chosen), encoding="utf-8")
+    for line in chosen[1:]:
+        shutil.copy(TEST_IMAGES / line.split(",")[0], some)
     metrics = report.read_metrics(folder / report.METRICS)
     earlier = json.loads(json.dumps(metrics))
     earlier["evaluation"]["accuracy"]["n_wrong"] += 3
-    pages.write(folder, metrics, earlier)
+    own_pictures = pages.own_pictures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "own_pictures", lambda: own_pictures(some))
+        pages.write(folder, metrics, earlier)
     return folder
 
 

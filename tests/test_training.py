@@ -32,7 +32,7 @@ def first(n, dataset):
 
 @pytest.fixture(scope="module", autouse=True)
 def _collected_once(embedded):
-    """Make the training images, fewer than usual, once for all trainings of this file."""
+    """Train on fewer images than usual, made once for all trainings of this file."""
     with pytest.MonkeyPatch.context() as patch:
         made, collect = {}, training.TrainingImages.collect
 
@@ -43,6 +43,7 @@ def _collected_once(embedded):
             return made[what]
 
         patch.setattr(training.TrainingImages, "collect", collected)
+        patch.setattr(training, "N_CORRUPTED", 50)
         patch.setattr(data, "load", lambda source: first(600, embedded))
         yield
 
