@@ -21,6 +21,7 @@ install: $(INSTALLED) ## set up .venv with all that is needed, 2.7 GB, from requ
 # The lock names every package that is needed, with its version and hashes. So nothing is resolved: what
 # appears on the index later changes nothing, and `pip check` says whether the lock is whole.
 # uv, one of the locked wheels, installs in seconds what takes pip minutes. `make UV=false` leaves it out.
+# (Setuptools warns of every editable installation, at length.)
 UV ?= $(shell command -v uv)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIP_INSTALL := $(PIP) install --quiet --no-deps
@@ -38,7 +39,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	  requirements.lock \
 	  || { echo "Installing with pip, as uv is not to be had: some minutes" >&2; \
 	    $(PIP_INSTALL) --require-hashes -r requirements.lock; }
-	$(PIP_INSTALL) --no-build-isolation -e .
+	@PYTHONWARNINGS=ignore $(PIP_INSTALL) --no-build-isolation -e .
 	@missing=$$($(PIP) check) || { echo "$$missing" >&2; \
 	  echo "requirements.lock does not hold all that is needed: \`make lock\` renews it" >&2; exit 1; }
 	@touch $@
