@@ -252,3 +252,14 @@ def test_doctor_says_what_is_not_there(reader):
     assert (done.returncode, done.stderr) == (0, "")
     for extra in ("train", "notebooks", "scale"):
         assert f"pip install 'digits[{extra}]'" in done.stdout
+
+
+def test_an_installed_package_finds_the_checkout_that_the_user_is_in(reader):
+    for folder, root in ((ROOT / "tests", ROOT), (reader / "empty", reader / "empty")):
+        command = [
+            reader / "venv" / "bin" / "python",
+            "-c",
+            "import digits.config as c; print(c.ROOT)",
+        ]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        assert Path(done.stdout.strip()) == root.resolve()
