@@ -24,6 +24,7 @@ from digits.config import CHAMPION, NOTEBOOKS, PROFILES, REPORTS, ROOT, RUNS, TE
 from digits.errors import InputError
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
+MANY = 4  # pictures from which it is worth while to think of several processes
 # What the extras of pyproject.toml bring, by the names that are imported.
 EXTRAS = {
     "train": ("keras", "pandas", "pooch", "scipy", "sklearn"),
@@ -38,7 +39,6 @@ EXTRAS = {
     ),
     "scale": ("distributed", "fsspec", "pyarrow"),
 }
-MANY = 4  # pictures from which it is worth while to think of several processes
 
 
 def _known_data(context, parameter, source: str) -> str:
