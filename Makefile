@@ -20,7 +20,7 @@ install: $(INSTALLED) ## set up .venv with all that is needed, 2.7 GB, from requ
 
 # The lock names every package that is needed, with its version and hashes. So nothing is resolved: what
 # appears on the index later changes nothing, and `pip check` says whether the lock is whole.
-# uv, one of the locked wheels, installs in seconds what takes pip minutes. `make UV=false` leaves it out.
+# uv, one of the locked wheels, installs in seconds what takes pip minutes. `make install UV=false` leaves it out.
 # (Setuptools warns of every editable installation, at length.)
 UV ?= $(shell command -v uv)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -28,21 +28,24 @@ PIP_INSTALL := $(PIP) install --quiet --no-deps
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	  || { echo "Python 3.11 or newer is needed: make install PYTHON=python3.12" >&2; exit 1; }
 	@echo "Installing into $(VENV), once: a minute with uv, some minutes with pip"
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $$([ -e $@ ] || echo --clear) $(VENV) # what is half-done is begun anew
 	@sed -n '/^uv==/,/[^\]$$/p' requirements.lock > $(VENV)/uv.txt
 	@uv="$(UV)"; \
 	if [ -z "$$uv" ] && $(PIP_INSTALL) --require-hashes --only-binary :all: -r $(VENV)/uv.txt; \
 	then uv=$(BIN)/uv; fi; \
 	"$${uv:-false}" pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode \
 	  requirements.lock \
-	  || { echo "Installing with pip, as uv is not to be had: some minutes" >&2; \
-	    $(PIP_INSTALL) --require-hashes -r requirements.lock; }
+	  || { echo "Installing with pip, without uv: some minutes" >&2; \
+	    $(PIP_INSTALL) --require-hashes -r requirements.lock; } \
+	  || { echo "Not installed: can a package index be reached? See README.md, If something fails" >&2; \
+	    exit 1; }
 	@PYTHONWARNINGS=ignore $(PIP_INSTALL) --no-build-isolation -e .
 	@missing=$$($(PIP) check) || { echo "$$missing" >&2; \
 	  echo "requirements.lock does not hold all that is needed: \`make lock\` renews it" >&2; exit 1; }
 	@touch $@
+	@echo "Installed. Of all that \`make help\` lists, \`make predict\` is the quickest to try"
 
 report: $(INSTALLED) ## run all notebooks and write reports/<data>/index.html
 	$(BIN)/digits report --data "$(DATA)" --profile "$(PROFILE)" $(if $(OUTPUT),--output "$(OUTPUT)")

@@ -776,18 +776,20 @@ def doctor() -> int:
 
     wrong = 0
     rows = list(package_versions().items())
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    rows.append(("backend", f"{backend}, {os.cpu_count()} processors"))
+    rows.append(("processors", str(os.cpu_count())))
     for extra in EXTRAS:
         missing = _missing(extra)
         without = f"lacks {', '.join(missing)}: pip install 'digits[{extra}]'"
-        rows.append((f"digits[{extra}]", without if missing else "installed"))
-    mnist = None if _missing("train") else find_mnist()
-    if mnist and not mnist.exists():
-        wrong += 1
-        rows.append(("MNIST", f"{mnist} does not exist: mend or unset DIGITS_MNIST"))
-    elif not _missing("train"):
-        rows.append(("MNIST", str(mnist) if mnist else "not here yet: downloaded when first used"))
+        rows.append((f"[{extra}]", without if missing else "installed"))
+    if not _missing("train"):
+        rows.append(("backend", os.environ.get("KERAS_BACKEND", "tensorflow")))
+        mnist = find_mnist()
+        if mnist and not mnist.exists():
+            wrong += 1
+            rows.append(("MNIST", f"{mnist} does not exist: mend or unset DIGITS_MNIST"))
+        else:
+            here = str(mnist) if mnist else "not here yet: downloaded when first used"
+            rows.append(("MNIST", here))
     rows.append(("disk", f"{shutil.disk_usage(ROOT).free / 2**30:.1f} GiB free in {ROOT}"))
     model, card = CHAMPION / "model.onnx", CHAMPION / "card.json"
     if model.exists() and card.exists():
@@ -796,8 +798,9 @@ def doctor() -> int:
     else:
         wrong += 1
         rows.append(("model", f"{CHAMPION} lacks {model.name} or {card.name}"))
-    reports = sorted(path.parent.name for path in REPORTS.glob("*/metrics.json"))
-    rows.append(("reports", ", ".join(reports) or "none yet: `digits report` makes one"))
+    if NOTEBOOKS.is_dir():
+        reports = sorted(path.parent.name for path in REPORTS.glob("*/metrics.json"))
+        rows.append(("reports", ", ".join(reports) or "none yet: `digits report` makes one"))
     for name, value in rows:
         click.echo(f"{name:<16}{value}")
     return 1 if wrong else 0

@@ -126,10 +126,12 @@ def test_a_newer_version_on_the_index_changes_nothing(checkout, tool):
     assert done.returncode == 0, done.stderr
     assert installed(checkout) == LOCKED
     assert ("Installing with pip" in done.stderr) == (tool == "pip")
+    assert done.stdout.splitlines()[-1].startswith("Installed.")
 
 
 def test_uv_is_taken_from_the_lock_where_it_is_not_installed(checkout):
     """The one on this index can do nothing, so that pip has to go on: it was tried, and fetched."""
+    (checkout / ".venv" / "half-done").mkdir(parents=True)
     lock = checkout / "requirements.lock"
     line = add_wheel(checkout.parent / "index", "uv", "1.0")
     lock.write_text(lock.read_text(encoding="utf-8") + line, encoding="utf-8")
@@ -138,6 +140,7 @@ def test_uv_is_taken_from_the_lock_where_it_is_not_installed(checkout):
     assert (checkout / ".venv" / "uv.txt").read_text(encoding="utf-8") == line
     assert "Installing with pip" in done.stderr
     assert installed(checkout) == {**LOCKED, "uv": "1.0"}
+    assert not (checkout / ".venv" / "half-done").exists()
 
 
 def test_a_lock_that_lacks_something_ends_in_one_sentence(checkout):
