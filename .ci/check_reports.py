@@ -20,10 +20,11 @@ def checks(folder: Path, floor: float):
     if not (folder / "model.onnx").exists():
         sections["report"] = REPORT
         yield from pages(folder)
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    path = folder / "metrics.json"
+    metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     for section, keys in sections.items():
         for key in keys:
-            yield f"{folder}/metrics.json has {section}.{key}", key in metrics.get(section, {})
+            yield f"{path} has {section}.{key}", key in metrics.get(section, {})
     accuracy = metrics.get("evaluation", {}).get("accuracy", {}).get("value", 0.0)
     yield f"{folder}: test accuracy {accuracy:.4f} is at least {floor}", accuracy >= floor
 
