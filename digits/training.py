@@ -374,9 +374,9 @@ def _fit_epoch(model, training, validation, epoch: int, batch_size: int) -> dict
     """Train for one epoch and return its row of the history.
 
     Batch by batch, because the end of `fit` can wait for a timer of TensorFlow's input pipeline that
-    goes off after 1.3, 2.5, 5, 10, 20, 41, 82 s: epochs took up to twice their time. A last batch of
-    another size is left out, or the step would be compiled a second time; the images that this
-    leaves out are others in each epoch.
+    goes off about 1.3, 2.6, 5, 10, 20, 41, 82 s after its start: epochs took up to twice their time.
+    A last batch of another size is left out, or the step would be compiled a second time; the images
+    that this leaves out are others in each epoch.
     """
     start = time.perf_counter()
     x, y = training

@@ -31,8 +31,11 @@ def first(n, dataset):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _collected_once(embedded):
-    """Train on fewer images than usual, made once for all trainings of this file."""
+def collect(embedded):
+    """Train on fewer images than usual, made once for all trainings of this file.
+
+    Yields what makes them, each time anew.
+    """
     with pytest.MonkeyPatch.context() as patch:
         made, collect = {}, training.TrainingImages.collect
 
@@ -45,7 +48,7 @@ def _collected_once(embedded):
         patch.setattr(training.TrainingImages, "collect", collected)
         patch.setattr(training, "N_CORRUPTED", 50)
         patch.setattr(data, "load", lambda source: first(600, embedded))
-        yield
+        yield collect
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +165,19 @@ def test_a_loss_that_is_no_number_keeps_the_earlier_run(tmp_path, dataset, monke
     with pytest.raises(InputError, match="lower learning_rate"):
         training.train(dataset, plain, tmp_path / "a")
     assert (tmp_path / "a" / "card.json").read_text() == "{}"
+
+
+def test_the_training_images_depend_on_data_and_seed_alone(collect, dataset):
+    """A resumed run makes them anew, and must go on with the same."""
+    few = first(60, dataset)
+    one, again, other = (collect(few, SMALL.replace(seed=seed)) for seed in (11, 11, 12))
+    assert np.array_equal(one.x, again.x) and np.array_equal(one.y, again.y)
+    assert [kind for kind, _, _ in one.pools] == [kind for kind, _, _ in again.pools]
+    for (_, x, y), (_, x_again, y_again), (_, x_other, _) in zip(
+        one.pools, again.pools, other.pools, strict=True
+    ):
+        assert np.array_equal(x, x_again) and np.array_equal(y, y_again)
+        assert not np.array_equal(x, x_other)
 
 
 def test_an_epoch_depends_on_seed_and_number_alone(dataset):
