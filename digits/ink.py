@@ -36,6 +36,9 @@ SOFT_AT_EDGE = 0.6  # share of the usual sharpness below which a mark at the edg
 SMALLEST_FRAME = 24  # pixels: the shorter side of a printed box
 THICKEST_LINE = 12  # working pixels
 STRAIGHT_SIDE = 0.75  # share of a frame's side that is a straight line
+SPANNED = 1.25  # times the width of what is written: the length of a line across the picture
+PART = 0.15  # share of a line across the picture that is free of strokes, in one piece
+MARGIN = 0.15  # share of the picture beside a line that may be the edge of an empty cell
 LOW = 0.5  # share of the threshold down to which a stroke is followed from where it is sure
 
 
@@ -96,8 +99,9 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     paper = _paper(light)
     # Ink takes a share of the light away, so under a shadow it differs by fewer levels.
     brightest = float(paper.max())
-    depth = np.maximum(paper - light, 0) * (brightest / np.maximum(paper, max(brightest / 3, 1)))
-    noise = _noise(light)
+    gain = brightest / np.maximum(paper, max(brightest / 3, 1))
+    depth = np.maximum(paper - light, 0) * gain
+    noise = _noise(light) * quantile(gain, 0.9)
     if noise > 1:
         depth = filters.blurred(depth, 0.7)
     threshold = _threshold(depth, noise)
@@ -214,9 +218,15 @@ def _noise(grey: np.ndarray) -> float:
     if min(grey.shape) < 3:
         return 0.0
     # Immerkaer 1996: a mask that is blind to slopes; the median is blind to strokes.
-    g = grey
-    second = g[1:-1, :-2] - 2 * g[1:-1, 1:-1] + g[1:-1, 2:]
-    return quantile(np.abs(second), 0.5) / (0.6745 * np.sqrt(6))
+    # Grain that was blurred, or compressed, is alike from pixel to pixel: it shows further apart.
+    steps = (1, 4) if min(grey.shape) >= 40 else (1,)
+    seconds = [
+        g[:, : -2 * step] - 2 * g[:, step:-step] + g[:, 2 * step :]
+        for step in steps
+        for g in ((grey,) if step == 1 else (grey, grey.T))
+    ]
+    noise = [quantile(np.abs(second), 0.5) / (0.6745 * np.sqrt(6)) for second in seconds]
+    return max(noise[0], min(noise[1:], default=0.0))
 
 
 def _threshold(depth: np.ndarray, noise: float) -> float:
@@ -345,19 +355,31 @@ def _rules(mask: np.ndarray) -> np.ndarray:
     crosses a rule, the crossing is left to the stroke.
     """
     none = np.zeros(mask.shape, bool)
-    if min(mask.shape) < 48 or not mask.any():
+    if not mask.any():
         return none
     # Most pictures have none: what is no part of anything long is no rule.
     if components(mask).lengths.max() < 0.3 * min(mask.shape):
         return none
+    (level, level_bands), (upright, upright_bands) = _across(mask), _across(mask.T)
+    across = level | upright.T
+    if across.any():
+        # What is left of them at crossings, and where they are rough.
+        things = components(mask & ~across)
+        bands = dilated(level_bands | upright_bands.T)
+        outside = np.zeros(things.n + 1, bool)
+        outside[labels_in(np.where(bands, 0, things.labels))] = True
+        across |= ~outside[things.labels] & (things.labels > 0)
+    mask = mask & ~across
+    if min(mask.shape) < 48 or not mask.any():
+        return across
     thickness = max(4, min(mask.shape) // 40)
     level, upright = _lines(mask, thickness), _lines(mask.T, thickness).T
     lines = level | upright
     if not lines.any():
-        return none
+        return across
     heights = _heights(mask & ~dilated(lines))
     if not len(heights):
-        return none
+        return across
     long = 2.5 * quantile(heights, 0.9)
     rules = none
     for lying, turned in ((mask, False), (mask.T, True)):
@@ -368,7 +390,66 @@ def _rules(mask: np.ndarray) -> np.ndarray:
             usual = math.ceil(1.5 * np.count_nonzero(found) / runs) + 1
             found = _long_ones(_lines(lying, usual), long)
         rules = rules | (found.T if turned else found)
-    return mask & rules
+    return mask & rules | across
+
+
+def _across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the level lines that go from one side of the picture to the other.
+
+    Returns their pixels, without those where something crosses them, and the bands that they run in.
+
+    At any size of picture: a cell that was cut out of a form shows its lines like that. What is
+    written is lower than such a line is long, or the line lies where nobody writes, at the edge.
+    """
+    height, width = mask.shape
+    thickness = max(6, min(mask.shape) // 20)
+    lines = _lines(mask, thickness, max(7, width // 12))
+    bridged = running_max(running_max(lines, max(9, width // 12), 1), 3, 0)
+    things = components(bridged)
+    thick = running_max(mask, 3, 0)
+    rest = components(mask & ~dilated(lines))
+    long = SPANNED * max((box[1].stop - box[1].start for box in rest.boxes), default=0)
+    ways = []
+    for label in np.flatnonzero(things.lengths >= PART * width) + 1:
+        down, across = things.boxes[label - 1]
+        own = lines[down, across] & (things.labels[down, across] == label)
+        rows, columns = np.nonzero(own)
+        n_columns = np.count_nonzero(own.any(0))
+        if n_columns < PART * width:
+            continue
+        slope, start = np.polyfit(columns + across.start, rows + down.start, 1)
+        way = start + slope * np.arange(width)
+        places = np.rint(way).astype(int)
+        if places.min() < 0 or places.max() >= height:
+            continue
+        # All along its way is ink, which is thicker where something crosses it.
+        if np.count_nonzero(~thick[places, np.arange(width)]) > 2 * (width // 40):
+            continue
+        middle = float(way.mean())
+        if width > long if rest.n else min(middle, height - middle) < MARGIN * height:
+            ways.append((way, len(rows) / n_columns))
+    if not ways:
+        return np.zeros(mask.shape, bool), np.zeros(mask.shape, bool)
+    # Others of their kind may be covered by strokes nearly everywhere.
+    lean = np.median([way - way[0] for way, _ in ways], axis=0)
+    usual = float(np.median([breadth for _, breadth in ways]))
+    starts = np.arange(max(0, -math.floor(lean.min())), height - math.ceil(lean.max()))
+    places = np.rint(starts[:, None] + lean).astype(int)
+    whole = np.count_nonzero(~mask[places, np.arange(width)], axis=1) <= width // 40
+    ways += [(start + lean, usual) for start in starts[whole] if rest.n]
+    bands = np.zeros(mask.shape, bool)
+    for way, breadth in ways:
+        bands |= np.abs(np.arange(height)[:, None] - way) <= breadth / 2 + 1
+    thickness = math.ceil(usual) + 3
+    return mask & bands & _thin(mask, thickness), bands
+
+
+def _thin(mask: np.ndarray, thickness: int) -> np.ndarray:
+    """Return the pixels that are part of no upright run of `thickness` pixels or more."""
+    # Around the picture is nothing: filters that reflect would see a line at its edge twice as thick.
+    padded = np.pad(mask, ((thickness,) * 2, (0, 0)))
+    tall = running_max(running_min(padded, thickness, 0), thickness, 0)
+    return mask & ~tall[thickness:-thickness]
 
 
 def _frames(mask: np.ndarray) -> np.ndarray:
@@ -420,11 +501,7 @@ def _frame_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     """
     side = min(own.shape)
     thickness, shortest = min(max(5, side // 10), THICKEST_LINE), max(12, side // 3)
-    # Around the box is nothing: filters that reflect would see its sides twice as thick.
-    inner = (slice(thickness, -thickness),) * 2
-    padded = np.pad(own, thickness)
-    level = _lines(padded, thickness, shortest)[inner]
-    upright = _lines(padded.T, thickness, shortest).T[inner]
+    level, upright = _lines(own, thickness, shortest), _lines(own.T, thickness, shortest).T
     lines = level | upright
     if np.count_nonzero(lines) < 0.4 * np.count_nonzero(own):
         return None  # a sheet or a shadow with straight sides
@@ -463,8 +540,7 @@ def _lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.
     # Lines lean: they count as level where a run fits into the line and its neighbours.
     thick = running_max(mask, 3, 0)
     runs = running_max(running_min(thick, shortest, 1), shortest, 1)
-    tall = running_max(running_min(mask, thickness, 0), thickness, 0)
-    return runs & mask & ~tall
+    return runs & _thin(mask, thickness)
 
 
 def _long_ones(lines: np.ndarray, long: float) -> np.ndarray:

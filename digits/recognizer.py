@@ -722,7 +722,10 @@ def _best_way(scored: list[list[_Scored]]) -> tuple[float, list[_Scored], float]
 def _with_joins(
     alone: list[_Scored], proposals: list[tuple[int, ...]], joined: list[_Scored]
 ) -> list[_Scored]:
-    """Replace pieces by the digits that they make, the most convincing first."""
+    """Replace pieces by the digits that they make, the most convincing first.
+
+    A piece that is a digit for certain is joined only to a digit that is more so.
+    """
     gains = [
         whole.best
         - JOIN_PRICE
@@ -733,6 +736,9 @@ def _with_joins(
     taken: set[int] = set()
     chosen = []
     for index in np.argsort([-gain for gain in gains], kind="stable"):
+        surest = max(alone[i].confidence for i in proposals[index])
+        if surest >= SURE and joined[index].confidence < surest:
+            continue
         if gains[index] > 0 and not taken & set(proposals[index]):
             taken |= set(proposals[index])
             chosen.append(joined[index])
