@@ -38,6 +38,7 @@ EXTRAS = {
         "voila",
     ),
     "scale": ("distributed", "fsspec", "pyarrow"),
+    "heic": ("pillow_heif",),
 }
 
 

@@ -415,7 +415,7 @@ def test_doctor_reports_what_is_missing(run, monkeypatch, tmp_path):
 def test_the_extras_bring_what_the_commands_ask_for():
     """Each name that is looked for is of a package that its extra declares."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    of_module = {"sklearn": "scikit-learn"}
+    of_module = {"sklearn": "scikit-learn", "pillow_heif": "pillow-heif"}
     for extra, modules in cli.EXTRAS.items():
         lines = project["optional-dependencies"][extra]
         declared = {re.split(r"[^a-z0-9-]", line)[0] for line in lines}
