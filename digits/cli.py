@@ -255,13 +255,17 @@ def predict(
         if value and _given(name):
             raise click.UsageError(f"{name} needs --output")
     # Folders are walked before anything heavy is loaded: a mistake is answered at once.
-    sources, failed = [], 0
+    sources, failed, others = [], 0, Counter()
     for path in paths:
-        found = _pictures(path)
+        found = _pictures(path, others)
         sources += found
         if not found:
             failed += 1
             _say(f"no pictures in {path}")
+    if others:
+        from digits.sources import not_looked_at
+
+        _say(not_looked_at(others))
     if not sources:
         return 1
 
@@ -305,15 +309,18 @@ def _given(option: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def _pictures(path: str | Path) -> list[str | Path]:
-    """Return the pictures that one argument names, those of a folder sorted by path."""
+def _pictures(path: str | Path, others: Counter) -> list[str | Path]:
+    """Return the pictures that one argument names, those of a folder sorted by path.
+
+    The endings of what else a folder holds are counted in `others`.
+    """
     if os.fspath(path) == "-":
         return ["-"]
     if not os.path.isdir(path):
         return [Path(path)]
     from digits.sources import walk
 
-    return list(walk(Path(path), _say_unreadable))
+    return list(walk(Path(path), _say_unreadable, others))
 
 
 def _say_unreadable(error: OSError) -> None:

@@ -106,7 +106,33 @@ def test_json_has_one_object_per_picture_and_line_in_order_of_path(run, folder):
             {"digit": 4, "confidence": 0.5, "box": [20, 3, 8, 20], **second},
         ],
     }
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, "digits: 1 file was not looked at: .txt 1\n")
+
+
+def test_what_a_folder_holds_that_is_no_picture_is_counted(run, folder, tmp_path, monkeypatch):
+    from digits import collection, sources
+
+    for name in ("scan.PDF", "README", "IMG_1.HEIC", "deep/img_2.heic"):
+        (folder / name).touch()
+    monkeypatch.setattr(sources, "EXTENSIONS", sources.EXTENSIONS - sources.HEIC)
+    line = (
+        "digits: 5 files were not looked at: .heic 2, .pdf 1, .txt 1, no ending 1 "
+        "(pip install 'digits[heic]' to read HEIC)\n"
+    )
+    assert run("predict", folder)[2] == line
+    said = []
+    collection._plan(tmp_path / "out", [str(folder)], {"part": 2}, said.append)
+    assert f"digits: {said[0]}\n" == line
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "x.pdf").touch()
+    status, _, err = run("predict", tmp_path / "scans")
+    assert status == 1
+    assert err.splitlines()[1:] == ["digits: 1 file was not looked at: .pdf 1"]
+    monkeypatch.setattr(sources, "EXTENSIONS", sources.EXTENSIONS | sources.HEIC)
+    assert (
+        run("predict", folder)[2]
+        == "digits: 3 files were not looked at: .pdf 1, .txt 1, no ending 1\n"
+    )
 
 
 def test_table_shows_every_row_of_a_page(run, folder):
@@ -224,7 +250,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(run, folder, monk
         raise RuntimeError("the bug")
 
     monkeypatch.setattr(Reader, "read", fail)
-    status, _, err = run("predict", folder)
+    status, _, err = run("predict", folder / "one.png")
     assert (status, err.count("\n")) == (1, 1)
     assert "unexpected RuntimeError: the bug" in err
     _, _, err = run("--debug", "predict", folder)
@@ -236,7 +262,7 @@ def test_ctrl_c_is_one_line_and_130(run, folder, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Reader, "read", stop)
-    status, _, err = run("predict", folder)
+    status, _, err = run("predict", folder / "one.png")
     assert (status, err.strip()) == (130, "digits: stopped")
 
 
