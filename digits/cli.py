@@ -47,9 +47,10 @@ def _known_data(context, parameter, source: str) -> str:
     from digits.data import SOURCES
 
     if source not in SOURCES and not Path(source).expanduser().exists():
-        problem = "does not exist" if source.endswith(".npz") else "is no data that is known"
+        is_path = source.endswith((".npz", ".csv"))
+        problem = "does not exist" if is_path else "is no data that is known"
         raise click.UsageError(
-            f"{source!r} {problem}; give {', '.join(SOURCES)} or the path of an .npz"
+            f"{source!r} {problem}; give {', '.join(SOURCES)} or the path of an .npz or .csv"
         )
     return source
 
@@ -60,7 +61,7 @@ DATA = click.option(
     default="auto",
     show_default=True,
     metavar="D",
-    help="mnist, embedded, auto (mnist, else embedded), or the path of an .npz.",
+    help="mnist, embedded, auto (mnist, else embedded), or the path of an .npz or of Kaggle's .csv.",
 )
 PROFILE = click.option(
     "--profile",

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits import cli
+from digits import cli, collection, data, sources
 from digits.annotate import SURE, UNSURE, annotate
 from digits.config import ROOT
 from digits.decoding import Picture, decode
@@ -227,6 +227,7 @@ def test_names_that_are_no_utf8_or_would_move_the_cursor_are_shown_as_escapes(ru
             "'mnits' is no data that is known; give auto, mnist, embedded",
         ),
         (["report", "--data", "gone.npz"], 2, "'gone.npz' does not exist"),
+        (["train", "--data", "gone.csv"], 2, "'gone.csv' does not exist"),
         (["export", "--format", "onyx", "x"], 2, "'onnx', 'litert', 'keras'"),
         (["report", "--prepare-only"], 2, "needs --output"),
         (["report", "--only", "99"], 2, "no notebook '99'"),
