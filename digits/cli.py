@@ -780,7 +780,7 @@ def doctor() -> int:
     import hashlib
     import shutil
 
-    from digits.data import find_mnist
+    from digits.data import find_mnist, read_mnist
     from digits.provenance import package_versions
 
     wrong = 0
@@ -793,12 +793,14 @@ def doctor() -> int:
     if not _missing("train"):
         rows.append(("backend", os.environ.get("KERAS_BACKEND", "tensorflow")))
         mnist = find_mnist()
-        if mnist and not mnist.exists():
+        here = str(mnist) if mnist else "not here yet: downloaded when first used"
+        try:
+            if mnist:
+                read_mnist(mnist)
+        except InputError as error:
             wrong += 1
-            rows.append(("MNIST", f"{mnist} does not exist: mend or unset DIGITS_MNIST"))
-        else:
-            here = str(mnist) if mnist else "not here yet: downloaded when first used"
-            rows.append(("MNIST", here))
+            here = str(error)
+        rows.append(("MNIST", here))
     rows.append(("disk", f"{shutil.disk_usage(ROOT).free / 2**30:.1f} GiB free in {ROOT}"))
     model, card = CHAMPION / "model.onnx", CHAMPION / "card.json"
     if model.exists() and card.exists():

@@ -110,8 +110,6 @@ def test_json_has_one_object_per_picture_and_line_in_order_of_path(run, folder):
 
 
 def test_what_a_folder_holds_that_is_no_picture_is_counted(run, folder, tmp_path, monkeypatch):
-    from digits import collection, sources
-
     for name in ("scan.PDF", "README", "IMG_1.HEIC", "deep/img_2.heic"):
         (folder / name).touch()
     monkeypatch.setattr(sources, "EXTENSIONS", sources.EXTENSIONS - sources.HEIC)
@@ -434,6 +432,17 @@ def test_doctor_reports_what_is_missing(run, monkeypatch, tmp_path):
     for name in ("model.onnx", "card.json"):
         (tmp_path / name).write_bytes(b"model")
     monkeypatch.setenv("DIGITS_MNIST", str(tmp_path))
+    status, out, _ = run("doctor")
+    assert status == 1
+    assert "train-images-idx3-ubyte.gz cannot be read (No such file" in out
+    other = {key: np.zeros(3, np.uint8) for key in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(tmp_path / "mnist.npz", **other)
+    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path / "mnist.npz"))
+    status, out, _ = run("doctor")
+    assert status == 1
+    assert "mnist.npz is not MNIST" in out
+    digests = {key: data._sha256(array) for key, array in other.items()}
+    monkeypatch.setattr(data, "MNIST_DIGESTS", digests)
     status, out, _ = run("doctor")
     assert status == 0
     assert "SHA-256 9372c470eeadd5ec" in out
