@@ -38,7 +38,7 @@ LARGEST = 120_000_000  # pixels; more are taken for a decompression bomb
 LARGEST_COSTLY = 30_000_000  # pixels of `COSTLY` formats, and of pixels that are no bytes
 LARGEST_TEXT = 20_000_000  # bytes of a picture that is written in figures, as PPM may be
 HEAD = 4096  # bytes in which a PPM says its size
-MOST_PAGES = 100  # of a TIFF that are counted
+MOST_PAGES = 30  # of a TIFF that are counted: a hostile one takes 40 ms for each
 LARGEST_FILE = 400_000_000  # bytes, read as a whole for some formats
 BAND = 8_000_000  # pixels that are converted at a time, so that a huge picture fits in memory
 # What Pillow logs of damage is in our messages.
