@@ -104,7 +104,7 @@ champion: $(INSTALLED) ## train the shipped model again (two and a half hours) a
 
 lock: ## renew requirements.lock from pyproject.toml
 	PATH="$(BIN):$$PATH" uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --extra train --extra notebooks --extra scale --extra dev pyproject.toml -o requirements.lock
+	  --extra train --extra notebooks --extra scale --extra heic --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove .venv, build folders and failed reports; runs/ and reports/ stay
 	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .coverage reports/*.failed *.egg-info

@@ -38,6 +38,7 @@ EXTRAS = {
         "voila",
     ),
     "scale": ("distributed", "fsspec", "pyarrow"),
+    "heic": ("pillow_heif",),
 }
 
 
@@ -46,9 +47,10 @@ def _known_data(context, parameter, source: str) -> str:
     from digits.data import SOURCES
 
     if source not in SOURCES and not Path(source).expanduser().exists():
-        problem = "does not exist" if source.endswith(".npz") else "is no data that is known"
+        is_path = source.endswith((".npz", ".csv"))
+        problem = "does not exist" if is_path else "is no data that is known"
         raise click.UsageError(
-            f"{source!r} {problem}; give {', '.join(SOURCES)} or the path of an .npz"
+            f"{source!r} {problem}; give {', '.join(SOURCES)} or the path of an .npz or .csv"
         )
     return source
 
@@ -59,7 +61,7 @@ DATA = click.option(
     default="auto",
     show_default=True,
     metavar="D",
-    help="mnist, embedded, auto (mnist, else embedded), or the path of an .npz.",
+    help="mnist, embedded, auto (mnist, else embedded), or the path of an .npz or of Kaggle's .csv.",
 )
 PROFILE = click.option(
     "--profile",
@@ -254,13 +256,17 @@ def predict(
         if value and _given(name):
             raise click.UsageError(f"{name} needs --output")
     # Folders are walked before anything heavy is loaded: a mistake is answered at once.
-    sources, failed = [], 0
+    sources, failed, others = [], 0, Counter()
     for path in paths:
-        found = _pictures(path)
+        found = _pictures(path, others)
         sources += found
         if not found:
             failed += 1
             _say(f"no pictures in {path}")
+    if others:
+        from digits.sources import not_looked_at
+
+        _say(not_looked_at(others))
     if not sources:
         return 1
 
@@ -304,15 +310,18 @@ def _given(option: str) -> bool:
     return source is click.core.ParameterSource.COMMANDLINE
 
 
-def _pictures(path: str | Path) -> list[str | Path]:
-    """Return the pictures that one argument names, those of a folder sorted by path."""
+def _pictures(path: str | Path, others: Counter) -> list[str | Path]:
+    """Return the pictures that one argument names, those of a folder sorted by path.
+
+    The endings of what else a folder holds are counted in `others`.
+    """
     if os.fspath(path) == "-":
         return ["-"]
     if not os.path.isdir(path):
         return [Path(path)]
     from digits.sources import walk
 
-    return list(walk(Path(path), _say_unreadable))
+    return list(walk(Path(path), _say_unreadable, others))
 
 
 def _say_unreadable(error: OSError) -> None:
@@ -771,7 +780,7 @@ def doctor() -> int:
     import hashlib
     import shutil
 
-    from digits.data import find_mnist
+    from digits.data import find_mnist, read_mnist
     from digits.provenance import package_versions
 
     wrong = 0
@@ -784,12 +793,14 @@ def doctor() -> int:
     if not _missing("train"):
         rows.append(("backend", os.environ.get("KERAS_BACKEND", "tensorflow")))
         mnist = find_mnist()
-        if mnist and not mnist.exists():
+        here = str(mnist) if mnist else "not here yet: downloaded when first used"
+        try:
+            if mnist:
+                read_mnist(mnist)
+        except InputError as error:
             wrong += 1
-            rows.append(("MNIST", f"{mnist} does not exist: mend or unset DIGITS_MNIST"))
-        else:
-            here = str(mnist) if mnist else "not here yet: downloaded when first used"
-            rows.append(("MNIST", here))
+            here = str(error)
+        rows.append(("MNIST", here))
     rows.append(("disk", f"{shutil.disk_usage(ROOT).free / 2**30:.1f} GiB free in {ROOT}"))
     model, card = CHAMPION / "model.onnx", CHAMPION / "card.json"
     if model.exists() and card.exists():

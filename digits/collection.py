@@ -19,6 +19,7 @@ import io
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -35,7 +36,7 @@ from digits.errors import InputError
 from digits.locking import locked
 from digits.processes import Work, n_cores, read_each, spread
 from digits.recognizer import Recognizer
-from digits.sources import Entry, entries, fetch, is_url
+from digits.sources import Entry, entries, fetch, is_url, not_looked_at
 
 PART = 1000  # pictures in a part
 PARTS_LISTED = 1000  # parts in one file of the plan
@@ -274,9 +275,12 @@ def _plan(output: Path, sources: Iterable[str], settings: dict, say) -> Plan:
     def unreadable(error: OSError) -> None:
         say(f"cannot look into {error.filename} ({error.strerror})")
 
-    found = (entry for source in sources for entry in entries(source, unreadable))
+    others: Counter[str] = Counter()
+    found = (entry for source in sources for entry in entries(source, unreadable, others))
     try:
         n_pictures, n_parts = _list(found, output / PLAN, settings["part"])
+        if others:
+            say(not_looked_at(others))
         if not n_pictures:
             raise InputError(f"no pictures in {', '.join(sources)}")
     except InputError:

@@ -12,10 +12,11 @@ import logging
 import os
 import shutil
 import time
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,8 @@ IDX_FILES = {
     "x_test": "t10k-images-idx3-ubyte.gz",
     "y_test": "t10k-labels-idx1-ubyte.gz",
 }
-LARGEST_UNPACKED = 3_000_000_000  # bytes that an .npz may hold; MNIST has 55 million
+LARGEST_UNPACKED = 3_000_000_000  # bytes that an .npz or .csv may hold; MNIST has 55 million
+CSV_COLUMNS = 1 + 28 * 28  # the label, then the pixels
 AUTO_PATIENCE = 20.0  # seconds that "auto" waits for a download before it takes the embedded set
 DOWNLOAD_PATIENCE = 300.0  # seconds that "mnist" waits
 
@@ -97,7 +99,8 @@ def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Datas
     source : str or path
         "mnist" (from ``$DIGITS_MNIST``, the cache, or a download), "embedded" (scikit-learn's
         digits, enlarged and put into MNIST form), "auto" (MNIST, else embedded), or the path of an
-        ``.npz`` with x_train, y_train, x_test and y_test (and x_val, y_val if you like), or x and y.
+        ``.npz`` with x_train, y_train, x_test and y_test (and x_val, y_val if you like), or x and y,
+        or of a ``.csv`` such as Kaggle's train.csv: a label and 784 pixels a row.
     seed : int
         Seed of the stratified validation split. The test set of MNIST stays whole and in order.
 
@@ -114,9 +117,11 @@ def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Datas
     if name == "embedded":
         return _load_embedded(seed)
     path = Path(name).expanduser()
-    if path.suffix != ".npz" and not path.exists():
-        raise InputError(f"unknown data {name!r}; give {', '.join(SOURCES)} or the path of an .npz")
-    arrays = _read_npz(path)
+    if path.suffix not in (".npz", ".csv") and not path.exists():
+        raise InputError(
+            f"unknown data {name!r}; give {', '.join(SOURCES)} or the path of an .npz or .csv"
+        )
+    arrays = _read_csv(path) if path.suffix.lower() == ".csv" else _read_npz(path)
     if _is_mnist(arrays):
         return _split_mnist(arrays, seed)
     return _split_own(path, arrays, seed)
@@ -156,19 +161,30 @@ def cache_folder() -> Path:
 
 def _load_mnist(seed: int, patience: float) -> Dataset:
     named = os.environ.get("DIGITS_MNIST")
-    if named:
-        path = Path(named).expanduser()
-        arrays = _read_idx_folder(path) if path.is_dir() else _read_npz(path)
-        if not _is_mnist(arrays):
-            raise InputError(
-                f"DIGITS_MNIST={named} is not MNIST: the SHA-256 of its arrays differ; "
-                "point it to an intact copy, or unset it to download one"
-            )
-    else:
-        arrays = _read_npz(_fetch_mnist(patience))
-        if not _is_mnist(arrays):
-            raise InputError("the downloaded MNIST is damaged; try again later")
-    return _split_mnist(arrays, seed)
+    path = Path(named).expanduser() if named else _fetch_mnist(patience)
+    return _split_mnist(read_mnist(path), seed)
+
+
+def read_mnist(path: Path) -> dict[str, np.ndarray]:
+    """Return MNIST's four arrays as they are named in Keras' file, x_train (60000, 28, 28) first.
+
+    Parameters
+    ----------
+    path : path
+        An ``.npz``, or the folder of the four IDX files, packed or not.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is not MNIST.
+    """
+    arrays = _read_idx_folder(path) if path.is_dir() else _read_npz(path)
+    if not _is_mnist(arrays):
+        raise InputError(
+            f"{path} is not MNIST: the SHA-256 of its arrays differ; set DIGITS_MNIST to an intact "
+            "copy, or unset it to download one"
+        )
+    return arrays
 
 
 def _fetch_mnist(patience: float) -> Path:
@@ -220,7 +236,7 @@ def _fetch_mnist(patience: float) -> Path:
                 shutil.rmtree(partial, ignore_errors=True)
     raise InputError(
         f"MNIST could not be downloaded ({type(last).__name__}); set DIGITS_MNIST to a copy of "
-        "mnist.npz or to the folder of its four .gz files, or use the data 'embedded'"
+        "mnist.npz or to the folder of its four IDX files, or use the data 'embedded'"
     )
 
 
@@ -246,12 +262,19 @@ def _locked_before(deadline: float, path: Path) -> Iterator[None]:
 
 def _read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
     arrays = {}
-    for key, name in IDX_FILES.items():
+    for key, packed in IDX_FILES.items():
+        # As they are, unpacked, or unpacked with a dot, as in Kaggle's copy, which also has folders
+        # of the second name.
+        plain = packed.removesuffix(".gz")
+        names = (packed, plain, plain.replace("-idx", ".idx"))
+        name = next((name for name in names if (folder / name).is_file()), packed)
         try:
-            raw = gzip.decompress((folder / name).read_bytes())
+            raw = (folder / name).read_bytes()
+            raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
         except (OSError, EOFError, zlib.error) as error:
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"{folder / name} cannot be read ({error}); expected MNIST's four .gz files there"
+                f"{folder / name} cannot be read ({reason}); expected MNIST's four IDX files there"
             ) from None
         # An IDX file starts with two zero bytes, the type, the number of axes, then each length.
         axes = raw[3] if len(raw) > 3 else 0
@@ -327,13 +350,11 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is no file; give the path of an .npz")
     if path.is_file() and not zipfile.is_zipfile(path):
-        raise InputError(f"{path} cannot be read: it is damaged, or no .npz; save it again")
+        raise InputError(f"{path} {_instead_of_npz(path)}")
     try:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(
-                    f"{path} is a single array; expected an .npz with x_train, y_train, …"
-                )
+                raise InputError(f"{path} {_instead_of_npz(path)}")
             unpacked = sum(member.file_size for member in file.zip.infolist())
             if unpacked > LARGEST_UNPACKED:
                 raise InputError(
@@ -353,6 +374,49 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path} cannot be read as .npz without pickles ({reason})") from None
+
+
+def _instead_of_npz(path: Path) -> str:
+    """Say what a file is, and the way out."""
+    head = b""
+    with suppress(OSError), path.open("rb") as file:
+        head = file.read(6)
+    if head == b"\x93NUMPY":
+        return "is a single array; np.savez('my.npz', x=images, y=labels) makes what is expected"
+    if head.startswith(b"\0\0\x08") or "ubyte" in path.name:
+        return (
+            "is an IDX file; if it is MNIST's, set DIGITS_MNIST to its folder and take the data mnist, "
+            "else write an .npz with x_train, y_train, x_test and y_test"
+        )
+    return "cannot be read: it is damaged, or no .npz; save it again"
+
+
+def _read_csv(path: Path) -> dict[str, np.ndarray]:
+    """Read rows of a label and 784 pixels, below a line of names or without one."""
+    wanted = (
+        f"expected {CSV_COLUMNS} columns, the label and then the pixels, as in Kaggle's train.csv"
+    )
+    try:
+        if path.stat().st_size > LARGEST_UNPACKED:
+            raise InputError(f"{path} is larger than {LARGEST_UNPACKED / 1e9:.0f} GB; {wanted}")
+        with path.open(encoding="utf-8-sig") as file:
+            first = file.readline(1 << 16).replace('"', "").strip().split(",")
+        if len(first) == CSV_COLUMNS - 1:
+            raise InputError(f"{path} has no labels, only pixels; {wanted}")
+        named = not first[0].isdecimal()
+        if len(first) != CSV_COLUMNS or (named and first[0].lower() != "label"):
+            raise InputError(f"{path} has {len(first)} columns, first {first[0][:20]!r}; {wanted}")
+        with warnings.catch_warnings(action="ignore"):  # that there are no rows is said later
+            how = {"delimiter": ",", "comments": None, "encoding": "utf-8-sig"}
+            table = np.loadtxt(path, np.uint8, skiprows=int(named), ndmin=2, **how)
+        if len(table) and table.shape[1] != CSV_COLUMNS:
+            raise InputError(f"{path} has rows of {table.shape[1]} columns; {wanted}")
+    except (OSError, ValueError, MemoryError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"{path} cannot be read ({reason}); {wanted}, from 0 to 255") from None
+    return {"x": table[:, 1:].reshape(-1, 28, 28), "y": table[:, 0]}
 
 
 def _split_own(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:

@@ -8,8 +8,9 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from digits.errors import InputError
 from digits.filters import quantile
 
+HEIC = frozenset({".heic", ".heif", ".hif"})  # read with an extra, see pyproject.toml
 # What a folder is searched for: the formats in which people keep pictures.
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
-)
+) | (HEIC if find_spec("pillow_heif") else frozenset())
 # What Pillow may open, whatever a file is named: the commonest first, as they are tried in turn (a
 # phone's MPO begins as a JPEG does). It knows some thirty more, among them EPS, for which it starts
 # Ghostscript on the file's program.
@@ -30,17 +32,21 @@ FORMATS = (
     "TIFF", "WEBP", "AVIF", "JPEG2000", "ICO", "TGA", "PCX", "DIB", "QOI",
 )  # fmt: skip
 # These are decoded in several copies at once, or slowly: they are bounded more closely.
-COSTLY = frozenset({"WEBP", "AVIF", "JPEG2000"})
+COSTLY = frozenset({"WEBP", "AVIF", "JPEG2000", "HEIF"})
 WORKING_SIDE = 1280  # longest side in pixels on which ink is looked for; larger ones are reduced
 LARGEST = 120_000_000  # pixels; more are taken for a decompression bomb
 LARGEST_COSTLY = 30_000_000  # pixels of `COSTLY` formats, and of pixels that are no bytes
 LARGEST_TEXT = 20_000_000  # bytes of a picture that is written in figures, as PPM may be
 HEAD = 4096  # bytes in which a PPM says its size
+MOST_PAGES = 30  # of a TIFF that are counted: a hostile one takes 40 ms for each
 LARGEST_FILE = 400_000_000  # bytes, read as a whole for some formats
 BAND = 8_000_000  # pixels that are converted at a time, so that a huge picture fits in memory
 # What Pillow logs of damage is in our messages.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 ORIENTATION = 0x0112  # EXIF tag
+SUBFILE = 0x00FE  # TIFF tag, whose lowest bit marks a smaller copy of another page
+# The brands of HEIC in ISO/IEC 23008-12, and those that it shares with AVIF.
+HEIC_BRANDS = re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,21 @@ class Picture:
         longest side of at most about `WORKING_SIDE`.
     size : tuple of int
         Width and height of the upright picture before it was reduced, in pixels.
+    note : str
+        What the reader of the answer must know, such as that there are more pages.
     """
 
     pixels: np.ndarray
     size: tuple[int, int]
+    note: str = ""
 
 
 def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Picture:
     """Decode a picture.
 
     EXIF orientation is applied, transparency is laid on the background that shows the ink, the
-    first frame of an animation is taken, and 16-bit, float, palette and CMYK pixels become 8-bit
-    grey or RGB.
+    first frame of an animation and the first page of a TIFF are taken, and 16-bit, float, palette
+    and CMYK pixels become 8-bit grey or RGB.
 
     Parameters
     ----------
@@ -98,9 +107,11 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
             # What Pillow warns of (odd metadata; more than 89 megapixels) the user cannot mend, or
             # is refused below.
             warnings.simplefilter("ignore")
-            _check_portable(stream, name)
-            with Image.open(stream, formats=FORMATS) as image:
-                return _load(image, name)
+            with Image.open(stream, formats=_formats(stream, name)) as image:
+                picture = _load(image, name)
+                if image.format == "TIFF" and image.is_animated:
+                    picture = replace(picture, note=_pages(stream))
+                return picture
     except UnidentifiedImageError:
         archive = str(name).lower().endswith((".zip", ".tar", ".tgz", ".tar.gz"))
         advice = "read archives with --output" if archive else "save it as PNG or JPEG"
@@ -147,19 +158,59 @@ def _check_bytes(name, n_bytes: int) -> None:
         )
 
 
-def _check_portable(stream: Path | io.BytesIO, name) -> None:
-    """Refuse PPM files that Pillow would read byte by byte for minutes."""
+def _formats(stream: Path | io.BytesIO, name) -> tuple[str, ...]:
+    """Return what Pillow may try on a file, by its content.
+
+    Files that have a way out of their own are refused, and PPM files that Pillow would read byte by
+    byte for minutes.
+    """
     with open(stream, "rb") if isinstance(stream, Path) else nullcontext(stream) as file:
         head = file.read(HEAD)
         length = file.seek(0, os.SEEK_END)
         file.seek(0)
+    if head.startswith(b"%PDF-"):
+        raise InputError(
+            f"{name} is a PDF, no picture; export the page as PNG (`pdftoppm -png` does), or take a "
+            "screenshot"
+        )
+    if head.startswith(b"\x93NUMPY"):
+        raise InputError(
+            f"{name} is a NumPy array, no picture; save one image as PNG, or give what np.load "
+            "returns to Recognizer.read, and many images in MNIST form to Recognizer.predict"
+        )
+    if HEIC_BRANDS.match(head) and b"avif" not in head[:64]:
+        return _heif(name)
     if not re.match(rb"P[1-6]\s", head):
-        return
+        return FORMATS
     words = re.sub(rb"#[^\r\n]*", b"", head).split(maxsplit=3)
     if len(words) < 3:
         raise InputError(f"{name} says no size in its first {HEAD} bytes; save it as PNG")
     if head[1:2] in b"123" and length > LARGEST_TEXT:
         raise InputError(f"{name} holds {length / 1e6:,.0f} MB of figures; save it as PNG")
+    return FORMATS
+
+
+def _heif(name) -> tuple[str, ...]:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise InputError(
+            f"{name} is HEIC, as iPhones save it; pip install 'digits[heic]' to read it, or save it as "
+            "JPEG (for new photos: Settings > Camera > Formats > Most Compatible)"
+        ) from None
+    register_heif_opener()
+    return ("HEIF",)
+
+
+def _pages(stream: Path | io.BytesIO) -> str:
+    """Say how many pages of a TIFF are not read; smaller copies of a page are none."""
+    n_pages = 1
+    with Image.open(stream, formats=("TIFF",)) as image, suppress(Exception):  # the end, or damage
+        for index in range(1, MOST_PAGES + 1):
+            image.seek(index)
+            n_pages += not image.tag_v2.get(SUBFILE, 0) & 1
+    number = n_pages if n_pages <= MOST_PAGES else f"more than {MOST_PAGES}"
+    return f"only the first of {number} pages was read" if n_pages > 1 else ""
 
 
 @contextmanager
@@ -271,9 +322,12 @@ def _to_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def _from_array(array: np.ndarray) -> Picture:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or not 1 <= channels <= 4 or not array.size:
+        many = array.shape[1:] in ((28, 28), (28, 28, 1))
         raise InputError(
             f"an array of shape {array.shape} arrived; expected (height, width) or "
             "(height, width, 1 to 4)"
+            + "; Recognizer.predict takes many images in MNIST form"
+            * many
         )
     if array.dtype.kind not in "buif":
         raise InputError(f"an array of {array.dtype} arrived; expected numbers")

@@ -105,7 +105,7 @@ class Reading:
         "ok"; "unsure": `text` is the best guess; "no-digit": nothing is written, or no digit;
         "error": the picture could not be read.
     message : str
-        For people: what is the matter, and what to do. Empty for "ok".
+        For people: what is the matter, and what to do. Empty for "ok", unless there are more pages.
     digits : tuple of DigitReading
     """
 
@@ -206,6 +206,7 @@ class Recognizer:
         """
         path = Path(path) if path is not None else CHAMPION
         model = path / "model.onnx" if path.is_dir() else path
+        _refuse_keras(path / "model.keras" if path.is_dir() and not model.exists() else path)
         if not model.is_file():
             raise InputError(
                 f"{model} does not exist; give a run's folder or an .onnx file, "
@@ -254,7 +255,7 @@ class Recognizer:
         Parameters
         ----------
         images : numpy.ndarray
-            uint8 0 to 255 or float 0 to 1, (n, 28, 28), in MNIST form.
+            uint8 0 to 255 or float 0 to 1, (n, 28, 28) or (n, 28, 28, 1), in MNIST form.
 
         Returns
         -------
@@ -295,6 +296,8 @@ class Recognizer:
     def _run(self, images: np.ndarray, which: int) -> np.ndarray:
         """Return one of the outputs for images in MNIST form."""
         images = np.asarray(images)
+        if images.ndim == 4 and images.shape[3] == 1:  # as Keras has them
+            images = images[..., 0]
         if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
             raise InputError(
                 f"images of shape {images.shape} arrived; expected (n, 28, 28) in MNIST form "
@@ -332,7 +335,7 @@ class Recognizer:
         Parameters
         ----------
         images : numpy.ndarray
-            uint8 (n, 28, 28), ink 255 on 0.
+            As for `logits`: ink is white on black.
 
         Returns
         -------
@@ -400,7 +403,7 @@ class Recognizer:
                 yield from self._read_small(waiting, single)
                 waiting = []
             if not small:
-                yield self._read_decoded(file, decoded, single)
+                yield _noted(self._read_decoded(file, decoded, single), decoded)
         yield from self._read_small(waiting, single)
 
     def _read_small(self, pictures: list[tuple[str, Picture]], single: bool) -> Iterator[Reading]:
@@ -417,9 +420,10 @@ class Recognizer:
         sure = probabilities.max(1) >= max(SURE, self.threshold)
         for index, (file, decoded) in enumerate(pictures):
             if sure[index]:
-                yield _sure_reading(file, images[index], probabilities[index])
+                reading = _sure_reading(file, images[index], probabilities[index])
             else:
-                yield self._read_decoded(file, decoded, single)
+                reading = self._read_decoded(file, decoded, single)
+            yield _noted(reading, decoded)
 
     def _read_decoded(self, file: str, decoded: Picture, single: bool) -> Reading:
         ink = find_ink(decoded)
@@ -618,6 +622,20 @@ class Recognizer:
         )
 
 
+def _refuse_keras(path: Path) -> None:
+    """Say how to come from a model of Keras to the one that is read here."""
+    if path.suffix.lower() not in (".keras", ".h5", ".hdf5") or not path.is_file():
+        return
+    saved, model = path.with_name("model.keras"), path.with_name("model.onnx")
+    if model.is_file():
+        advice = f"give its folder, {path.parent}"
+    else:
+        advice = f"`digits export --format onnx --run {path.parent} {model}` writes it"
+        if path.name != saved.name:
+            advice = f"save it from Keras as {saved}, and {advice}"
+    raise InputError(f"{path} is a model of Keras, and ONNX is expected; {advice}")
+
+
 def _is_shades(images: np.ndarray) -> bool:
     """Tell whether an array's dtype and values are those that `Recognizer.logits` takes."""
     if images.dtype == np.uint8 or images.dtype == bool:
@@ -633,6 +651,13 @@ def _range(images: np.ndarray) -> str:
     if images.dtype.kind not in "if" or not images.size:
         return ""
     return f" from {images.min()} to {images.max()}"
+
+
+def _noted(reading: Reading, picture: Picture) -> Reading:
+    """Add what is to be said of the file to what is said of the reading."""
+    if not picture.note:
+        return reading
+    return replace(reading, message="; ".join(filter(None, (reading.message, picture.note))))
 
 
 def _sure_reading(file: str, image: np.ndarray, probabilities: np.ndarray) -> Reading:

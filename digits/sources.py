@@ -16,13 +16,14 @@ import posixpath
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from digits.decoding import EXTENSIONS, LARGEST_FILE
+from digits.decoding import EXTENSIONS, HEIC, LARGEST_FILE
 from digits.errors import InputError
 
 ZIPS = (".zip",)
@@ -32,6 +33,7 @@ TARS = {
     (".tar.bz2", ".tbz2"): bz2.open,
     (".tar.xz", ".txz"): lzma.open,
 }
+MOST_ENDINGS = 8  # of files that were not looked at, that are named
 OPEN_ARCHIVES = 4  # that a process keeps open, to go on reading where it stopped
 
 
@@ -54,7 +56,11 @@ class Entry:
     member: str = ""
 
 
-def entries(source: str, on_error: Callable[[OSError], None] | None = None) -> Iterator[Entry]:
+def entries(
+    source: str,
+    on_error: Callable[[OSError], None] | None = None,
+    others: Counter[str] | None = None,
+) -> Iterator[Entry]:
     """Yield what a source names, in order of the paths, or of the list or archive.
 
     Parameters
@@ -63,6 +69,8 @@ def entries(source: str, on_error: Callable[[OSError], None] | None = None) -> I
         Relative paths, also those in a list, count from the current folder.
     on_error : callable or None
         Called with the error of each folder that cannot be looked into.
+    others : collections.Counter or None
+        Counts what lies in folders and is no picture; see `not_looked_at`.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def entries(source: str, on_error: Callable[[OSError], None] | None = None) -> I
     if is_url(source):
         yield from _remote(source)
     elif os.path.isdir(source):  # pathlib's raises where a name is too long for any file
-        yield from map(_at, walk(source, on_error))
+        yield from map(_at, walk(source, on_error, others))
     elif os.path.exists(source):
         yield from _in_file(source)
     elif glob.has_magic(source):
@@ -96,9 +104,14 @@ def is_picture(name: str) -> bool:
 
 
 def walk(
-    folder: str | os.PathLike, on_error: Callable[[OSError], None] | None = None
+    folder: str | os.PathLike,
+    on_error: Callable[[OSError], None] | None = None,
+    others: Counter[str] | None = None,
 ) -> Iterator[str]:
-    """Yield the paths of the pictures in a folder and those below, sorted; hidden ones left out."""
+    """Yield the paths of the pictures in a folder and those below, sorted; hidden ones left out.
+
+    The endings of all other files are counted in `others`.
+    """
     try:
         with os.scandir(folder) as found:
             inside = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
@@ -109,9 +122,25 @@ def walk(
     for name, is_folder in inside:
         path = os.path.join(folder, name)
         if is_folder and not name.startswith("."):
-            yield from walk(path, on_error)
+            yield from walk(path, on_error, others)
         elif not is_folder and is_picture(name):
             yield path
+        elif others is not None and not name.startswith("."):
+            others[os.path.splitext(name)[1].lower() or "no ending"] += 1
+
+
+def not_looked_at(others: Counter[str]) -> str:
+    """Say in one line which files were passed over; "" if there were none."""
+    if not others:
+        return ""
+    found = sorted(others.items(), key=lambda one: (-one[1], one[0]))
+    named = [f"{ending} {number:,}" for ending, number in found[:MOST_ENDINGS]]
+    if rest := sum(number for _, number in found[MOST_ENDINGS:]):
+        named.append(f"others {rest:,}")
+    n = others.total()
+    hint = " (pip install 'digits[heic]' to read HEIC)" if HEIC & others.keys() else ""
+    verb = "file was" if n == 1 else "files were"
+    return f"{n:,} {verb} not looked at: {', '.join(named)}{hint}"
 
 
 def fetch(entry: Entry) -> Path | bytes:

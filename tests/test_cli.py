@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits import cli
+from digits import cli, collection, data, sources
 from digits.annotate import SURE, UNSURE, annotate
 from digits.config import ROOT
 from digits.decoding import Picture, decode
@@ -106,7 +106,31 @@ def test_json_has_one_object_per_picture_and_line_in_order_of_path(run, folder):
             {"digit": 4, "confidence": 0.5, "box": [20, 3, 8, 20], **second},
         ],
     }
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, "digits: 1 file was not looked at: .txt 1\n")
+
+
+def test_what_a_folder_holds_that_is_no_picture_is_counted(run, folder, tmp_path, monkeypatch):
+    for name in ("scan.PDF", "README", "IMG_1.HEIC", "deep/img_2.heic"):
+        (folder / name).touch()
+    monkeypatch.setattr(sources, "EXTENSIONS", sources.EXTENSIONS - sources.HEIC)
+    line = (
+        "digits: 5 files were not looked at: .heic 2, .pdf 1, .txt 1, no ending 1 "
+        "(pip install 'digits[heic]' to read HEIC)\n"
+    )
+    assert run("predict", folder)[2] == line
+    said = []
+    collection._plan(tmp_path / "out", [str(folder)], {"part": 2}, said.append)
+    assert f"digits: {said[0]}\n" == line
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "x.pdf").touch()
+    status, _, err = run("predict", tmp_path / "scans")
+    assert status == 1
+    assert err.splitlines()[1:] == ["digits: 1 file was not looked at: .pdf 1"]
+    monkeypatch.setattr(sources, "EXTENSIONS", sources.EXTENSIONS | sources.HEIC)
+    assert (
+        run("predict", folder)[2]
+        == "digits: 3 files were not looked at: .pdf 1, .txt 1, no ending 1\n"
+    )
 
 
 def test_table_shows_every_row_of_a_page(run, folder):
@@ -201,6 +225,7 @@ def test_names_that_are_no_utf8_or_would_move_the_cursor_are_shown_as_escapes(ru
             "'mnits' is no data that is known; give auto, mnist, embedded",
         ),
         (["report", "--data", "gone.npz"], 2, "'gone.npz' does not exist"),
+        (["train", "--data", "gone.csv"], 2, "'gone.csv' does not exist"),
         (["export", "--format", "onyx", "x"], 2, "'onnx', 'litert', 'keras'"),
         (["report", "--prepare-only"], 2, "needs --output"),
         (["report", "--only", "99"], 2, "no notebook '99'"),
@@ -224,7 +249,7 @@ def test_an_unexpected_error_is_one_line_and_debug_shows_where(run, folder, monk
         raise RuntimeError("the bug")
 
     monkeypatch.setattr(Reader, "read", fail)
-    status, _, err = run("predict", folder)
+    status, _, err = run("predict", folder / "one.png")
     assert (status, err.count("\n")) == (1, 1)
     assert "unexpected RuntimeError: the bug" in err
     _, _, err = run("--debug", "predict", folder)
@@ -236,7 +261,7 @@ def test_ctrl_c_is_one_line_and_130(run, folder, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Reader, "read", stop)
-    status, _, err = run("predict", folder)
+    status, _, err = run("predict", folder / "one.png")
     assert (status, err.strip()) == (130, "digits: stopped")
 
 
@@ -408,6 +433,17 @@ def test_doctor_reports_what_is_missing(run, monkeypatch, tmp_path):
         (tmp_path / name).write_bytes(b"model")
     monkeypatch.setenv("DIGITS_MNIST", str(tmp_path))
     status, out, _ = run("doctor")
+    assert status == 1
+    assert "train-images-idx3-ubyte.gz cannot be read (No such file" in out
+    other = {key: np.zeros(3, np.uint8) for key in ("x_train", "y_train", "x_test", "y_test")}
+    np.savez(tmp_path / "mnist.npz", **other)
+    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path / "mnist.npz"))
+    status, out, _ = run("doctor")
+    assert status == 1
+    assert "mnist.npz is not MNIST" in out
+    digests = {key: data._sha256(array) for key, array in other.items()}
+    monkeypatch.setattr(data, "MNIST_DIGESTS", digests)
+    status, out, _ = run("doctor")
     assert status == 0
     assert "SHA-256 9372c470eeadd5ec" in out
 
@@ -415,7 +451,7 @@ def test_doctor_reports_what_is_missing(run, monkeypatch, tmp_path):
 def test_the_extras_bring_what_the_commands_ask_for():
     """Each name that is looked for is of a package that its extra declares."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    of_module = {"sklearn": "scikit-learn"}
+    of_module = {"sklearn": "scikit-learn", "pillow_heif": "pillow-heif"}
     for extra, modules in cli.EXTRAS.items():
         lines = project["optional-dependencies"][extra]
         declared = {re.split(r"[^a-z0-9-]", line)[0] for line in lines}

@@ -1,6 +1,7 @@
 import gzip
 import logging
 import os
+import warnings
 
 import numpy as np
 import pytest
@@ -73,6 +74,59 @@ def test_own_file_with_other_keys_names_the_keys(tmp_path, own):
         data.load(tmp_path / "mine.npz")
 
 
+def write_csv(path, own, head=True):
+    table = np.column_stack([own["y"], own["x"].reshape(-1, 784)])
+    names = ",".join(["label", *(f"pixel{index}" for index in range(784))])
+    np.savetxt(path, table, "%d", ",", header=names if head else "", comments="")
+    if not head:
+        path.write_text(path.read_text().lstrip())
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_a_table_as_kaggle_has_it_is_read_like_an_npz(tmp_path, own, head):
+    write_csv(tmp_path / "mine.CSV", own, head)
+    np.savez(tmp_path / "mine.npz", **own)
+    assert data.load(tmp_path / "mine.CSV").digest == data.load(tmp_path / "mine.npz").digest
+
+
+PIXELS = ",".join(f"pixel{index}" for index in range(784))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "has 1 columns"),
+        (f"{PIXELS}\n".encode() + b"0," * 783 + b"0\n", "has no labels"),
+        (b"file,label\n", "has 2 columns, first 'file'"),
+        (f"digit,{PIXELS}\n".encode(), "first 'digit'"),
+        (f"label,{PIXELS}\n1,2\n".encode(), "rows of 2 columns"),
+        (f"label,{PIXELS}\n".encode() + b"300," * 784 + b"0\n", "'300'.*from 0 to 255"),
+        (f"label,{PIXELS}\n".encode(), "no image of class 0"),
+        (b"\xff" * 99, "cannot be read"),
+    ],
+)
+def test_other_tables_are_refused_in_one_line(tmp_path, content, words):
+    (tmp_path / "mine.csv").write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError, match=words) as caught:
+            data.load(tmp_path / "mine.csv")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="No such file"):
+        data.load(tmp_path / "gone.csv")
+
+
+def test_arrays_and_idx_files_name_the_way_out(tmp_path, own):
+    np.save(tmp_path / "x.npy", own["x"])
+    with pytest.raises(InputError, match=r"np\.savez"):
+        data.load(tmp_path / "x.npy")
+    (tmp_path / "images").write_bytes(bytes([0, 0, 8, 3]) + bytes(12))
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(b""))
+    for name in ("images", "t10k-images-idx3-ubyte.gz"):
+        with pytest.raises(InputError, match="set DIGITS_MNIST to its folder"):
+            data.load(tmp_path / name)
+
+
 def test_own_file_too_small_to_split_is_refused(tmp_path):
     np.savez(tmp_path / "mine.npz", x=np.zeros((10, 28, 28), np.uint8), y=np.arange(10))
     with pytest.raises(InputError, match="too small"):
@@ -141,6 +195,23 @@ def test_both_containers_give_the_same_data(tmp_path, monkeypatch, small_mnist):
     assert np.bincount(loaded[0].y_val).tolist() == [10] * 10
     # A user's path to a copy of MNIST is recognised too.
     assert data.load(tmp_path / "mnist.npz").name == "mnist"
+
+
+@pytest.mark.parametrize("dot", [False, True])
+def test_idx_files_may_be_unpacked(tmp_path, monkeypatch, small_mnist, dot):
+    write_idx(tmp_path, small_mnist)
+    for name in data.IDX_FILES.values():
+        plain = name.removesuffix(".gz")
+        if dot:  # Kaggle's copy has folders of the other name, too
+            (tmp_path / plain).mkdir()
+            plain = plain.replace("-idx", ".idx")
+        (tmp_path / plain).write_bytes(gzip.decompress((tmp_path / name).read_bytes()))
+        (tmp_path / name).unlink()
+    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path))
+    assert np.array_equal(data.load("mnist").x_test, small_mnist["x_test"])
+    (tmp_path / plain).unlink()
+    with pytest.raises(InputError, match="four IDX files"):
+        data.load("mnist")
 
 
 def test_a_changed_pixel_is_not_mnist(tmp_path, monkeypatch, small_mnist):

@@ -1,5 +1,6 @@
 import io
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -185,6 +186,56 @@ def test_arrays_that_are_no_picture(array):
         decode(array)
 
 
+@pytest.mark.parametrize("shape", [(5, 28, 28), (5, 28, 28, 1)])
+def test_many_images_in_one_array_name_the_function_that_takes_them(shape):
+    with pytest.raises(InputError, match=r"Recognizer\.predict takes many"):
+        decode(np.zeros(shape, np.uint8))
+
+
+def test_documents_and_arrays_in_files_name_the_way_out():
+    array = io.BytesIO()
+    np.save(array, np.zeros((28, 28)))
+    for content, words in ((b"%PDF-1.7\n", "pdftoppm -png"), (array.getvalue(), "np.load")):
+        with pytest.raises(InputError, match=words):
+            decode(content)
+
+
+HEIC_HEAD = b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf"
+
+
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.JPG"])
+def test_heic_without_its_extra_names_the_way_out(tmp_path, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / name).write_bytes(HEIC_HEAD)
+    with pytest.raises(InputError, match=r"digits\[heic\].*Most Compatible"):
+        decode(tmp_path / name)
+
+
+def test_heic_is_told_by_its_content(tmp_path, monkeypatch):
+    heif = pytest.importorskip("pillow_heif", reason="needs the extra heic")
+    image = page([(100, 60), (100, 200)])
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    heif.from_pillow(image).save(stream, exif=exif.tobytes())
+    for name in ("as.heic", "as.jpg"):
+        (tmp_path / name).write_bytes(stream.getvalue())
+        assert decode(tmp_path / name).size == (300, 400)
+    assert len(boxes(stream.getvalue())) == 1
+    (tmp_path / "jpeg.HEIC").write_bytes(png(image, "JPEG"))
+    assert decode(tmp_path / "jpeg.HEIC").size == (400, 300)
+    with pytest.raises(InputError, match="save it as PNG or JPEG"):
+        decode(stream.getvalue()[:-100])
+
+
+def test_avif_is_not_taken_for_heic(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    avif = bytearray(png(page([(100, 60), (100, 200)]), "AVIF"))
+    avif[8:12] = b"mif1"  # a brand that both have; "avif" stands further on
+    with pytest.raises(InputError) as caught:
+        decode(bytes(avif[:200]))
+    assert "HEIC" not in str(caught.value)
+
+
 @pytest.mark.parametrize("ink", ["black", "white", "navy", "yellow"])
 @pytest.mark.parametrize("hidden", ["black", "white"])
 def test_transparency_gets_the_background_that_shows_the_ink(ink, hidden):
@@ -219,6 +270,24 @@ def test_the_first_frame_of_an_animation_is_read():
     frames = [page([(100, 60), (100, 200)]), page((200, 150, 60))]
     data = png(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert boxes(data)[0][2] < 20
+    for format in ("GIF", "PNG", "WEBP", "MPO"):  # a phone's MPO holds a preview
+        data = png(frames[0], format, save_all=True, append_images=frames[1:])
+        assert decode(data).note == ""
+
+
+def test_further_pages_are_said(tmp_path, monkeypatch):
+    pages = [page([(100, 60), (100, 200)]), page((200, 150, 60)), page((200, 150, 60))]
+    data = png(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    (tmp_path / "scan.tif").write_bytes(data)
+    for source in (data, tmp_path / "scan.tif"):
+        assert decode(source).note == "only the first of 3 pages was read"
+        assert boxes(source)[0][2] < 20
+    assert decode(png(pages[0], "TIFF")).note == ""
+    pages[1].encoderinfo = {"tiffinfo": {254: 1}}
+    data = png(pages[0], "TIFF", save_all=True, append_images=pages[1:2])
+    assert decode(data).note == "", "a smaller copy is no page"
+    monkeypatch.setattr("digits.decoding.MOST_PAGES", 2)
+    assert decode(tmp_path / "scan.tif").note == "only the first of more than 2 pages was read"
 
 
 def test_large_pictures_are_reduced_and_boxes_keep_their_scale():

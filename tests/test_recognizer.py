@@ -85,6 +85,15 @@ def test_a_model_without_features_says_so():
         always(logits_for(3)).features(np.zeros((2, 28, 28), np.uint8))
 
 
+def test_images_may_have_a_channel_as_keras_has_them():
+    images = np.zeros((2, 28, 28, 1), np.uint8)
+    model = always(logits_for(3))
+    assert len(model.predict(images)) == 2
+    assert (model.probabilities(images) == model.probabilities(images[..., 0])).all()
+    with pytest.raises(InputError, match=r"\(n, 28, 28\)"):
+        model.logits(np.zeros((2, 28, 28, 3), np.uint8))
+
+
 def test_images_of_another_shape_are_refused():
     with pytest.raises(InputError, match=r"\(n, 28, 28\)"):
         always(logits_for(3)).logits(np.zeros((28, 28)))
@@ -106,6 +115,20 @@ def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "card.json").write_text('{"temperature": 1, "threshold": 0.5}')
     with pytest.raises(InputError, match="no ONNX model"):
         Recognizer.load(tmp_path / "model.onnx")
+
+
+def test_a_keras_model_names_the_command_that_makes_onnx(tmp_path):
+    (tmp_path / "model.keras").touch()
+    (tmp_path / "old.h5").touch()
+    command = rf"digits export --format onnx --run {tmp_path} {tmp_path / 'model.onnx'}"
+    for path in (tmp_path / "model.keras", tmp_path):
+        with pytest.raises(InputError, match=command):
+            Recognizer.load(path)
+    with pytest.raises(InputError, match=r"save it from Keras as .*model\.keras"):
+        Recognizer.load(tmp_path / "old.h5")
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(InputError, match=f"give its folder, {tmp_path}$"):
+        Recognizer.load(tmp_path / "model.keras")
 
 
 # --- What is said of a picture -------------------------------------------------------------------
@@ -146,6 +169,21 @@ def test_an_error_is_a_reading_and_stops_no_other(tmp_path):
     )
     assert [reading.status for reading in readings] == ["error", "error", "error", "ok"]
     assert readings[0].file == str(bad) and "bad.png" in readings[0].message
+
+
+def test_that_there_are_more_pages_is_said_after_all_else():
+    def pages(pixels):
+        stream, image = io.BytesIO(), Image.fromarray(pixels)
+        image.save(stream, "TIFF", save_all=True, append_images=[image])
+        return stream.getvalue()
+
+    note = "only the first of 2 pages was read"
+    model = always(logits_for(0))
+    for pixels in (ring(), mnist_zero()):
+        reading = model.read(pages(pixels))
+        assert (reading.status, reading.message) == ("ok", note)
+    message = model.read(pages(np.full((9, 9), 255, np.uint8))).message
+    assert message.endswith(f"; {note}")
 
 
 def mnist_zero():
