@@ -1020,8 +1020,7 @@ def plot_outcomes(counts: pd.DataFrame) -> Axes:
         share = 100 * (counts[name] / counts["n"]).to_numpy()
         ax.barh(counts.index, share, left=start, label=name, **{"edgecolor": "white"} | look)
         start += share
-    ax.invert_yaxis()
-    ax.set(xlabel="pictures of the kind (%)", xlim=(0, 100))
+    ax.set(xlabel="pictures of the kind (%)", xlim=(0, 100), ylim=(len(counts) - 0.4, -0.6))
     ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=5, fontsize=8)
     n, right, wrong = (int(counts[name].sum()) for name in ("n", "right", "confident wrong"))
     ax.set_title(f"{right} of {n} read right, {wrong} wrong and sure")
