@@ -997,6 +997,36 @@ def plot_steps(steps: pd.DataFrame) -> Axes:
     return ax
 
 
+@style()
+def plot_outcomes(counts: pd.DataFrame) -> Axes:
+    """Draw what became of the pictures of each kind, as shares of its bar.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame
+        A row a kind; the columns n, and right, unsure right, unsure wrong, refused and confident
+        wrong, which add up to n.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 0.22 * len(counts) + 1.2))
+    looks = {
+        "right": {"color": SKY},
+        "unsure right": {"color": "#CCCCCC", "hatch": ".."},
+        "unsure wrong": {"color": "#CCCCCC"},
+        "refused": {"color": "white", "edgecolor": "#999999"},
+        "confident wrong": {"color": VERMILION, "hatch": "///"},
+    }
+    start = np.zeros(len(counts))
+    for name, look in looks.items():
+        share = 100 * (counts[name] / counts["n"]).to_numpy()
+        ax.barh(counts.index, share, left=start, label=name, **{"edgecolor": "white"} | look)
+        start += share
+    ax.set(xlabel="pictures of the kind (%)", xlim=(0, 100), ylim=(len(counts) - 0.4, -0.6))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=5, fontsize=8)
+    n, right, wrong = (int(counts[name].sum()) for name in ("n", "right", "confident wrong"))
+    ax.set_title(f"{right} of {n} read right, {wrong} wrong and sure")
+    return ax
+
+
 # --- Drawing (notebook 07) -----------------------------------------------------------------------
 
 

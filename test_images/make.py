@@ -612,7 +612,143 @@ def _(rng):
     return grey(ndimage.gaussian_filter(ink, 0.8), dark_on_light=True)
 
 
+# Where people write digits: in cells, on lines, beside other things.
+
+
+def _cell(rng, row, sides, *, size=(240, 200), height=120, width=7):
+    """Return a photo of one cell of a form, cut out near its lines."""
+    ink = blank(*size)
+    put(ink, pen_line(row), size[0] / 2, size[1] / 2, height, width, rng=rng, angle=2)
+    lines = np.zeros(ink.shape)
+    for side in sides:
+        turned = np.rot90(lines, ("below", "left", "above", "right").index(side))
+        turned[-9:-6] = 0.8
+    page = inked(sheet(ink.shape, PAPER, rng), ndimage.gaussian_filter(lines, 0.5), BLACK_PEN)
+    return photo(lit(inked(page, ink, BLUE_PEN), rng, fall=0.1), rng, blur=0.6)
+
+
+@picture("cell_7_on_a_line.jpg", "7", "photo")
+def _(rng):
+    return _cell(rng, 403, ["below"])
+
+
+@picture("cell_4_between_lines.jpg", "4", "photo")
+def _(rng):
+    return _cell(rng, 770, ["left", "right"], size=(150, 180))
+
+
+@picture("cell_8_boxed.jpg", "8", "photo")
+def _(rng):
+    return _cell(rng, 569, ["below", "left", "above", "right"], size=(170, 190))
+
+
+@picture("form_row_52036.jpg", "52036", "multi")
+def _(rng):
+    page, ink = sheet((150, 560), PAPER, rng), blank(560, 150)
+    boxed(page, 30, 20, 100, 110, 5)
+    for cell, digit in enumerate("52036"):
+        line = pen_line(int(rng.choice(HANDS[int(digit)])))
+        put(ink, line, 80 + 100 * cell, 75, rng.uniform(66, 80), 6, rng=rng, angle=rng.normal(0, 3))
+    return photo(lit(inked(page, ink, BLACK_PEN), rng, fall=0.1), rng, blur=0.6)
+
+
+@picture("mixed_inks_40927.jpg", "40927", "multi")
+def _(rng):
+    page = sheet((260, 700), PAPER, rng)
+    for place, row in enumerate((770, 855, 553, 1014, 403)):
+        ink = blank(700, 260)
+        put(ink, pen_line(row), 110 + 120 * place, 130, rng.uniform(90, 110), 8, rng=rng)
+        page = inked(page, (0.4, 1, 0.35, 0.45, 0.4)[place] * ink, BLACK_PEN)
+    return photo(lit(page, rng, fall=0.15), rng)
+
+
+@picture("squares_in_pencil_628.jpg", "628", "multi")
+def _(rng):
+    page, ink = sheet((300, 520), PAPER, rng), blank(520, 300)
+    ruled(page, 56, rng, squared=True, colour=PENCIL, strength=0.8)
+    write(ink, "628", 90, 150, 110, 8, rng, gap=0.4)
+    return photo(lit(inked(page, ink, PENCIL), rng, fall=0.15), rng, blur=0.6)
+
+
+@picture("dotted_line_59.png", "59", "multi")
+def _(rng):
+    ink = blank(320, 200)
+    write(ink, "59", 70, 95, 100, 7, rng, gap=0.4)
+    for x in range(4, 320, 14):  # the edge of the picture cuts the dots
+        rows, columns = np.ogrid[:200, :320]
+        ink = np.maximum(ink, np.clip(3.5 - np.hypot(rows - 199, columns - x), 0, 1))
+    return grey(ink, dark_on_light=True)
+
+
+@picture("sum_25_and_36.jpg", "2536", "multi")
+def _(rng):
+    page, ink = sheet((260, 800), PAPER, rng), blank(800, 260)
+    write(ink, "25", 70, 130, 110, 8, rng, gap=0.4)
+    plus = drawn_line([(0.5, 0), (0.48, 1)], [(0, 0.52), (1, 0.48)])
+    put(ink, plus, 370, 135, 70, 8, rng=rng)
+    write(ink, "36", 480, 130, 110, 8, rng, gap=0.4)
+    return photo(lit(inked(page, ink, BLUE_PEN), rng, fall=0.2), rng)
+
+
+@picture("word_before_24.jpg", "24", "multi")
+def _(rng):
+    page, ink = sheet((260, 860), WARM_PAPER, rng), blank(860, 260)
+    word = (
+        [[(0.1, 0), (0.12, 1)], [(0.75, 0), (0.73, 1)], [(0.1, 0.5), (0.75, 0.46)]],
+        [[(0.4, 0), (0.05, 1)], [(0.4, 0), (0.8, 1)], [(0.18, 0.62), (0.65, 0.6)]],
+        [[(0.1, 0), (0.1, 1)], [(0.7, 0), (0.12, 0.55)], [(0.3, 0.42), (0.75, 1)]],
+    )
+    for place, strokes in enumerate(word):
+        put(ink, drawn_line(*strokes), 140 + 120 * place, 130, 100, 8, rng=rng)
+    write(ink, "24", 560, 130, 110, 8, rng, gap=0.4)
+    return photo(lit(inked(page, ink, BLACK_PEN), rng, fall=0.2), rng)
+
+
+@picture("turned_sheet_3472.jpg", "3472", "multi")
+def _(rng):
+    page, ink = sheet((300, 760), PAPER, rng), blank(760, 300)
+    ruled(page, 70, rng)
+    write(ink, "3472", 90, 150, 110, 9, rng, gap=0.4)
+    turned = photo(lit(inked(page, ink, BLUE_PEN), rng, fall=0.2), rng)
+    return turned.transpose(Image.Transpose.ROTATE_90)
+
+
+@picture("sheet_on_a_dark_desk_2380.jpg", "2380", "multi")
+def _(rng):
+    page, ink = sheet((260, 560), PAPER, rng), blank(560, 260)
+    write(ink, "2380", 70, 130, 100, 8, rng, gap=0.35)
+    desk = np.clip(sheet((640, 1000), (0.16, 0.13, 0.11), rng, grain=0.02), 0, 1)
+    desk[190:450, 210:770] = inked(page, ink, BLACK_PEN)
+    return photo(lit(desk, rng, fall=0.2), rng)
+
+
+@picture("dark_corner_803.jpg", "803", "multi")
+def _(rng):
+    page, ink = sheet((360, 640), PAPER, rng), blank(640, 360)
+    write(ink, "803", 160, 200, 120, 9, rng, gap=0.4)
+    rows, columns = np.indices(ink.shape)
+    finger = 1 / (1 + np.exp((np.hypot(rows, (columns - 20) * 0.8) - 90) / 4))
+    page = inked(lit(inked(page, ink, BLUE_PEN), rng, fall=0.2), 0.85 * finger, (0.2, 0.12, 0.1))
+    return photo(page, rng)
+
+
+@picture("brush_cursor_6.png", "6", "paint")
+def _(rng):
+    ink = blank(260, 280)
+    put(ink, pen_line(188), 150, 149, 238, 40)
+    rows, columns = np.ogrid[:280, :260]
+    ring = np.clip(1.2 - np.abs(np.hypot(rows - 60, columns - 38) - 20), 0, 1)
+    return grey(np.maximum(ink, 0.7 * ring), dark_on_light=True)
+
+
 # Nothing to read.
+
+
+@picture("nothing_empty_cell.png", "", "paint")
+def _(rng):
+    lines = np.zeros((90, 120))
+    lines[[6, 7, -7, -8]] = lines[:, [6, 7, -7, -8]] = 0.8
+    return grey(lines + 0.02 * rng.random(lines.shape), dark_on_light=True)
 
 
 @picture("nothing_blank_sheet.jpg", "", "photo")

@@ -71,3 +71,13 @@ def test_steps_have_a_bar_each_and_the_title_says_the_gain():
     ax = plots.plot_steps(steps)
     assert [bar.get_width() for bar in ax.patches] == [3, 9, 2, 0]
     assert ax.get_title() == "From 3 to 9 of 10 single digits read right"
+
+
+def test_outcomes_fill_each_bar():
+    rows = {"plain": [4, 3, 0, 0, 1, 0], "turned": [2, 0, 0, 1, 0, 1]}
+    names = ["n", "right", "unsure right", "unsure wrong", "refused", "confident wrong"]
+    ax = plots.plot_outcomes(pd.DataFrame(rows, names).T)
+    widths = np.array([[bar.get_width() for bar in part] for part in ax.containers])
+    assert widths.T.tolist() == [[75, 0, 0, 25, 0], [0, 0, 50, 0, 50]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == names[1:]
+    assert ax.get_title() == "3 of 6 read right, 1 wrong and sure"
