@@ -31,6 +31,8 @@ DARK, LIGHT = "dark-on-light", "light-on-dark"
 FAINTEST = 12.0  # grey levels of 255 by which ink must differ from the paper
 NOISE = 6.0  # standard deviations of the picture's noise by which ink must differ
 SHARP = 0.3  # share of the sharpest stroke's sharpness that other strokes have at least
+FAINT = 0.13  # share of the darkest ink's depth that other strokes have at least
+SHARP_FAINT = 0.65  # the same as `SHARP` for strokes that are fainter than the threshold
 ALONG_EDGE = 0.5  # share of a mark's length that lies on the picture's edge, if it is no digit
 SOFT_AT_EDGE = 0.6  # share of the usual sharpness below which a mark at the edge is a shadow
 SMALLEST_FRAME = 24  # pixels: the shorter side of a printed box
@@ -76,7 +78,7 @@ class Ink:
     rules: np.ndarray
 
 
-def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
+def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = True) -> Ink:
     """Find the ink on a picture.
 
     Parameters
@@ -84,6 +86,8 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     picture : Picture
     polarity : str or None
         `DARK` or `LIGHT` if it is known; decided from the picture otherwise.
+    rules : bool
+        Whether ruled lines and frames are taken away.
 
     Returns
     -------
@@ -104,26 +108,29 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     noise = _noise(light) * quantile(gain, 0.9)
     if noise > 1:
         depth = filters.blurred(depth, 0.7)
-    threshold = _threshold(depth, noise)
-    mask = _followed(depth, threshold) if threshold else np.zeros(grey.shape, bool)
+    least = max(FAINTEST, NOISE * noise)
+    threshold = _threshold(depth, noise, least)
+    mask = _followed(depth, threshold, least) if threshold else np.zeros(grey.shape, bool)
     outer = _surroundings(mask)
     if outer.any():
         # A dark desk around the sheet would set the threshold for faint pencil on it.
         inner = np.where(dilated(outer, 3), 0, depth)
-        lower = _threshold(inner, noise)
+        lower = _threshold(inner, noise, least)
         if 0 < lower < threshold:
-            mask |= _followed(inner, lower)
+            mask |= _followed(inner, lower, least)
     mask = _without_edge_marks(depth, mask)
-    frames = _frames(mask)
-    rest = mask & ~frames
-    rules = _rules(rest)
-    if rules.any():
-        rest = _without_crumbs(rest & ~rules, rules)
-    mask, rules = rest, rules | frames
+    printed = np.zeros(mask.shape, bool)
+    if rules:
+        frames = _frames(mask)
+        rest = mask & ~frames
+        printed = _rules(rest)
+        if printed.any():
+            rest = _without_crumbs(rest & ~printed, printed)
+        mask, printed = rest, printed | frames
     strength = np.zeros(grey.shape, np.float32)
     if mask.any():
         # Half a pixel around the mask belongs to the strokes' soft edges.
-        near = dilated(mask) & ~rules
+        near = dilated(mask) & ~printed
         darkest = quantile(depth[mask], 0.95)
         strength[near] = np.clip(depth[near] / darkest, 0, 1)
     return Ink(
@@ -134,7 +141,7 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
         max(grey.shape) / max(picture.size),
         picture.size,
         paper if polarity == DARK else 255 - paper,
-        rules,
+        printed,
     )
 
 
@@ -229,13 +236,12 @@ def _noise(grey: np.ndarray) -> float:
     return max(noise[0], min(noise[1:], default=0.0))
 
 
-def _threshold(depth: np.ndarray, noise: float) -> float:
+def _threshold(depth: np.ndarray, noise: float, least: float) -> float:
     """Return the depth that divides ink from paper, 0 for a blank picture.
 
     The mean depth of the pixels at edges, weighted by the edges' strength: it lies halfway between
     paper and ink however few pixels are ink (Kittler, Illingworth, Foglein 1985).
     """
-    least = max(FAINTEST, NOISE * noise)
     if depth.max() < least:
         return 0.0
     down, across = np.gradient(depth) if min(depth.shape) > 1 else (depth, depth)
@@ -281,14 +287,40 @@ def without_surroundings(ink: Ink) -> Ink:
     )
 
 
-def _followed(depth: np.ndarray, threshold: float) -> np.ndarray:
-    """Return the mask of strokes: above `LOW` times the threshold, and somewhere above it."""
+def _followed(depth: np.ndarray, threshold: float, least: float) -> np.ndarray:
+    """Return the mask of strokes: above `LOW` times the threshold, and somewhere above it.
+
+    Strokes of a fainter pen, down to `FAINT` of the darkest, have a threshold that is as much lower,
+    if they are as large as what is dark, and as sharp.
+    """
     things = components(depth > LOW * threshold)
     sure = filters.largest_in(depth, things) > threshold
-    return np.append(False, sure & _sharp(depth, things))[things.labels]
+    mask = np.append(False, sure & _sharp(depth, things))[things.labels]
+    if not mask.any():
+        return mask
+    floor = max(LOW * FAINT * threshold, least / 2)
+    things = components(depth > floor)
+    peaks = filters.largest_in(depth, things)
+    dark, inside = np.zeros(things.n + 1, bool), np.ones(things.n + 1, bool)
+    dark[labels_in(things.labels[mask])] = True
+    sides = np.concatenate([things.labels[end] for end in (0, -1)])
+    sides = np.concatenate([sides, *(things.labels[:, end] for end in (0, -1))])
+    inside[labels_in(sides)] = False
+    inside, dark = inside[1:], dark[1:]
+    if not (dark & inside).any():
+        return mask
+    lengths = things.lengths[dark & inside]
+    usual = quantile(np.repeat(lengths, lengths), 0.5)
+    faint = ~dark & inside & (things.lengths >= 0.4 * usual) & (things.lengths <= 1.6 * usual)
+    faint &= peaks > max(least, FAINT * peaks.max())
+    if faint.any():
+        faint &= _sharp(depth, things, SHARP_FAINT)
+        own = np.append(np.inf, np.where(faint, LOW * threshold * peaks / peaks.max(), np.inf))
+        mask |= depth > np.maximum(own, floor)[things.labels]
+    return mask
 
 
-def _sharp(depth: np.ndarray, things: Components) -> np.ndarray:
+def _sharp(depth: np.ndarray, things: Components, share: float = SHARP) -> np.ndarray:
     """Tell which things have edges like strokes have; those of a shadow are softer.
 
     A thing's sharpness is its steepest edge in shares of its depth; it is compared with that of the
@@ -299,7 +331,7 @@ def _sharp(depth: np.ndarray, things: Components) -> np.ndarray:
     steepest = filters.largest_in(filters.steepness(depth, 1), things)
     sharpness = steepest / np.maximum(filters.largest_in(depth, things), 1e-9)
     large = things.areas >= 0.05 * things.areas.max()
-    return sharpness >= SHARP * sharpness[large].max()
+    return sharpness >= share * sharpness[large].max()
 
 
 def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:

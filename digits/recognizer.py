@@ -14,13 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
+from digits import filters
 from digits.config import CHAMPION
 from digits.errors import InputError
 from digits.ink import DARK, LIGHT, Ink, without_surroundings
 from digits.mnist_form import in_mnist_form, ink_box
 from digits.pictures import Picture, decode, find_digits, find_ink, to_mnist_form
-from digits.segmentation import Glyph, cuts, in_reading_order, join, joins, kinship, usual_height
+from digits.segmentation import (
+    Glyph,
+    at_necks,
+    cuts,
+    farthest,
+    in_reading_order,
+    join,
+    joins,
+    kinship,
+    usual_height,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +47,9 @@ BATCH = 128  # images that are run at a time, which bounds the memory
 JOIN_PRICE = 0.7
 # What speaks for joining: pieces that lie inside one another; strokes that all but touch.
 KINSHIP_GAINS = np.array([6.0, 2.0])
+# A splinter of a broken stroke may look like a 1, which it is hardly so near to what it completes.
+SPLINTER_GAIN = 2.0
+SPLINTER_GAP = 0.12  # of the larger piece's longer side
 CUT_PRICE = 1.5
 LEAST_ALONE = 0.2  # certainty of cuts on a picture that shows no digit beside them
 MOST_WAYS = 12  # readings of touching digits that are followed from cut to cut
@@ -50,9 +65,18 @@ CROWD = 40  # glyphs from which a picture without hope is not looked at more clo
 MOST_CUT = 1_500_000  # pixels of all glyphs that are tried as digits that touch
 CERTAIN = 0.95  # probability of "no digit" from which something as large as the digits is dropped
 WIDE = 1.2  # width over height from which a glyph may well be several digits
+PAIR = 0.8  # the same from which it may be two narrow ones
 SURE = 0.95  # a glyph read with at least this confidence is not cut
 SMALL = 0.4  # share of the usual height below which only a sure digit is taken for one
 LOW = 0.6  # share of the usual height below which a stroke may be a comma rather than a 1
+PALE = 0.5  # share of the darkest ink from which a stroke is no fainter than others
+TURNED = {
+    1: "read after a quarter turn to the left",
+    2: "read upside down",
+    3: "read after a quarter turn to the right",
+}
+SIGN = 0.25  # correlation of a plus or a times, written by hand, with itself turned
+SPANS = 0.6  # share of the picture's longer side
 ALIKE = 0.7  # share of another digit's longer side from which a 1 is as large
 
 
@@ -161,6 +185,21 @@ class _Scored:
     def worth(self) -> float:
         """How well this glyph explains its ink: as a digit, or as something to be dropped."""
         return max(self.best, self.none - DROP_PRICE)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One way to look at a picture, and what it explains.
+
+    `found` is read; `left` is as large as a digit and neither read nor for certain something else;
+    `things` is everything, as it hangs together. The page was turned to the left `turn` times.
+    """
+
+    ink: Ink
+    found: list[_Scored]
+    left: list[_Scored]
+    things: list[_Scored]
+    turn: int = 0
 
 
 class Recognizer:
@@ -426,33 +465,87 @@ class Recognizer:
             yield _noted(reading, decoded)
 
     def _read_decoded(self, file: str, decoded: Picture, single: bool) -> Reading:
-        ink = find_ink(decoded)
-        found = self._explain(ink, single)
-        if not found or any(scored.confidence < self.threshold for scored in found):
-            ink, found = self._other_way(decoded, ink, found, single)
-        reading = self._reading(file, ink, found)
-        if single and found and (beside := self._beside(ink, found[0])):
+        look = self._look(find_ink(decoded), single)
+        if not self._is_sure(look):
+            look = self._second_look(decoded, look, single)
+        reading = self._reading(file, look)
+        if single and look.found and (beside := self._beside(look.ink, look.found[0])):
             digits = tuple(replace(digit, accepted=False) for digit in reading.digits)
             what = "another digit is" if beside == 1 else f"{beside} more digits are"
             message = f"{what} on it; read it as a page, not as a single digit"
             return replace(reading, digits=digits, status="unsure", message=message)
         return reading
 
-    def _other_way(self, decoded, ink: Ink, found: list[_Scored], single: bool):
-        """Look again at a picture not read for certain: a desk or its paper may be taken for ink."""
+    def _is_sure(self, look: _Look) -> bool:
+        return bool(look.found) and not look.left and self._n_sure(look.found) == len(look.found)
+
+    def _n_sure(self, scored: list[_Scored]) -> int:
+        return sum(s.confidence >= self.threshold for s in scored)
+
+    def _second_look(self, decoded: Picture, first: _Look, single: bool) -> _Look:
+        """Look again, in other ways, at a picture that was not read for certain.
+
+        A desk or a rule may be taken for ink, or ink for a rule; the paper for ink; the page may lie
+        on its side. What wins must explain more than the first look, not be surer of less.
+        """
+        best, ink = first, first.ink
         inner = without_surroundings(ink)
         if inner.mask.any() and not np.array_equal(inner.mask, ink.mask):
-            again = self._explain(inner, single)
-            if _confidence(again) > _confidence(found):
-                ink, found = inner, again
-        if _confidence(found) < self.threshold:
-            turned = find_ink(decoded, LIGHT if ink.polarity == DARK else DARK)
+            again = self._look(inner, single)
+            if _confidence(again.found) > _confidence(best.found) and not self._loses(again, best):
+                best = again
+        if ink.rules.any() and ink.mask.any() and len(best.found) < 2:
+            # The stem of a 4 may go from one edge of the picture to the other.
+            again = self._look(find_ink(decoded, ink.polarity, rules=False), single)
+            if self._is_sure(again) and len(again.things) == 1:
+                best = again
+        if single or self._is_sure(best):
+            return best
+        turn = self._likely_turn(best)
+        if turn:
+            page = np.rot90(decoded.pixels, turn)
+            size = decoded.size[:: -1 if turn % 2 else 1]
+            turned = find_ink(replace(decoded, pixels=page, size=size), best.ink.polarity)
+            again = replace(self._look(turned, single), turn=turn)
+            if self._n_sure(again.found) > 2 * self._n_sure(best.found):
+                return again
+        if _confidence(best.found) < self.threshold:
             # What was paper a moment ago reaches around the picture.
-            turned = without_surroundings(turned)
-            again = self._explain(turned, single)
-            if _confidence(again) >= self.threshold:
-                ink, found = turned, again
-        return ink, found
+            light = find_ink(decoded, LIGHT if ink.polarity == DARK else DARK)
+            again = self._look(without_surroundings(light), single)
+            surer = _confidence(again.found) >= self.threshold
+            if surer and not self._loses(again, best) and not _spans(again, best):
+                return again
+        return best
+
+    def _likely_turn(self, look: _Look) -> int:
+        """Return after how many quarter turns to the left far more things are digits, else 0.
+
+        One digit alone does not tell: a 6 is a 9, and many a 4 or 7 is a sign of its own.
+        """
+        if len(look.things) < 2:
+            return 0
+        images = np.stack([scored.image for scored in look.things])
+        n_sure = [
+            np.count_nonzero(self.probabilities(np.rot90(images, turn, (1, 2))).max(1) >= SURE)
+            for turn in range(4)
+        ]
+        best = int(np.argmax(n_sure))
+        return best if n_sure[best] >= max(2, 2 * n_sure[0]) else 0
+
+    def _loses(self, look: _Look, other: _Look) -> bool:
+        """Tell whether what the other look reads for certain is ink that this one does not read."""
+
+        def is_lost(scored: _Scored) -> bool:
+            glyph = scored.glyph
+            if any(_holds(found.glyph, glyph) for found in look.found):
+                return False
+            down = slice(glyph.top, glyph.top + glyph.height)
+            own = glyph.ink > 0.5 * glyph.ink.max()
+            ink = look.ink.mask[down, glyph.left : glyph.left + glyph.width]
+            return np.count_nonzero(ink & own) > 0.5 * np.count_nonzero(own)
+
+        return any(is_lost(s) for s in other.found if s.confidence >= self.threshold)
 
     def _score(self, glyphs: Sequence[Glyph]) -> list[_Scored]:
         if not glyphs:
@@ -467,16 +560,18 @@ class Recognizer:
             for glyph, image, row, lost in zip(glyphs, images, table, none, strict=True)
         ]
 
-    def _explain(self, ink: Ink, single: bool) -> list[_Scored]:
+    def _look(self, ink: Ink, single: bool) -> _Look:
         """Choose the explanation of the ink that the model finds most probable."""
         glyphs = find_digits(ink)
         if not glyphs:
-            return []
+            return _Look(ink, [], [], [])
         if single:
-            return [self._as_one(glyphs)]
+            found = [self._as_one(glyphs)]
+            return _Look(ink, found, [], found)
         alone = self._score(glyphs)
         if len(glyphs) > CROWD and self._hopeless(alone):
-            return []  # grain, leaves, cloth: the pieces are no digits, nor are their joins
+            # Grain, leaves, cloth: the pieces are no digits, nor are their joins.
+            return _Look(ink, [], [], alone)
         proposals = joins(glyphs)
         joined = self._score([join([glyphs[i] for i in members]) for members in proposals])
         chosen = _with_joins(alone, proposals, joined)
@@ -491,8 +586,10 @@ class Recognizer:
             for index, whole in enumerate(chosen)
             for part in (self._cut_if_better(whole, n_sure) if index in allowed else [whole])
         ]
-        found = self._without_strangers(chosen)
-        return [] if len(found) > FEW and self._hopeless(found) else found
+        found, left = self._without_strangers(chosen)
+        if len(found) > FEW and self._hopeless(found):
+            found, left = [], []
+        return _Look(ink, found, left, alone)
 
     def _hopeless(self, scored: list[_Scored]) -> bool:
         """Tell whether hardly any of many glyphs is a digit: it is no page of digits, then."""
@@ -528,6 +625,11 @@ class Recognizer:
         glyph = whole.glyph
         if whole.confidence >= SURE or glyph.width < 0.5 * glyph.height:
             return [whole]
+        if whole.none > whole.best and _is_sign(whole.image):
+            return [whole]
+        parts = max(map(self._score, at_necks(glyph)), key=_confidence, default=[])
+        if 2 * sum(part.confidence >= SURE for part in parts) >= max(len(parts), 1):
+            return [piece for part in parts for piece in self._cut_if_better(part, n_sure + 1)]
         lattice = cuts(glyph)
         if not lattice:
             return [whole]
@@ -544,15 +646,23 @@ class Recognizer:
         likely = -np.logaddexp(0.0, -(TOUCHING @ evidence + np.log(TOUCHING_PRIOR * (1 + n_sure))))
         certainty = likely + share
         if likely < np.log(0.5) or (not n_sure and certainty < np.log(LEAST_ALONE)):
-            return [whole]
+            if min(piece.confidence for piece in pieces) < SURE:
+                return [whole]
+            return [replace(whole, none=min(whole.none, np.log(0.9)))]  # not for certain no digit
         return [replace(piece, digits=piece.digits + certainty) for piece in pieces]
 
-    def _without_strangers(self, found: list[_Scored]) -> list[_Scored]:
+    def _without_strangers(self, found: list[_Scored]) -> tuple[list[_Scored], list[_Scored]]:
         """Drop what is no digit, unless nothing else is there.
 
         What has the size of the digits beside it is dropped only where that is certain, and never
         where it is wider than one digit: digits that touch, or one written in an odd way, must make
         the answer unsure, not shorter.
+
+        Returns
+        -------
+        digits : list of _Scored
+        left : list of _Scored
+            What was dropped, but may be a digit, or hold some.
         """
         usual = usual_height([scored.glyph for scored in found])
         digits = [
@@ -562,25 +672,49 @@ class Recognizer:
             and (scored.glyph.side >= SMALL * usual or scored.confidence >= SURE)
         ]
         digits = [scored for scored in digits if not _is_mark(scored, digits)]
-        if digits:
-            heights = [scored.glyph.height for scored in digits]
-            sides = [scored.glyph.side for scored in digits]
+        if not digits:
+            return [s for s in found if s.glyph.side >= 0.5 * usual and s.none < np.log(0.9)], []
+        heights = [scored.glyph.height for scored in digits]
+        sides = [scored.glyph.side for scored in digits]
 
-            def doubtful(scored: _Scored) -> bool:
-                glyph = scored.glyph
-                if glyph.width > WIDE * glyph.height:
-                    return 0.8 * min(heights) <= glyph.height <= 1.5 * max(heights)
-                alike = 0.8 * min(sides) <= glyph.side <= 1.25 * max(sides)
-                return alike and scored.none < np.log(CERTAIN)
+        def is_other(scored: _Scored) -> bool:
+            return scored.none >= np.log(CERTAIN) or _is_sign(scored.image)
 
-            digits += [s for s in found if s.best <= s.none and doubtful(s)]
-        else:
-            digits = [s for s in found if s.glyph.side >= 0.5 * usual and s.none < np.log(0.9)]
-        return digits
+        def doubtful(scored: _Scored) -> bool:
+            glyph = scored.glyph
+            if glyph.width > WIDE * glyph.height:
+                return 0.8 * min(heights) <= glyph.height <= 1.5 * max(heights)
+            alike = 0.8 * min(sides) <= glyph.side <= 1.25 * max(sides)
+            return alike and not is_other(scored)
 
-    def _reading(self, file: str, ink: Ink, found: list[_Scored]) -> Reading:
+        digits += [s for s in found if s.best <= s.none and doubtful(s)]
+        # Fainter than the rest, and not a digit for certain: dirt, or what shows through the paper.
+        faint = [s for s in digits if s.glyph.ink.max() < PALE and s.confidence < self.threshold]
+        if len(faint) < len(digits):
+            digits = [s for s in digits if not any(s is pale for pale in faint)]
+        kept = {id(scored) for scored in digits}
+        dropped = [s for s in found if id(s) not in kept and not _is_mark(s, digits)]
+        dropped = [s for s in dropped if s.glyph.side >= 0.5 * usual]
+        if not dropped:
+            return digits, []
+        # A page upside down: all are digits then, and some of them are none now.
+        turned = np.rot90(np.stack([s.image for s in digits + dropped]), 2, (1, 2))
+        is_upright = self.probabilities(turned).max(1).min() < SURE
+
+        def may_hold_digits(scored: _Scored) -> bool:
+            # Those that hang together, or hang on to a line.
+            glyph = scored.glyph
+            if glyph.width > PAIR * glyph.height and glyph.height >= 0.8 * min(heights):
+                return not _is_sign(scored.image)
+            return glyph.side > 1.5 * max(sides)
+
+        left = [s for s in dropped if not (is_upright and is_other(s)) or may_hold_digits(s)]
+        return digits, left
+
+    def _reading(self, file: str, look: _Look) -> Reading:
+        found = look.found
         if not found:
-            written = bool(ink.mask.any())
+            written = bool(look.ink.mask.any())
             message = (
                 "what is written is no digit"
                 if written
@@ -596,7 +730,7 @@ class Recognizer:
                 DigitReading(
                     int(scored.digits.argmax()),
                     confidence,
-                    glyph.box,
+                    _turned_back(glyph.box, look),
                     glyph.row,
                     confidence >= self.threshold,
                     glyph.cut,
@@ -607,17 +741,25 @@ class Recognizer:
         for digit in digits:
             rows[digit.row] += str(digit.digit)
         unsure = sum(not digit.accepted for digit in digits)
-        message = ""
+        messages = []
         if unsure:
             what = "the digit" if len(digits) == 1 else f"{unsure} of {len(digits)} digits"
-            message = f"not sure of {what}; look at it, or give a clearer picture"
+            messages.append(f"not sure of {what}; look at it, or give a clearer picture")
+        if look.left:
+            n, verb = len(look.left), "is" if len(look.left) == 1 else "are"
+            what = "thing" if n == 1 else "things"
+            messages.append(
+                f"{n} more {what} as large as digits {verb} not read; look at the picture"
+            )
+        if look.turn:
+            messages.append(TURNED[look.turn])
         return Reading(
             file,
             "".join(rows),
             tuple(rows),
             min(digit.confidence for digit in digits),
-            "unsure" if unsure else "ok",
-            message,
+            "unsure" if unsure or look.left else "ok",
+            "; ".join(messages),
             tuple(digits),
         )
 
@@ -678,6 +820,46 @@ def _sure_reading(file: str, image: np.ndarray, probabilities: np.ndarray) -> Re
 def _confidence(found: list[_Scored]) -> float:
     """Return the mean confidence of the digits found, 0 where there are none."""
     return float(np.mean([scored.confidence for scored in found])) if found else 0.0
+
+
+def _is_sign(image: np.ndarray) -> bool:
+    """Tell whether what is no digit is a plus, a times or the like, (28, 28): two strokes that cross.
+
+    It looks much the same after a quarter turn and a half, and has its ink in the middle.
+    """
+    if not image.any():
+        return False
+    left, top, width, height = ink_box(image)
+    square = Image.fromarray(image).resize((21, 21), box=(left, top, left + width, top + height))
+    ink = filters.blurred(np.asarray(square, np.float32), 1.5)
+    turns = [np.corrcoef(ink.ravel(), np.rot90(ink, turn).ravel())[0, 1] for turn in (1, 2)]
+    return min(turns) >= SIGN and ink[10, 10] > 0.8 * ink.max()
+
+
+def _holds(glyph: Glyph, other: Glyph) -> bool:
+    """Tell whether the middle of another glyph lies in this one's box."""
+    across, down = (
+        other.left + other.width / 2 - glyph.left,
+        other.top + other.height / 2 - glyph.top,
+    )
+    return 0 <= across <= glyph.width and 0 <= down <= glyph.height
+
+
+def _spans(look: _Look, other: _Look) -> bool:
+    """Tell whether a look takes for one digit what may be several, and fills most of the picture."""
+    if len(look.found) != 1 or len(other.things) < 2:
+        return False
+    return look.found[0].glyph.side > SPANS * max(look.ink.mask.shape)
+
+
+def _turned_back(box: tuple[int, int, int, int], look: _Look) -> tuple[int, int, int, int]:
+    """Return where a box of a turned page lies on the picture as it came."""
+    x, y, across, down = box
+    width, height = look.ink.size
+    for _ in range(look.turn):
+        x, y, across, down = height - y - down, x, down, across
+        width, height = height, width
+    return x, y, across, down
 
 
 def _is_mark(stroke: _Scored, digits: list[_Scored]) -> bool:
@@ -749,22 +931,37 @@ def _with_joins(
 ) -> list[_Scored]:
     """Replace pieces by the digits that they make, the most convincing first.
 
-    A piece that is a digit for certain is joined only to a digit that is more so.
+    What is a digit for certain is a piece only of what is one for certain, too.
     """
-    gains = [
-        whole.best
-        - JOIN_PRICE
-        + KINSHIP_GAINS @ kinship([alone[i].glyph for i in members])
-        - sum(alone[i].worth for i in members)
-        for members, whole in zip(proposals, joined, strict=True)
-    ]
+    gains, near = [], []
+    for members, whole in zip(proposals, joined, strict=True):
+        pieces = [alone[i] for i in members]
+        gain = KINSHIP_GAINS @ kinship([piece.glyph for piece in pieces])
+        least, *_, most = sorted(pieces, key=lambda piece: piece.glyph.side)
+        near.append(farthest([piece.glyph for piece in pieces]) < SPLINTER_GAP * most.glyph.side)
+        is_splinter = least.confidence < SURE or least.digits.argmax() == 1
+        is_splinter &= least.glyph.side < ALIKE * whole.glyph.side
+        if near[-1] and whole.confidence >= SURE and is_splinter:
+            gain += SPLINTER_GAIN
+        gains.append(whole.best - JOIN_PRICE + gain - sum(piece.worth for piece in pieces))
     taken: set[int] = set()
     chosen = []
     for index in np.argsort([-gain for gain in gains], kind="stable"):
-        surest = max(alone[i].confidence for i in proposals[index])
-        if surest >= SURE and joined[index].confidence < surest:
+        is_digit = any(alone[i].confidence >= SURE for i in proposals[index])
+        if is_digit and joined[index].confidence < SURE:
             continue
         if gains[index] > 0 and not taken & set(proposals[index]):
             taken |= set(proposals[index])
             chosen.append(joined[index])
-    return [scored for index, scored in enumerate(alone) if index not in taken] + chosen
+    # Where the whole would be as sure a digit as its pieces, it is not certain which is meant.
+    open_ = {
+        i
+        for members, whole, is_near in zip(proposals, joined, near, strict=True)
+        if is_near and whole.confidence >= SURE and not taken & set(members)
+        for i in members
+    }
+    rest = [index for index in range(len(alone)) if index not in taken]
+    return [
+        replace(alone[i], digits=alone[i].digits - np.log(2)) if i in open_ else alone[i]
+        for i in rest
+    ] + chosen

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from digits.filters import components, dilated, outline
+from digits.filters import components, dilated, outline, running_max
 from digits.ink import Ink
 from digits.mnist_form import stroke_width
 
@@ -25,6 +25,7 @@ MOST_GLYPHS = 300  # the largest are taken; more are texture
 MOST_NEIGHBOURS = 3  # of a glyph, on average, where triples are still tried
 MOST_PLACES = 300  # on an outline between which the shortest way is looked for
 MOST_JOINED = 8_000_000  # pixels of all joins that are tried; large rings are no digits in pieces
+NECKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # ink below which strokes may merely come near
 CUTS_PER_HEIGHT = 6  # places at which a glyph as wide as high may be cut
 MOST_CUTS = 24
 WIDEST = 1.6  # of the height: a wider piece is more than one digit
@@ -228,6 +229,11 @@ def _joined_area(glyphs: list[Glyph]) -> int:
     return width * height
 
 
+def farthest(glyphs: list[Glyph]) -> float:
+    """Return how far the most remote of some glyphs lies from the nearest other, in working pixels."""
+    return float(_gaps(glyphs).min(0).max())
+
+
 def kinship(glyphs: list[Glyph]) -> tuple[float, float]:
     """Return two signs that glyphs are pieces of one digit, each 0 to 1.
 
@@ -269,6 +275,35 @@ def _nearness(a: Glyph, b: Glyph) -> float:
     down, across = (to[:, None, axis] - from_[:, axis] for axis in (0, 1))
     gap = math.sqrt((down**2 + across**2).min()) - 1
     return float(np.clip(1 - gap / width, 0, 1))
+
+
+def at_necks(glyph: Glyph) -> list[list[Glyph]]:
+    """Propose how a glyph falls apart where its ink is faint, as that of strokes' soft edges is.
+
+    Returns
+    -------
+    list of list of Glyph
+        For each level of ink at which several parts are left that are half as high as the glyph:
+        these, from left to right, each with the ink that is nearest to it.
+    """
+    proposals: list[list[Glyph]] = []
+    for level in NECKS:
+        things = components(glyph.ink > level)
+        large = np.flatnonzero(things.lengths >= 0.5 * glyph.height) + 1
+        if len(large) < 2 or (proposals and len(large) == len(proposals[-1])):
+            continue
+        owner = np.where(np.isin(things.labels, large), things.labels, 0)
+        while (free := (owner == 0) & (glyph.ink > 0)).any():
+            grown = running_max(running_max(owner, 3, 0), 3, 1)
+            if not (grown[free] > 0).any():
+                break
+            owner = np.where(free, grown, owner)
+        parts = [
+            _trim(replace(glyph, ink=np.where(owner == label, glyph.ink, np.float32(0)), cut=True))
+            for label in large
+        ]
+        proposals.append(sorted(parts, key=lambda part: part.left))
+    return proposals
 
 
 def cuts(glyph: Glyph) -> list[list[Glyph]]:

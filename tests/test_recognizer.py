@@ -446,17 +446,18 @@ def test_other_cuts_that_read_otherwise_lessen_the_certainty():
 def test_a_wide_glyph_among_digits_is_not_dropped_in_silence():
     sure = [scored(30, 0.98, 0.01), scored(34, 0.97, 0.01)]
     wide, tall = scored(31, 0.001, 0.99, width=50), scored(90, 0.001, 0.99, width=150)
-    found = always(logits_for(1))._without_strangers([*sure, wide, tall])
+    found, left = always(logits_for(10))._without_strangers([*sure, wide, tall])
     assert [scored.glyph.width for scored in found] == [5, 5, 50], (
         "the tall one is no row of digits"
     )
+    assert left == [tall], "but may hold some"
 
 
 def test_an_odd_digit_among_digits_is_not_dropped_in_silence():
     sure = [scored(30, 0.98, 0.01), scored(34, 0.97, 0.01)]
     odd, blot, speck = scored(31, 0.2, 0.7), scored(31, 0.001, 0.99), scored(8, 0.2, 0.7)
-    recognizer = Recognizer.__new__(Recognizer)
-    kept = recognizer._without_strangers([*sure, odd, blot, speck])
+    kept, left = always(logits_for(10))._without_strangers([*sure, odd, blot, speck])
+    assert not left, "a blot is named, a speck too small"
     assert [any(k is s for k in kept) for s in (odd, blot, speck)] == [True, False, False]
 
 
