@@ -514,7 +514,7 @@ class Recognizer:
             light = find_ink(decoded, LIGHT if ink.polarity == DARK else DARK)
             again = self._look(without_surroundings(light), single)
             surer = _confidence(again.found) >= self.threshold
-            if surer and not self._loses(again, best) and not _spans(again, best):
+            if surer and not self._loses(again, best) and _explains(again, best):
                 return again
         return best
 
@@ -623,7 +623,15 @@ class Recognizer:
     def _cut_if_better(self, whole: _Scored, n_sure: int) -> list[_Scored]:
         """Return the digits that touch, or the whole where it is no more than one."""
         glyph = whole.glyph
-        if whole.confidence >= SURE or glyph.width < 0.5 * glyph.height:
+        if glyph.width < 0.5 * glyph.height:
+            return [whole]
+        if whole.confidence >= SURE:
+            if glyph.width < PAIR * glyph.height or whole.glyph.cut:
+                return [whole]
+            # A fainter neighbour may hang on to a digit, which looks no different to the model.
+            parts = [self._score(parts) for parts in at_necks(glyph)]
+            if any(min(part.confidence for part in proposal) >= SURE for proposal in parts):
+                return [replace(whole, digits=whole.digits - np.log(2))]
             return [whole]
         if whole.none > whole.best and _is_sign(whole.image):
             return [whole]
@@ -705,7 +713,7 @@ class Recognizer:
             # Those that hang together, or hang on to a line.
             glyph = scored.glyph
             if glyph.width > PAIR * glyph.height and glyph.height >= 0.8 * min(heights):
-                return not _is_sign(scored.image)
+                return not _is_sign(scored.image, 2 * SIGN)
             return glyph.side > 1.5 * max(sides)
 
         left = [s for s in dropped if not (is_upright and is_other(s)) or may_hold_digits(s)]
@@ -822,7 +830,7 @@ def _confidence(found: list[_Scored]) -> float:
     return float(np.mean([scored.confidence for scored in found])) if found else 0.0
 
 
-def _is_sign(image: np.ndarray) -> bool:
+def _is_sign(image: np.ndarray, least: float = SIGN) -> bool:
     """Tell whether what is no digit is a plus, a times or the like, (28, 28): two strokes that cross.
 
     It looks much the same after a quarter turn and a half, and has its ink in the middle.
@@ -833,7 +841,7 @@ def _is_sign(image: np.ndarray) -> bool:
     square = Image.fromarray(image).resize((21, 21), box=(left, top, left + width, top + height))
     ink = filters.blurred(np.asarray(square, np.float32), 1.5)
     turns = [np.corrcoef(ink.ravel(), np.rot90(ink, turn).ravel())[0, 1] for turn in (1, 2)]
-    return min(turns) >= SIGN and ink[10, 10] > 0.8 * ink.max()
+    return min(turns) >= least and ink[10, 10] > 0.8 * ink.max()
 
 
 def _holds(glyph: Glyph, other: Glyph) -> bool:
@@ -845,11 +853,30 @@ def _holds(glyph: Glyph, other: Glyph) -> bool:
     return 0 <= across <= glyph.width and 0 <= down <= glyph.height
 
 
-def _spans(look: _Look, other: _Look) -> bool:
-    """Tell whether a look takes for one digit what may be several, and fills most of the picture."""
-    if len(look.found) != 1 or len(other.things) < 2:
+def _explains(look: _Look, other: _Look) -> bool:
+    """Tell whether what is as large as a digit in another look lies in the digits of this one.
+
+    Several things in one digit that fills most of the picture are not explained by it. A thing at the
+    picture's edge, or around several digits, is their paper.
+    """
+    found = [scored.glyph for scored in look.found]
+    height, width = look.ink.mask.shape
+    if len(found) == 1 and len(other.things) > 1 and found[0].side > SPANS * max(height, width):
         return False
-    return look.found[0].glyph.side > SPANS * max(look.ink.mask.shape)
+
+    def is_clear(glyph: Glyph) -> bool:
+        right, bottom = glyph.left + glyph.width, glyph.top + glyph.height
+        return glyph.left > 0 and glyph.top > 0 and right < width and bottom < height
+
+    least = 0.5 * usual_height(found)
+    things = [scored.glyph for scored in other.things]
+    return not any(
+        thing.side >= least
+        and is_clear(thing)
+        and not any(_holds(glyph, thing) for glyph in found)
+        and sum(_holds(thing, glyph) for glyph in found) < 2
+        for thing in things
+    )
 
 
 def _turned_back(box: tuple[int, int, int, int], look: _Look) -> tuple[int, int, int, int]:

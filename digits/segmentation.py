@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from digits.filters import components, dilated, outline, running_max
+from digits.filters import components, dilated, labels_in, outline, running_max
 from digits.ink import Ink
 from digits.mnist_form import stroke_width
 
@@ -25,7 +25,8 @@ MOST_GLYPHS = 300  # the largest are taken; more are texture
 MOST_NEIGHBOURS = 3  # of a glyph, on average, where triples are still tried
 MOST_PLACES = 300  # on an outline between which the shortest way is looked for
 MOST_JOINED = 8_000_000  # pixels of all joins that are tried; large rings are no digits in pieces
-NECKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # ink below which strokes may merely come near
+NECKS = (0.1, 0.2, 0.3, 0.4, 0.5)  # ink below which strokes may merely come near
+SOFT_EDGE = 0.06  # of a digit's height: how far the soft edge of a stroke reaches
 CUTS_PER_HEIGHT = 6  # places at which a glyph as wide as high may be cut
 MOST_CUTS = 24
 WIDEST = 1.6  # of the height: a wider piece is more than one digit
@@ -287,23 +288,35 @@ def at_necks(glyph: Glyph) -> list[list[Glyph]]:
         these, from left to right, each with the ink that is nearest to it.
     """
     proposals: list[list[Glyph]] = []
-    for level in NECKS:
+    ink, tall = glyph.ink > NECKS[0], 0.5 * glyph.height
+    for level in NECKS[1:]:
         things = components(glyph.ink > level)
-        large = np.flatnonzero(things.lengths >= 0.5 * glyph.height) + 1
-        if len(large) < 2 or (proposals and len(large) == len(proposals[-1])):
+        large = np.flatnonzero(things.lengths >= tall) + 1
+        if not len(large) or (proposals and len(large) == len(proposals[-1])):
             continue
         owner = np.where(np.isin(things.labels, large), things.labels, 0)
-        while (free := (owner == 0) & (glyph.ink > 0)).any():
-            grown = running_max(running_max(owner, 3, 0), 3, 1)
-            if not (grown[free] > 0).any():
-                break
-            owner = np.where(free, grown, owner)
-        parts = [
-            _trim(replace(glyph, ink=np.where(owner == label, glyph.ink, np.float32(0)), cut=True))
-            for label in large
-        ]
-        proposals.append(sorted(parts, key=lambda part: part.left))
+        # Soft edges reach no further; what lies beyond them is a fainter digit, if it is as large.
+        owner = _grown_into(owner, ink, max(2, round(SOFT_EDGE * glyph.height)))
+        rest = components(ink & (owner == 0))
+        others = np.append(0, np.where(rest.lengths >= tall, np.arange(rest.n) + 1 + things.n, 0))
+        owner = _grown_into(owner + others[rest.labels], glyph.ink > 0, max(owner.shape))
+        labels = labels_in(owner)
+        if len(labels) > 1:
+            parts = [np.where(owner == label, glyph.ink, np.float32(0)) for label in labels]
+            parts = [_trim(replace(glyph, ink=part, cut=True)) for part in parts]
+            proposals.append(sorted(parts, key=lambda part: part.left))
     return proposals
+
+
+def _grown_into(labels: np.ndarray, mask: np.ndarray, most: int) -> np.ndarray:
+    """Let labels grow into a mask where none is yet, by at most so many pixels."""
+    for _ in range(most):
+        free = (labels == 0) & mask
+        grown = np.where(free, running_max(running_max(labels, 3, 0), 3, 1), labels)
+        if np.array_equal(grown, labels):
+            break
+        labels = grown
+    return labels
 
 
 def cuts(glyph: Glyph) -> list[list[Glyph]]:
