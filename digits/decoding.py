@@ -69,8 +69,13 @@ class Picture:
     note: str = ""
 
 
-def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Picture:
-    """Decode a picture.
+Box = tuple[float, float, float, float]
+
+
+def decode(
+    source: str | os.PathLike | bytes | Image.Image | np.ndarray, *, window: Box | None = None
+) -> Picture:
+    """Decode a picture, or a part of it at a higher resolution.
 
     EXIF orientation is applied, transparency is laid on the background that shows the ink, the
     first frame of an animation and the first page of a TIFF are taken, and 16-bit, float, palette
@@ -80,6 +85,8 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
     ----------
     source : path, bytes, PIL image or array
         Arrays have the shape (height, width) or (height, width, 1 to 4), any real dtype.
+    window : tuple of float or None
+        Left, top, right and bottom of a part, in shares of the upright picture's width and height.
 
     Raises
     ------
@@ -88,9 +95,9 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
         `LARGEST_FILE` allow.
     """
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        return _from_array(source, window)
     if isinstance(source, Image.Image):
-        return _load(source, "the image")
+        return _load(source, "the image", window)
     if isinstance(source, bytes | bytearray | memoryview):
         name, stream = "the picture", io.BytesIO(source)
         if not len(source):
@@ -108,7 +115,7 @@ def decode(source: str | os.PathLike | bytes | Image.Image | np.ndarray) -> Pict
             # is refused below.
             warnings.simplefilter("ignore")
             with Image.open(stream, formats=_formats(stream, name)) as image:
-                picture = _load(image, name)
+                picture = _load(image, name, window)
                 if image.format == "TIFF" and image.is_animated:
                     picture = replace(picture, note=_pages(stream))
                 return picture
@@ -229,7 +236,7 @@ def _quiet_libtiff(image: Image.Image) -> Iterator[None]:
         os.close(nowhere)
 
 
-def _load(image: Image.Image, name) -> Picture:
+def _load(image: Image.Image, name, window: Box | None = None) -> Picture:
     size = image.size
     costly = image.format in COSTLY or image.mode.startswith(("I", "F"))
     largest = LARGEST_COSTLY if costly else LARGEST
@@ -240,10 +247,14 @@ def _load(image: Image.Image, name) -> Picture:
         )
     try:
         # JPEG decodes to a half, a quarter or an eighth at a fraction of the cost.
-        image.draft(None, (WORKING_SIDE, WORKING_SIDE))
+        if window is None:
+            image.draft(None, (WORKING_SIDE, WORKING_SIDE))
         orientation = image.getexif().get(ORIENTATION, 1)
         with _quiet_libtiff(image):
             image.load()
+        if window is not None:
+            image = _part(image, window, orientation)
+            size, orientation = image.size, 1
         small = _reduced(image)
     except Exception as error:  # damage shows as anything from OSError to struct.error
         reason = str(error) or type(error).__name__
@@ -254,6 +265,16 @@ def _load(image: Image.Image, name) -> Picture:
         if orientation >= 5:  # the four that lie on their side
             size = size[::-1]
     return Picture(_opaque(small), size)
+
+
+def _part(image: Image.Image, window: Box, orientation: int) -> Image.Image:
+    if orientation != 1:
+        image.getexif()[ORIENTATION] = orientation
+        image = ImageOps.exif_transpose(image)
+    left, top, right, bottom = (share * image.size[i % 2] for i, share in enumerate(window))
+    return image.crop(
+        (int(left), int(top), max(round(right), int(left) + 1), max(round(bottom), int(top) + 1))
+    )
 
 
 def _reduced(image: Image.Image) -> Image.Image:
@@ -319,7 +340,7 @@ def _to_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip(scaled, 0, 255).astype(np.uint8)
 
 
-def _from_array(array: np.ndarray) -> Picture:
+def _from_array(array: np.ndarray, window: Box | None) -> Picture:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or not 1 <= channels <= 4 or not array.size:
         many = array.shape[1:] in ((28, 28), (28, 28, 1))
@@ -335,7 +356,7 @@ def _from_array(array: np.ndarray) -> Picture:
     if channels == 1:
         pixels = pixels.reshape(array.shape[:2])
     # Two channels are grey and alpha: Image.fromarray knows both forms.
-    return _load(Image.fromarray(pixels), "the array")
+    return _load(Image.fromarray(pixels), "the array", window)
 
 
 def _opaque(image: Image.Image) -> np.ndarray:

@@ -506,12 +506,11 @@ def _frames(mask: np.ndarray) -> np.ndarray:
             continue
         # Crossings belong to neither line: what is left over from them is small, or thin.
         rest = components(own & ~lines)
-        largest = max(8, min(own.shape) // 8)
         width = 2 * np.count_nonzero(lines) / max(np.count_nonzero(filters.outline(lines)), 1)
         crumbs = [
             index
             for index, part in enumerate(rest.boxes, 1)
-            if max(s.stop - s.start for s in part) <= largest
+            if max(s.stop - s.start for s in part) <= max(8, 3 * width)
             or min(s.stop - s.start for s in part) <= 1.5 * width + 1
         ]
         frames[box] |= lines | rest.mask_of(crumbs)
@@ -568,7 +567,7 @@ def _lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.
 
     They are at least `shortest` long, by default a twelfth of the picture's shorter side.
     """
-    shortest = shortest or max(15, min(mask.shape) // 12)
+    shortest = shortest or max(15, min(mask.shape) // 30)
     # Lines lean: they count as level where a run fits into the line and its neighbours.
     thick = running_max(mask, 3, 0)
     runs = running_max(running_min(thick, shortest, 1), shortest, 1)

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,9 @@ from digits.segmentation import (
     joins,
     kinship,
     usual_height,
+    words,
 )
+from digits.sheet import Window, cut_out, find_sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +79,8 @@ TURNED = {
     3: "read after a quarter turn to the right",
 }
 SIGN = 0.25  # correlation of a plus or a times, written by hand, with itself turned
-SPANS = 0.6  # share of the picture's longer side
+SMALL_SIDE = 40  # working pixels below which digits are looked at again where there are more
+REDUCED = 0.67  # scale of a picture that was made smaller
 ALIKE = 0.7  # share of another digit's longer side from which a 1 is as large
 
 
@@ -192,7 +196,8 @@ class _Look:
     """One way to look at a picture, and what it explains.
 
     `found` is read; `left` is as large as a digit and neither read nor for certain something else;
-    `things` is everything, as it hangs together. The page was turned to the left `turn` times.
+    `things` is everything, as it hangs together. The part of the picture that was looked at begins
+    at `origin`, in pixels of the upright picture. The page was turned to the left `turn` times.
     """
 
     ink: Ink
@@ -200,6 +205,16 @@ class _Look:
     left: list[_Scored]
     things: list[_Scored]
     turn: int = 0
+    origin: tuple[int, int] = (0, 0)
+
+    def place(self, glyph: Glyph) -> tuple[int, int, int, int]:
+        """Return a glyph's left, top, width and height in pixels of the upright picture."""
+        x, y, across, down = glyph.box
+        width, height = self.ink.size
+        for _ in range(self.turn):
+            x, y, across, down = height - y - down, x, down, across
+            width, height = height, width
+        return x + self.origin[0], y + self.origin[1], across, down
 
 
 class Recognizer:
@@ -423,7 +438,7 @@ class Recognizer:
         Images that stand in MNIST form already, as data sets hold them by the thousand, go to the
         model together. An InputError among the pictures stands for one that could not be had.
         """
-        waiting: list[tuple[str, Picture]] = []
+        waiting: list[tuple[str, Picture, object]] = []
         for picture in pictures:
             file = os.fspath(picture) if isinstance(picture, str | os.PathLike) else ""
             try:
@@ -437,37 +452,37 @@ class Recognizer:
                 continue
             small = decoded.pixels.shape == (SIDE, SIDE)
             if small:
-                waiting.append((file, decoded))
+                waiting.append((file, decoded, picture))
             if not small or len(waiting) == BATCH:
                 yield from self._read_small(waiting, single)
                 waiting = []
             if not small:
-                yield _noted(self._read_decoded(file, decoded, single), decoded)
+                yield _noted(self._read_decoded(file, decoded, single, picture), decoded)
         yield from self._read_small(waiting, single)
 
-    def _read_small(self, pictures: list[tuple[str, Picture]], single: bool) -> Iterator[Reading]:
+    def _read_small(
+        self, pictures: list[tuple[str, Picture, object]], single: bool
+    ) -> Iterator[Reading]:
         """Read pictures of 28 by 28 grey pixels: those in MNIST form as they are.
 
         An image that the model is not sure of is read like any other picture.
         """
         if not pictures:
             return
-        images = np.stack([decoded.pixels for _, decoded in pictures])
+        images = np.stack([decoded.pixels for _, decoded, _ in pictures])
         ready = in_mnist_form(images)
         probabilities = np.zeros((len(images), 10), np.float32)
         probabilities[ready] = self.probabilities(images[ready])
         sure = probabilities.max(1) >= max(SURE, self.threshold)
-        for index, (file, decoded) in enumerate(pictures):
+        for index, (file, decoded, source) in enumerate(pictures):
             if sure[index]:
                 reading = _sure_reading(file, images[index], probabilities[index])
             else:
-                reading = self._read_decoded(file, decoded, single)
+                reading = self._read_decoded(file, decoded, single, source)
             yield _noted(reading, decoded)
 
-    def _read_decoded(self, file: str, decoded: Picture, single: bool) -> Reading:
-        look = self._look(find_ink(decoded), single)
-        if not self._is_sure(look):
-            look = self._second_look(decoded, look, single)
+    def _read_decoded(self, file: str, decoded: Picture, single: bool, source) -> Reading:
+        look = self._closer_look(decoded, self._best_look(decoded, single), single, source)
         reading = self._reading(file, look)
         if single and look.found and (beside := self._beside(look.ink, look.found[0])):
             digits = tuple(replace(digit, accepted=False) for digit in reading.digits)
@@ -475,6 +490,38 @@ class Recognizer:
             message = f"{what} on it; read it as a page, not as a single digit"
             return replace(reading, digits=digits, status="unsure", message=message)
         return reading
+
+    def _best_look(self, decoded: Picture, single: bool) -> _Look:
+        look = self._look(find_ink(decoded), single)
+        return look if self._is_sure(look) else self._second_look(decoded, look, single)
+
+    def _closer_look(self, decoded: Picture, look: _Look, single: bool, source) -> _Look:
+        """Look at the sheet alone where it does not fill the picture, and at small writing closely."""
+        width, height = decoded.size
+        for find in (find_sheet, partial(self._small_writing, look=look)):
+            window = find(decoded)
+            if window is None:
+                continue
+            part = cut_out(window, partial(decode, source))
+            left, top, *_ = window.box
+            origin = int(left * width), int(top * height)
+            closer = replace(self._best_look(part, single), origin=origin)
+            n_sure, before = self._n_sure(closer.found), self._n_sure(look.found)
+            surer = _confidence(closer.found) > _confidence(look.found)
+            if n_sure > before or (n_sure == before and not self._is_sure(look) and surer):
+                look = closer
+        return look
+
+    def _small_writing(self, decoded: Picture, look: _Look) -> Window | None:
+        """Return where something is written, if it was made too small to be read there."""
+        glyphs = [scored.glyph for scored in look.found + look.left]
+        if not glyphs or look.ink.scale > REDUCED or usual_height(glyphs) > SMALL_SIDE:
+            return None
+        boxes = np.array([look.place(glyph) for glyph in glyphs], float)
+        margin = 2 * boxes[:, 2:].max()
+        low, high = boxes[:, :2].min(0) - margin, (boxes[:, :2] + boxes[:, 2:]).max(0) + margin
+        box = np.clip(np.concatenate([low, high]) / np.tile(decoded.size, 2), 0, 1)
+        return Window(tuple(box.tolist()))
 
     def _is_sure(self, look: _Look) -> bool:
         return bool(look.found) and not look.left and self._n_sure(look.found) == len(look.found)
@@ -521,16 +568,17 @@ class Recognizer:
     def _likely_turn(self, look: _Look) -> int:
         """Return after how many quarter turns to the left far more things are digits, else 0.
 
-        One digit alone does not tell: a 6 is a 9, and many a 4 or 7 is a sign of its own.
+        One digit alone does not tell: a 6 is a 9, and many a 4 or 7 is a sign of its own. Nor does a
+        1, which any level line is after a quarter turn.
         """
         if len(look.things) < 2:
             return 0
         images = np.stack([scored.image for scored in look.things])
-        n_sure = [
-            np.count_nonzero(self.probabilities(np.rot90(images, turn, (1, 2))).max(1) >= SURE)
-            for turn in range(4)
-        ]
+        turned = [self.probabilities(np.rot90(images, turn, (1, 2))) for turn in range(4)]
+        n_sure = [np.count_nonzero((p.max(1) >= SURE) & (p.argmax(1) != 1)) for p in turned]
         best = int(np.argmax(n_sure))
+        if best % 2 and n_sure[best] == n_sure[best - 2]:
+            return 0  # which side is up cannot be told
         return best if n_sure[best] >= max(2, 2 * n_sure[0]) else 0
 
     def _loses(self, look: _Look, other: _Look) -> bool:
@@ -629,7 +677,7 @@ class Recognizer:
             if glyph.width < PAIR * glyph.height or whole.glyph.cut:
                 return [whole]
             # A fainter neighbour may hang on to a digit, which looks no different to the model.
-            parts = [self._score(parts) for parts in at_necks(glyph)]
+            parts = [self._score(parts) for parts in at_necks(glyph, ALIKE)]
             if any(min(part.confidence for part in proposal) >= SURE for proposal in parts):
                 return [replace(whole, digits=whole.digits - np.log(2))]
             return [whole]
@@ -700,6 +748,7 @@ class Recognizer:
         faint = [s for s in digits if s.glyph.ink.max() < PALE and s.confidence < self.threshold]
         if len(faint) < len(digits):
             digits = [s for s in digits if not any(s is pale for pale in faint)]
+        digits = self._without_words(digits, found)
         kept = {id(scored) for scored in digits}
         dropped = [s for s in found if id(s) not in kept and not _is_mark(s, digits)]
         dropped = [s for s in dropped if s.glyph.side >= 0.5 * usual]
@@ -718,6 +767,18 @@ class Recognizer:
 
         left = [s for s in dropped if not (is_upright and is_other(s)) or may_hold_digits(s)]
         return digits, left
+
+    def _without_words(self, digits: list[_Scored], found: list[_Scored]) -> list[_Scored]:
+        """Leave out guesses that stand among letters: most of a word is no digit for certain."""
+        sure = {id(s.glyph.ink) for s in digits if s.confidence >= self.threshold}
+        letters = set()
+        for word in words([scored.glyph for scored in found]):
+            inks = {id(glyph.ink) for glyph in word}
+            if len(inks) > 2 and len(inks & sure) < 0.5 * len(inks):
+                letters |= inks - sure
+        if len(sure) < 2:
+            return digits
+        return [scored for scored in digits if id(scored.glyph.ink) not in letters]
 
     def _reading(self, file: str, look: _Look) -> Reading:
         found = look.found
@@ -738,7 +799,7 @@ class Recognizer:
                 DigitReading(
                     int(scored.digits.argmax()),
                     confidence,
-                    _turned_back(glyph.box, look),
+                    look.place(glyph),
                     glyph.row,
                     confidence >= self.threshold,
                     glyph.cut,
@@ -856,37 +917,28 @@ def _holds(glyph: Glyph, other: Glyph) -> bool:
 def _explains(look: _Look, other: _Look) -> bool:
     """Tell whether what is as large as a digit in another look lies in the digits of this one.
 
-    Several things in one digit that fills most of the picture are not explained by it. A thing at the
-    picture's edge, or around several digits, is their paper.
+    Several things in one digit are not explained by it. But a thing at the picture's edge may be the
+    paper, and others the counters of digits; a thing around several digits is their paper, too.
     """
     found = [scored.glyph for scored in look.found]
+    things = [scored.glyph for scored in other.things]
     height, width = look.ink.mask.shape
-    if len(found) == 1 and len(other.things) > 1 and found[0].side > SPANS * max(height, width):
-        return False
 
     def is_clear(glyph: Glyph) -> bool:
         right, bottom = glyph.left + glyph.width, glyph.top + glyph.height
         return glyph.left > 0 and glyph.top > 0 and right < width and bottom < height
 
+    clear = [thing for thing in things if is_clear(thing)]
+    held = [sum(_holds(glyph, thing) for thing in clear) for glyph in found]
+    if len(clear) == len(things) and max(held, default=0) > 1:
+        return False
     least = 0.5 * usual_height(found)
-    things = [scored.glyph for scored in other.things]
     return not any(
         thing.side >= least
-        and is_clear(thing)
         and not any(_holds(glyph, thing) for glyph in found)
         and sum(_holds(thing, glyph) for glyph in found) < 2
-        for thing in things
+        for thing in clear
     )
-
-
-def _turned_back(box: tuple[int, int, int, int], look: _Look) -> tuple[int, int, int, int]:
-    """Return where a box of a turned page lies on the picture as it came."""
-    x, y, across, down = box
-    width, height = look.ink.size
-    for _ in range(look.turn):
-        x, y, across, down = height - y - down, x, down, across
-        width, height = height, width
-    return x, y, across, down
 
 
 def _is_mark(stroke: _Scored, digits: list[_Scored]) -> bool:

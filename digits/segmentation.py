@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image
@@ -26,6 +27,7 @@ MOST_NEIGHBOURS = 3  # of a glyph, on average, where triples are still tried
 MOST_PLACES = 300  # on an outline between which the shortest way is looked for
 MOST_JOINED = 8_000_000  # pixels of all joins that are tried; large rings are no digits in pieces
 NECKS = (0.1, 0.2, 0.3, 0.4, 0.5)  # ink below which strokes may merely come near
+WORD_GAP = 0.6  # of the height: how far apart the letters of a word stand at most
 SOFT_EDGE = 0.06  # of a digit's height: how far the soft edge of a stroke reaches
 CUTS_PER_HEIGHT = 6  # places at which a glyph as wide as high may be cut
 MOST_CUTS = 24
@@ -278,17 +280,23 @@ def _nearness(a: Glyph, b: Glyph) -> float:
     return float(np.clip(1 - gap / width, 0, 1))
 
 
-def at_necks(glyph: Glyph) -> list[list[Glyph]]:
+def at_necks(glyph: Glyph, share: float = 0.5) -> list[list[Glyph]]:
     """Propose how a glyph falls apart where its ink is faint, as that of strokes' soft edges is.
+
+    Parameters
+    ----------
+    glyph : Glyph
+    share : float
+        Of the glyph's height: how large a part is at least.
 
     Returns
     -------
     list of list of Glyph
-        For each level of ink at which several parts are left that are half as high as the glyph:
-        these, from left to right, each with the ink that is nearest to it.
+        For each level of ink at which several parts are left, from left to right, each with the ink
+        that is nearest to it.
     """
     proposals: list[list[Glyph]] = []
-    ink, tall = glyph.ink > NECKS[0], 0.5 * glyph.height
+    ink, tall = glyph.ink > NECKS[0], share * glyph.height
     for level in NECKS[1:]:
         things = components(glyph.ink > level)
         large = np.flatnonzero(things.lengths >= tall) + 1
@@ -304,8 +312,15 @@ def at_necks(glyph: Glyph) -> list[list[Glyph]]:
         if len(labels) > 1:
             parts = [np.where(owner == label, glyph.ink, np.float32(0)) for label in labels]
             parts = [_trim(replace(glyph, ink=part, cut=True)) for part in parts]
-            proposals.append(sorted(parts, key=lambda part: part.left))
+            parts.sort(key=lambda part: part.left)
+            if all(_side_by_side(*pair) for pair in pairwise(parts)):
+                proposals.append(parts)
     return proposals
+
+
+def _side_by_side(left: Glyph, right: Glyph) -> bool:
+    """Tell whether two glyphs overlap across by less than half of the narrower."""
+    return left.left + left.width - right.left < 0.5 * min(left.width, right.width)
 
 
 def _grown_into(labels: np.ndarray, mask: np.ndarray, most: int) -> np.ndarray:
@@ -463,6 +478,20 @@ def in_reading_order(glyphs: list[Glyph]) -> list[Glyph]:
     return [
         replace(glyphs[index], row=number) for number, row in enumerate(members) for index in row
     ]
+
+
+def words(glyphs: list[Glyph]) -> list[list[Glyph]]:
+    """Group glyphs that stand close together in a row: words and numbers."""
+    groups: list[list[Glyph]] = []
+    for glyph in in_reading_order(glyphs):
+        before = groups[-1][-1] if groups else None
+        if before and before.row == glyph.row:
+            gap = glyph.left - before.left - before.width
+            if gap <= WORD_GAP * max(before.height, glyph.height):
+                groups[-1].append(glyph)
+                continue
+        groups.append([glyph])
+    return groups
 
 
 def _continued(rows: list[list[int]], glyphs: list[Glyph]) -> list[list[int]]:
