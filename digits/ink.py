@@ -185,9 +185,12 @@ def _darkness_of_ink(grey: np.ndarray) -> float:
     """
     small = _thumbnail(grey, 64)
     votes = []
-    for share in (2, 6):
-        window = max(5, max(small.shape) // share) | 1
-        deviation = small - filters.median(small, window)
+    for share, side in ((2, 32), (6, 64)):
+        coarse = _thumbnail(grey, side)  # a wide median is as smooth
+        paper = filters.median(coarse, max(5, max(coarse.shape) // share) | 1)
+        if paper.shape != small.shape:
+            paper = np.asarray(Image.fromarray(paper).resize(small.shape[::-1]))
+        deviation = small - paper
         deviation[np.abs(deviation) < 4] = 0
         cubes = deviation.astype(np.float64) ** 3
         votes.append(-cubes.sum() / max(np.abs(cubes).sum(), 1e-9))
@@ -303,9 +306,12 @@ def _followed(depth: np.ndarray, threshold: float, least: float) -> np.ndarray:
     peaks = filters.largest_in(depth, things)
     dark, inside = np.zeros(things.n + 1, bool), np.ones(things.n + 1, bool)
     dark[labels_in(things.labels[mask])] = True
-    sides = np.concatenate([things.labels[end] for end in (0, -1)])
-    sides = np.concatenate([sides, *(things.labels[:, end] for end in (0, -1))])
-    inside[labels_in(sides)] = False
+    # What lies at the picture's edge is rather a desk's, or a book's.
+    margin = max(1, min(mask.shape) // 50)
+    middle = (slice(margin, -margin),) * 2
+    at_edge = things.labels.copy()
+    at_edge[middle] = 0
+    inside[labels_in(at_edge)] = False
     inside, dark = inside[1:], dark[1:]
     if not (dark & inside).any():
         return mask

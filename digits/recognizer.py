@@ -561,6 +561,7 @@ class Recognizer:
             light = find_ink(decoded, LIGHT if ink.polarity == DARK else DARK)
             again = self._look(without_surroundings(light), single)
             surer = _confidence(again.found) >= self.threshold
+            surer &= self._n_sure(again.found) >= self._n_sure(best.found)
             if surer and not self._loses(again, best) and _explains(again, best):
                 return again
         return best
@@ -733,13 +734,18 @@ class Recognizer:
         heights = [scored.glyph.height for scored in digits]
         sides = [scored.glyph.side for scored in digits]
 
+        def is_sign(scored: _Scored) -> bool:
+            low = scored.glyph.height < 0.85 * np.median(heights)
+            return _is_sign(scored.image, SIGN if low else 2 * SIGN)
+
         def is_other(scored: _Scored) -> bool:
-            return scored.none >= np.log(CERTAIN) or _is_sign(scored.image)
+            return scored.none >= np.log(CERTAIN) or is_sign(scored)
 
         def doubtful(scored: _Scored) -> bool:
             glyph = scored.glyph
             if glyph.width > WIDE * glyph.height:
-                return 0.8 * min(heights) <= glyph.height <= 1.5 * max(heights)
+                is_high = 0.8 * min(heights) <= glyph.height <= 1.5 * max(heights)
+                return is_high and not is_sign(scored)
             alike = 0.8 * min(sides) <= glyph.side <= 1.25 * max(sides)
             return alike and not is_other(scored)
 
@@ -762,21 +768,21 @@ class Recognizer:
             # Those that hang together, or hang on to a line.
             glyph = scored.glyph
             if glyph.width > PAIR * glyph.height and glyph.height >= 0.8 * min(heights):
-                return not _is_sign(scored.image, 2 * SIGN)
+                return not is_sign(scored)
             return glyph.side > 1.5 * max(sides)
 
         left = [s for s in dropped if not (is_upright and is_other(s)) or may_hold_digits(s)]
         return digits, left
 
     def _without_words(self, digits: list[_Scored], found: list[_Scored]) -> list[_Scored]:
-        """Leave out guesses that stand among letters: most of a word is no digit for certain."""
+        """Leave out what stands among letters: most of a word is no digit for certain."""
         sure = {id(s.glyph.ink) for s in digits if s.confidence >= self.threshold}
         letters = set()
         for word in words([scored.glyph for scored in found]):
             inks = {id(glyph.ink) for glyph in word}
             if len(inks) > 2 and len(inks & sure) < 0.5 * len(inks):
-                letters |= inks - sure
-        if len(sure) < 2:
+                letters |= inks
+        if len(sure - letters) < 2:
             return digits
         return [scored for scored in digits if id(scored.glyph.ink) not in letters]
 

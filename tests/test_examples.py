@@ -105,7 +105,7 @@ def test_a_table_that_names_a_missing_picture_is_refused(tmp_path, recognizer):
     ("picture", "words"),
     [
         ("nothing_letter_K.png", "looks like no digit"),
-        ("nothing_blank_sheet.jpg", "looks like no digit"),
+        ("nothing_blank_sheet.jpg", "nothing is written on it"),
         ("sums_on_squares.jpg", "digits are on it; cut it"),
     ],
 )
