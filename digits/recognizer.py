@@ -68,7 +68,7 @@ CROWD = 40  # glyphs from which a picture without hope is not looked at more clo
 MOST_CUT = 1_500_000  # pixels of all glyphs that are tried as digits that touch
 CERTAIN = 0.95  # probability of "no digit" from which something as large as the digits is dropped
 WIDE = 1.2  # width over height from which a glyph may well be several digits
-PAIR = 0.8  # the same from which it may be two narrow ones
+PAIR = 0.7  # the same from which it may be two narrow ones
 SURE = 0.95  # a glyph read with at least this confidence is not cut
 SMALL = 0.4  # share of the usual height below which only a sure digit is taken for one
 LOW = 0.6  # share of the usual height below which a stroke may be a comma rather than a 1
@@ -675,18 +675,18 @@ class Recognizer:
         if glyph.width < 0.5 * glyph.height:
             return [whole]
         if whole.confidence >= SURE:
-            if glyph.width < PAIR * glyph.height or whole.glyph.cut:
+            if glyph.width < PAIR * glyph.height:
                 return [whole]
             # A fainter neighbour may hang on to a digit, which looks no different to the model.
             parts = [self._score(parts) for parts in at_necks(glyph, ALIKE)]
             if any(min(part.confidence for part in proposal) >= SURE for proposal in parts):
                 return [replace(whole, digits=whole.digits - np.log(2))]
             return [whole]
-        if whole.none > whole.best and _is_sign(whole.image):
-            return [whole]
         parts = max(map(self._score, at_necks(glyph)), key=_confidence, default=[])
         if 2 * sum(part.confidence >= SURE for part in parts) >= max(len(parts), 1):
             return [piece for part in parts for piece in self._cut_if_better(part, n_sure + 1)]
+        if whole.none > whole.best and _is_sign(whole.image):
+            return [whole]
         lattice = cuts(glyph)
         if not lattice:
             return [whole]

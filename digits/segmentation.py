@@ -296,9 +296,10 @@ def at_necks(glyph: Glyph, share: float = 0.5) -> list[list[Glyph]]:
         that is nearest to it.
     """
     proposals: list[list[Glyph]] = []
-    ink, tall = glyph.ink > NECKS[0], share * glyph.height
+    peak, tall = glyph.ink.max(), share * glyph.height
+    ink = glyph.ink > NECKS[0] * peak
     for level in NECKS[1:]:
-        things = components(glyph.ink > level)
+        things = components(glyph.ink > level * peak)
         large = np.flatnonzero(things.lengths >= tall) + 1
         if not len(large) or (proposals and len(large) == len(proposals[-1])):
             continue
