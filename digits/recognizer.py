@@ -507,10 +507,19 @@ class Recognizer:
             origin = int(left * width), int(top * height)
             closer = replace(self._best_look(part, single), origin=origin)
             n_sure, before = self._n_sure(closer.found), self._n_sure(look.found)
+            if any(
+                not _is_on(window.box, look.place(s.glyph), decoded.size) for s in self._clear(look)
+            ):
+                continue
             surer = _confidence(closer.found) > _confidence(look.found)
             if n_sure > before or (n_sure == before and not self._is_sure(look) and surer):
                 look = closer
         return look
+
+    def _clear(self, look: _Look) -> list[_Scored]:
+        """Return what is a digit for certain and no 1, which any scratch on a desk looks like."""
+        sure = [s for s in look.found if s.confidence >= self.threshold]
+        return [s for s in sure if s.digits.argmax() != 1]
 
     def _small_writing(self, decoded: Picture, look: _Look) -> Window | None:
         """Return where something is written, if it was made too small to be read there."""
@@ -536,6 +545,8 @@ class Recognizer:
         on its side. What wins must explain more than the first look, not be surer of less.
         """
         best, ink = first, first.ink
+        if ink.rules.any() and not ink.mask.any():
+            return first  # an empty cell
         inner = without_surroundings(ink)
         if inner.mask.any() and not np.array_equal(inner.mask, ink.mask):
             again = self._look(inner, single)
@@ -760,9 +771,7 @@ class Recognizer:
         dropped = [s for s in dropped if s.glyph.side >= 0.5 * usual]
         if not dropped:
             return digits, []
-        # A page upside down: all are digits then, and some of them are none now.
-        turned = np.rot90(np.stack([s.image for s in digits + dropped]), 2, (1, 2))
-        is_upright = self.probabilities(turned).max(1).min() < SURE
+        is_upright = not self._lies(digits + dropped, len(digits))
 
         def may_hold_digits(scored: _Scored) -> bool:
             # Those that hang together, or hang on to a line.
@@ -773,6 +782,16 @@ class Recognizer:
 
         left = [s for s in dropped if not (is_upright and is_other(s)) or may_hold_digits(s)]
         return digits, left
+
+    def _lies(self, scored: list[_Scored], n_digits: int) -> bool:
+        """Tell whether all are digits after a turn, though only the first of them are as they stand."""
+        images = np.stack([s.image for s in scored])
+        for turn in (1, 2, 3):
+            turned = self.probabilities(np.rot90(images, turn, (1, 2)))
+            # Any level line is a 1 after a quarter turn.
+            if turned.max(1).min() >= SURE and (turned[n_digits:].argmax(1) != 1).all():
+                return True
+        return False
 
     def _without_words(self, digits: list[_Scored], found: list[_Scored]) -> list[_Scored]:
         """Leave out what stands among letters: most of a word is no digit for certain."""
@@ -895,6 +914,12 @@ def _sure_reading(file: str, image: np.ndarray, probabilities: np.ndarray) -> Re
 def _confidence(found: list[_Scored]) -> float:
     """Return the mean confidence of the digits found, 0 where there are none."""
     return float(np.mean([scored.confidence for scored in found])) if found else 0.0
+
+
+def _is_on(window, box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:
+    """Tell whether the middle of a box, in pixels, is in a window, in shares of a picture."""
+    middle = [(box[axis] + box[axis + 2] / 2) / size[axis] for axis in (0, 1)]
+    return all(window[axis] <= middle[axis] <= window[axis + 2] for axis in (0, 1))
 
 
 def _is_sign(image: np.ndarray, least: float = SIGN) -> bool:
