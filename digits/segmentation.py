@@ -296,21 +296,27 @@ def at_necks(glyph: Glyph, share: float = 0.5) -> list[list[Glyph]]:
         that is nearest to it.
     """
     proposals: list[list[Glyph]] = []
-    peak, tall = glyph.ink.max(), share * glyph.height
-    ink = glyph.ink > NECKS[0] * peak
+    small = _small(glyph)
+    rows, columns = (
+        np.arange(full) * part // full
+        for full, part in zip(glyph.ink.shape, small.shape, strict=True)
+    )
+    peak, tall = small.max(), share * len(small)
+    ink = small > NECKS[0] * peak
     for level in NECKS[1:]:
-        things = components(glyph.ink > level * peak)
+        things = components(small > level * peak)
         large = np.flatnonzero(things.lengths >= tall) + 1
         if not len(large) or (proposals and len(large) == len(proposals[-1])):
             continue
         owner = np.where(np.isin(things.labels, large), things.labels, 0)
         # Soft edges reach no further; what lies beyond them is a fainter digit, if it is as large.
-        owner = _grown_into(owner, ink, max(2, round(SOFT_EDGE * glyph.height)))
+        owner = _grown_into(owner, ink, max(2, round(SOFT_EDGE * len(small))))
         rest = components(ink & (owner == 0))
         others = np.append(0, np.where(rest.lengths >= tall, np.arange(rest.n) + 1 + things.n, 0))
-        owner = _grown_into(owner + others[rest.labels], glyph.ink > 0, max(owner.shape))
+        owner = _grown_into(owner + others[rest.labels], small > 0, max(owner.shape))
         labels = labels_in(owner)
         if len(labels) > 1:
+            owner = owner[rows[:, None], columns]
             parts = [np.where(owner == label, glyph.ink, np.float32(0)) for label in labels]
             parts = [_trim(replace(glyph, ink=part, cut=True)) for part in parts]
             parts.sort(key=lambda part: part.left)
@@ -373,11 +379,16 @@ def _trim(glyph: Glyph) -> Glyph:
     return replace(glyph, ink=ink, left=glyph.left + int(columns[0]), top=glyph.top + int(rows[0]))
 
 
-def _seams(glyph: Glyph) -> list[np.ndarray]:
-    """Return the best cuts from left to right, each the column of the cut in every row, (height,)."""
+def _small(glyph: Glyph) -> np.ndarray:
+    """Return the ink at the size at which cuts are looked for."""
     factor = min(1.0, CUT_SIDE / glyph.height)
     size = max(3, round(glyph.width * factor)), max(3, round(glyph.height * factor))
-    small = np.asarray(Image.fromarray(glyph.ink).resize(size, Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(glyph.ink).resize(size, Image.Resampling.BOX))
+
+
+def _seams(glyph: Glyph) -> list[np.ndarray]:
+    """Return the best cuts from left to right, each the column of the cut in every row, (height,)."""
+    small = _small(glyph)
     height, width = small.shape
     if width < 6:
         return []
