@@ -195,8 +195,12 @@ def _darkness_of_ink(grey: np.ndarray) -> float:
         cubes = deviation.astype(np.float64) ** 3
         votes.append(-cubes.sum() / max(np.abs(cubes).sum(), 1e-9))
     low, high = float(small.min()), float(small.max())
-    frame = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
-    votes.append(2 * (float(frame.mean()) - low) / max(high - low, 1.0) - 1)
+    # The median of a band, of which lines along the edge cover less than half.
+    band = max(1, min(small.shape) // 8)
+    inner = np.zeros(small.shape, bool)
+    inner[band:-band, band:-band] = True
+    level = quantile(small[~inner], 0.5)
+    votes.append(2 * (level - low) / max(high - low, 1.0) - 1)
     return float(np.mean(votes))
 
 
@@ -346,11 +350,17 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Only beside something of a digit's size that stands clear of the edge: a digit that is cut off
     by the picture's edge may be all that there is.
     """
-    if min(mask.shape) < 100:
-        return mask
     things = components(mask)
     labels, boxes = things.labels, things.boxes
     sides = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
+    # A strip that covers a whole side is none of a digit's, whatever else there is.
+    for side in sides:
+        for label in labels_in(side):
+            narrow = min(s.stop - s.start for s in boxes[label - 1]) < 0.25 * min(mask.shape)
+            if narrow and np.count_nonzero(side == label) > 0.95 * len(side):
+                mask = mask & (labels != label)
+    if min(mask.shape) < 100:
+        return mask
     touching = labels_in(np.concatenate(sides))
     lengths = np.append(0, things.lengths)
     clear = np.delete(np.arange(len(lengths)), np.append(0, touching))
@@ -469,8 +479,9 @@ def _across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not ways:
         return np.zeros(mask.shape, bool), np.zeros(mask.shape, bool)
     # Others of their kind may be covered by strokes nearly everywhere.
-    lean = np.median([way - way[0] for way, _ in ways], axis=0)
-    usual = float(np.median([breadth for _, breadth in ways]))
+    way = sorted((way for way, _ in ways), key=lambda way: way[-1] - way[0])[len(ways) // 2]
+    lean = way - way[0]
+    usual = quantile(np.array([breadth for _, breadth in ways]), 0.5)
     starts = np.arange(max(0, -math.floor(lean.min())), height - math.ceil(lean.max()))
     places = np.rint(starts[:, None] + lean).astype(int)
     whole = np.count_nonzero(~mask[places, np.arange(width)], axis=1) <= width // 40

@@ -81,6 +81,7 @@ def render(card: dict) -> str:
         ),
         f"Temperature {card['temperature']:.3f}, threshold {card['threshold']:.4f}. "
         + _non_digits(metrics["val"]["synthetic_non_digits"]),
+        *_readings(card),
         *_measured(card),
         "## Limits and risks",
         "- Writing habits that neither MNIST nor the synthetic digits hold are read worse, and "
@@ -160,6 +161,19 @@ def _hand(card: dict) -> list[str]:
         f"{before['n_wrong']}. Read by networks that were taught only the others, in {facts['folds']} "
         f"rounds, {after['n_wrong']} are misread. On the test images that model has "
         f"{facts['test_before']['n_wrong']} wrong of {facts['test_before']['n_scored']:,}.",
+    ]
+
+
+def _readings(card: dict) -> list[str]:
+    """Return what the whole reader makes of the test images, where the card holds it."""
+    readings = card.get("readings")
+    if not readings:
+        return []
+    n, right, unsure, wrong = (readings[name] for name in ("n_scored", "right", "unsure", "wrong"))
+    return [
+        f"Read as pictures are, from ink to digit (commit `{readings['commit']}`), {right:,} of the "
+        f"{n:,} test images are answered right and for certain, {unsure:,} are unsure, and {wrong:,} "
+        "are wrong though certain."
     ]
 
 

@@ -746,7 +746,7 @@ class Recognizer:
         sides = [scored.glyph.side for scored in digits]
 
         def is_sign(scored: _Scored) -> bool:
-            low = scored.glyph.height < 0.85 * np.median(heights)
+            low = scored.glyph.height < 0.85 * usual
             return _is_sign(scored.image, SIGN if low else 2 * SIGN)
 
         def is_other(scored: _Scored) -> bool:
@@ -937,12 +937,11 @@ def _is_sign(image: np.ndarray, least: float = SIGN) -> bool:
 
 
 def _holds(glyph: Glyph, other: Glyph) -> bool:
-    """Tell whether the middle of another glyph lies in this one's box."""
-    across, down = (
-        other.left + other.width / 2 - glyph.left,
-        other.top + other.height / 2 - glyph.top,
-    )
-    return 0 <= across <= glyph.width and 0 <= down <= glyph.height
+    """Tell whether another glyph, about as large at most, has its middle in this one's box."""
+    across = other.left + other.width / 2 - glyph.left
+    down = other.top + other.height / 2 - glyph.top
+    inside = 0 <= across <= glyph.width and 0 <= down <= glyph.height
+    return inside and other.side <= 1.5 * glyph.side
 
 
 def _explains(look: _Look, other: _Look) -> bool:

@@ -265,6 +265,7 @@ def average(
             write_json(partial / "card.json", card)
             calibrate(partial, dataset)
             _add_corruptions(partial, dataset)
+            add_readings(partial, dataset)
             publish(partial, run_dir)
     except OSError as error:
         raise InputError(f"cannot write the run folder {run_dir}: {error.strerror}") from None
@@ -607,6 +608,7 @@ def _write_card(partial, dataset, config, images, history, chosen, model, origin
     calibrate(partial, dataset)
     if config.reject:  # a model to be shipped: its card must stand alone, without notebook 04
         _add_corruptions(partial, dataset)
+        add_readings(partial, dataset)
 
 
 def _made() -> dict:
@@ -678,6 +680,36 @@ def _add_corruptions(run_dir: Path, dataset: Dataset) -> None:
     card = recognizer.card | {"corruptions": {"n_scored": len(y), "mean": mean, "error": error}}
     write_json(run_dir / "card.json", card)
     model_card.write(run_dir)
+
+
+def add_readings(run_dir: Path, dataset: Dataset) -> dict:
+    """Read the test images as `digits predict` reads pictures, and renew the cards.
+
+    The reader looks for ink and for digits where the network is handed one digit; it must not lose
+    by that what the network knows, nor its doubts.
+
+    Parameters
+    ----------
+    run_dir : path
+        A folder with ``model.onnx`` and ``card.json``.
+    dataset : Dataset
+
+    Returns
+    -------
+    dict
+        What the card holds now as ``readings``: n_scored, right, unsure and wrong (confident, and
+        not the label), and the commit of the reader.
+    """
+    run_dir = Path(run_dir)
+    recognizer = Recognizer.load(run_dir)
+    counts = dict.fromkeys(("right", "unsure", "wrong"), 0)
+    for label, reading in zip(dataset.y_test, recognizer.read_many(dataset.x_test), strict=True):
+        is_right = reading.text == str(label)
+        counts["unsure" if reading.status != "ok" else "right" if is_right else "wrong"] += 1
+    readings = {"n_scored": len(dataset.y_test), **counts, "commit": git_commit()}
+    write_json(run_dir / "card.json", recognizer.card | {"readings": readings})
+    model_card.write(run_dir)
+    return readings
 
 
 def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:

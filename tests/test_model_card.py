@@ -48,6 +48,12 @@ def test_an_average_and_its_corruptions():
     assert "500 validation images" in text and "| blur | 1.25 % | 0.60 to 2.60 % |" in text
 
 
+def test_what_the_whole_reader_makes_of_the_test_images():
+    readings = {"n_scored": 1000, "right": 980, "unsure": 18, "wrong": 2, "commit": "fedcba"}
+    text = model_card.render({**CARD, "readings": readings})
+    assert "`fedcba`), 980 of the 1,000" in text and "18 are unsure, and 2 are wrong" in text
+
+
 def test_a_model_without_the_rejecting_class_says_so():
     card = copy.deepcopy(CARD)
     card["config"] |= {"reject": False, "extra": False}

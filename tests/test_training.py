@@ -243,6 +243,9 @@ def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset)
     assert (read != dataset.y_test).sum() == card["metrics"]["test"]["n_wrong"]
     assert [part["config"]["epochs"] for part in card["averaged"]] == [SMALL.epochs, 1]
     assert set(card["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
+    readings = card["readings"]
+    n = len(dataset.y_test)
+    assert readings["n_scored"] == n == sum(readings[k] for k in ("right", "unsure", "wrong"))
     assert "digits average RUN RUN" in (folder / "MODEL_CARD.md").read_text()
 
 
