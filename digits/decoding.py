@@ -268,6 +268,8 @@ def _load(image: Image.Image, name, window: Box | None = None) -> Picture:
 
 
 def _part(image: Image.Image, window: Box, orientation: int) -> Image.Image:
+    if image.has_transparency_data:  # all of it says on what it is to be laid
+        image = Image.fromarray(_opaque(image.convert("RGBA")))
     if orientation != 1:
         image.getexif()[ORIENTATION] = orientation
         image = ImageOps.exif_transpose(image)

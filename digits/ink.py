@@ -375,7 +375,8 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     sharpness = np.zeros(len(lengths))
     for label in (*touching, *clear):
         box = boxes[label - 1]
-        own = (labels[box] == label) & inner[box]
+        # Its outline tells: inside a thick stroke nothing is steep.
+        own = filters.outline(labels[box] == label) & inner[box]
         if own.any():
             sharpness[label] = quantile(edge[box][own], 0.9) / depth[box][own].max()
     usual = quantile(sharpness[clear], 0.5)
@@ -383,11 +384,16 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     for label in touching:
         if sum(label in side for side in sides) > 2:
             continue  # surroundings, which who knows digits leaves out where it pays
-        contact = max(np.count_nonzero(side == label) for side in sides)
+        contacts = [np.count_nonzero(side == label) for side in sides]
+        contact = max(contacts)
         narrow = min(s.stop - s.start for s in boxes[label - 1]) < 0.5 * lengths[label]
-        if (narrow and contact >= ALONG_EDGE * lengths[label]) or sharpness[
-            label
-        ] < SOFT_AT_EDGE * usual:
+        high, wide = (s.stop - s.start for s in boxes[label - 1])
+        in_corner = max(contacts[:2]) > 0.8 * wide and max(contacts[2:]) > 0.8 * high
+        if (
+            in_corner
+            or (narrow and contact >= ALONG_EDGE * lengths[label])
+            or sharpness[label] < SOFT_AT_EDGE * usual
+        ):
             marks.append(label)
     return mask & ~things.mask_of(marks)
 
@@ -450,7 +456,7 @@ def _across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     written is lower than such a line is long, or the line lies where nobody writes, at the edge.
     """
     height, width = mask.shape
-    thickness = max(6, min(mask.shape) // 20)
+    thickness = min(max(6, min(mask.shape) // 6), max(8, min(mask.shape) // 20))
     lines = _lines(mask, thickness, max(7, width // 12))
     bridged = running_max(running_max(lines, max(9, width // 12), 1), 3, 0)
     things = components(bridged)
@@ -462,20 +468,25 @@ def _across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         down, across = things.boxes[label - 1]
         own = lines[down, across] & (things.labels[down, across] == label)
         rows, columns = np.nonzero(own)
-        n_columns = np.count_nonzero(own.any(0))
-        if n_columns < PART * width:
+        if np.count_nonzero(own.any(0)) < PART * width:
             continue
-        slope, start = np.polyfit(columns + across.start, rows + down.start, 1)
-        way = start + slope * np.arange(width)
-        places = np.rint(way).astype(int)
-        if places.min() < 0 or places.max() >= height:
-            continue
-        # All along its way is ink, which is thicker where something crosses it.
-        if np.count_nonzero(~thick[places, np.arange(width)]) > 2 * (width // 40):
-            continue
-        middle = float(way.mean())
-        if width > long if rest.n else min(middle, height - middle) < MARGIN * height:
-            ways.append((way, len(rows) / n_columns))
+        # With strokes that come near the line, and without them.
+        for near in (rows >= 0, np.abs(rows - np.bincount(rows).argmax()) <= 3):
+            x, y = columns[near] + across.start, rows[near] + down.start
+            if np.ptp(x) < PART * width:
+                continue
+            slope, start = np.polyfit(x, y, 1)
+            way = start + slope * np.arange(width)
+            places = np.rint(way).astype(int)
+            if places.min() < 0 or places.max() >= height:
+                continue
+            # All along its way is ink, which is thicker where something crosses it.
+            if np.count_nonzero(~thick[places, np.arange(width)]) > 2 * (width // 40):
+                continue
+            middle = float(way.mean())
+            if width > long if rest.n else min(middle, height - middle) < MARGIN * height:
+                ways.append((way, len(y) / len(np.unique(x))))
+            break
     if not ways:
         return np.zeros(mask.shape, bool), np.zeros(mask.shape, bool)
     # Others of their kind may be covered by strokes nearly everywhere.

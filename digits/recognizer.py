@@ -79,6 +79,8 @@ TURNED = {
     3: "read after a quarter turn to the right",
 }
 SIGN = 0.25  # correlation of a plus or a times, written by hand, with itself turned
+COUNTERS = 4  # pieces of paper in and around one digit, at most
+SPANS = 0.6  # share of the picture's longer side
 SMALL_SIDE = 40  # working pixels below which digits are looked at again where there are more
 REDUCED = 0.67  # scale of a picture that was made smaller
 ALIKE = 0.7  # share of another digit's longer side from which a 1 is as large
@@ -506,13 +508,13 @@ class Recognizer:
             left, top, *_ = window.box
             origin = int(left * width), int(top * height)
             closer = replace(self._best_look(part, single), origin=origin)
-            n_sure, before = self._n_sure(closer.found), self._n_sure(look.found)
-            if any(
-                not _is_on(window.box, look.place(s.glyph), decoded.size) for s in self._clear(look)
-            ):
+            clear = self._clear(look)
+            if any(not _is_on(window.box, look.place(s.glyph), decoded.size) for s in clear):
                 continue
-            surer = _confidence(closer.found) > _confidence(look.found)
-            if n_sure > before or (n_sure == before and not self._is_sure(look) and surer):
+            gain = len(self._clear(closer)) - len(clear)
+            n_sure, before = self._n_sure(closer.found), self._n_sure(look.found)
+            surer = n_sure > before or _confidence(closer.found) > _confidence(look.found)
+            if gain > 0 or (gain == 0 and n_sure >= before and surer and not self._is_sure(look)):
                 look = closer
         return look
 
@@ -961,6 +963,8 @@ def _explains(look: _Look, other: _Look) -> bool:
     clear = [thing for thing in things if is_clear(thing)]
     held = [sum(_holds(glyph, thing) for thing in clear) for glyph in found]
     if len(clear) == len(things) and max(held, default=0) > 1:
+        return False
+    if len(found) == 1 and len(things) > COUNTERS and found[0].side > SPANS * max(height, width):
         return False
     least = 0.5 * usual_height(found)
     return not any(
