@@ -509,7 +509,8 @@ class Recognizer:
             origin = int(left * width), int(top * height)
             closer = replace(self._best_look(part, single), origin=origin)
             clear = self._clear(look)
-            if any(not _is_on(window.box, look.place(s.glyph), decoded.size) for s in clear):
+            boxes = [look.place(scored.glyph) for scored in clear]
+            if not all(_is_on(window.box, box, decoded.size) for box in boxes):
                 continue
             gain = len(self._clear(closer)) - len(clear)
             n_sure, before = self._n_sure(closer.found), self._n_sure(look.found)
@@ -919,9 +920,11 @@ def _confidence(found: list[_Scored]) -> float:
 
 
 def _is_on(window, box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:
-    """Tell whether the middle of a box, in pixels, is in a window, in shares of a picture."""
+    """Tell whether a box, in pixels, lies on a window, in shares of a picture, and is not all of it."""
     middle = [(box[axis] + box[axis + 2] / 2) / size[axis] for axis in (0, 1)]
-    return all(window[axis] <= middle[axis] <= window[axis + 2] for axis in (0, 1))
+    share = [box[axis + 2] / size[axis] / (window[axis + 2] - window[axis]) for axis in (0, 1)]
+    inside = all(window[axis] <= middle[axis] <= window[axis + 2] for axis in (0, 1))
+    return inside and share[0] * share[1] < 0.5
 
 
 def _is_sign(image: np.ndarray, least: float = SIGN) -> bool:
