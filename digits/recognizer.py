@@ -79,6 +79,7 @@ TURNED = {
     3: "read after a quarter turn to the right",
 }
 SIGN = 0.25  # correlation of a plus or a times, written by hand, with itself turned
+MOST_CLOSE = 50_000_000  # pixels of a picture that is opened again as a whole, for the memory
 COUNTERS = 4  # pieces of paper in and around one digit, at most
 SPANS = 0.6  # share of the picture's longer side
 SMALL_SIDE = 40  # working pixels below which digits are looked at again where there are more
@@ -500,11 +501,16 @@ class Recognizer:
     def _closer_look(self, decoded: Picture, look: _Look, single: bool, source) -> _Look:
         """Look at the sheet alone where it does not fill the picture, and at small writing closely."""
         width, height = decoded.size
+        if width * height > MOST_CLOSE:
+            return look
         for find in (find_sheet, partial(self._small_writing, look=look)):
             window = find(decoded)
             if window is None:
                 continue
-            part = cut_out(window, partial(decode, source))
+            try:
+                part = cut_out(window, partial(decode, source))
+            except InputError:  # it was moved, or shows only now that it is damaged
+                continue
             left, top, *_ = window.box
             origin = int(left * width), int(top * height)
             closer = replace(self._best_look(part, single), origin=origin)
