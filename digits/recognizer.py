@@ -133,10 +133,11 @@ class Reading:
     confidence : float
         That of the least certain digit, 0 to 1.
     status : str
-        "ok"; "unsure": `text` is the best guess; "no-digit": nothing is written, or no digit;
-        "error": the picture could not be read.
+        "ok"; "unsure": `text` is the best guess, or something as large as a digit is not in it;
+        "no-digit": nothing is written, or no digit; "error": the picture could not be read.
     message : str
-        For people: what is the matter, and what to do. Empty for "ok", unless there are more pages.
+        For people: what is the matter, and what to do. Empty for "ok", unless the page was turned or
+        there are more pages.
     digits : tuple of DigitReading
     """
 
