@@ -559,3 +559,17 @@ def test_a_plus_and_a_times_look_the_same_turned_and_a_seven_does_not():
     seven = np.zeros((28, 28), np.uint8)
     seven[5:7, 8:20] = seven[5:23, 18:20] = 255
     assert _is_sign(canvas) and not _is_sign(seven) and not _is_sign(np.zeros((28, 28), np.uint8))
+
+
+@needs_champion
+@pytest.mark.parametrize("around", ["circle", "line"])
+def test_a_circle_or_a_line_takes_no_digit_away(recognizer, around):
+    page, (left, top, width, height) = number_on((700, 400), (150, 120), 120)
+    pen = ImageDraw.Draw(page)
+    if around == "circle":
+        pen.ellipse((left - 60, top - 60, left + width + 60, top + height + 60), outline=0, width=5)
+    else:
+        pen.line((left, top + height + 15, left + width, top + height + 15), fill=0, width=5)
+    reading = recognizer.read(page)
+    assert reading.status == "unsure" or reading.text == "1985"
+    assert "0" not in reading.text
