@@ -27,8 +27,10 @@ from digits.segmentation import (
     Glyph,
     at_necks,
     cuts,
+    encloses,
     farthest,
     in_reading_order,
+    is_line,
     join,
     joins,
     kinship,
@@ -79,6 +81,7 @@ TURNED = {
     3: "read after a quarter turn to the right",
 }
 SIGN = 0.25  # correlation of a plus or a times, written by hand, with itself turned
+MOST_CLOSE = 50_000_000  # pixels of a picture that is opened again as a whole, for the memory
 COUNTERS = 4  # pieces of paper in and around one digit, at most
 SPANS = 0.6  # share of the picture's longer side
 SMALL_SIDE = 40  # working pixels below which digits are looked at again where there are more
@@ -132,10 +135,11 @@ class Reading:
     confidence : float
         That of the least certain digit, 0 to 1.
     status : str
-        "ok"; "unsure": `text` is the best guess; "no-digit": nothing is written, or no digit;
-        "error": the picture could not be read.
+        "ok"; "unsure": `text` is the best guess, or something as large as a digit is not in it;
+        "no-digit": nothing is written, or no digit; "error": the picture could not be read.
     message : str
-        For people: what is the matter, and what to do. Empty for "ok", unless there are more pages.
+        For people: what is the matter, and what to do. Empty for "ok", unless the page was turned or
+        there are more pages.
     digits : tuple of DigitReading
     """
 
@@ -500,11 +504,16 @@ class Recognizer:
     def _closer_look(self, decoded: Picture, look: _Look, single: bool, source) -> _Look:
         """Look at the sheet alone where it does not fill the picture, and at small writing closely."""
         width, height = decoded.size
+        if width * height > MOST_CLOSE:
+            return look
         for find in (find_sheet, partial(self._small_writing, look=look)):
             window = find(decoded)
             if window is None:
                 continue
-            part = cut_out(window, partial(decode, source))
+            try:
+                part = cut_out(window, partial(decode, source))
+            except InputError:  # it was moved, or shows only now that it is damaged
+                continue
             left, top, *_ = window.box
             origin = int(left * width), int(top * height)
             closer = replace(self._best_look(part, single), origin=origin)
@@ -743,6 +752,9 @@ class Recognizer:
             and (scored.glyph.side >= SMALL * usual or scored.confidence >= SURE)
         ]
         digits = [scored for scored in digits if not _is_mark(scored, digits)]
+        # What is drawn around a digit is a circle, not a 0.
+        circles = [s for s in digits if any(encloses(s.glyph, other.glyph) for other in digits)]
+        digits = [s for s in digits if not any(s is circle for circle in circles)]
         if not digits:
             return [s for s in found if s.glyph.side >= 0.5 * usual and s.none < np.log(0.9)], []
         heights = [scored.glyph.height for scored in digits]
@@ -776,13 +788,17 @@ class Recognizer:
             return digits, []
         is_upright = not self._lies(digits + dropped, len(digits))
 
+        def is_around(glyph: Glyph) -> bool:
+            return any(encloses(glyph, digit.glyph) for digit in digits)
+
         def may_hold_digits(scored: _Scored) -> bool:
             # Those that hang together, or hang on to a line.
             glyph = scored.glyph
             if glyph.width > PAIR * glyph.height and glyph.height >= 0.8 * min(heights):
                 return not is_sign(scored)
-            return glyph.side > 1.5 * max(sides)
+            return glyph.side > 1.5 * max(sides) and not is_line(glyph)
 
+        dropped = [s for s in dropped if not is_around(s.glyph)]
         left = [s for s in dropped if not (is_upright and is_other(s)) or may_hold_digits(s)]
         return digits, left
 
@@ -801,7 +817,7 @@ class Recognizer:
         sure = {id(s.glyph.ink) for s in digits if s.confidence >= self.threshold}
         letters = set()
         for word in words([scored.glyph for scored in found]):
-            inks = {id(glyph.ink) for glyph in word}
+            inks = {id(glyph.ink) for glyph in word if not is_line(glyph)}
             if len(inks) > 2 and len(inks & sure) < 0.5 * len(inks):
                 letters |= inks
         if len(sure - letters) < 2:
@@ -815,7 +831,8 @@ class Recognizer:
             message = (
                 "what is written is no digit"
                 if written
-                else "nothing is written on it, or too faintly; write darker or take a sharper photo"
+                else "nothing is written on it, or too faintly for its grain; write darker or take a "
+                "sharper photo"
             )
             return Reading(file, status="no-digit", message=message)
         by_place = {id(s.glyph.ink): s for s in found}
@@ -925,6 +942,22 @@ def _is_on(window, box: tuple[int, int, int, int], size: tuple[int, int]) -> boo
     share = [box[axis + 2] / size[axis] / (window[axis + 2] - window[axis]) for axis in (0, 1)]
     inside = all(window[axis] <= middle[axis] <= window[axis + 2] for axis in (0, 1))
     return inside and share[0] * share[1] < 0.5
+
+
+def _swallows(whole: _Scored, pieces: list[_Scored], tallest: int) -> bool:
+    """Tell whether a digit that is certain would be lost in a whole: in a circle, or on a line.
+
+    It may be a piece of a digit that is certain, too, and no larger than others, `tallest` pixels.
+    """
+    sure = [piece for piece in pieces if piece.confidence >= SURE]
+    if not sure:
+        return False
+    circled = any(
+        other.glyph.side > piece.glyph.side and encloses(other.glyph, piece.glyph)
+        for piece in sure
+        for other in pieces
+    )
+    return circled or whole.confidence < SURE or whole.glyph.side > 1.35 * tallest
 
 
 def _is_sign(image: np.ndarray, least: float = SIGN) -> bool:
@@ -1062,9 +1095,13 @@ def _with_joins(
         gains.append(whole.best - JOIN_PRICE + gain - sum(piece.worth for piece in pieces))
     taken: set[int] = set()
     chosen = []
+    tallest = max((s.glyph.height for s in alone if s.confidence >= SURE), default=math.inf)
+    swallows = [
+        _swallows(whole, [alone[i] for i in members], tallest)
+        for members, whole in zip(proposals, joined, strict=True)
+    ]
     for index in np.argsort([-gain for gain in gains], kind="stable"):
-        is_digit = any(alone[i].confidence >= SURE for i in proposals[index])
-        if is_digit and joined[index].confidence < SURE:
+        if swallows[index]:
             continue
         if gains[index] > 0 and not taken & set(proposals[index]):
             taken |= set(proposals[index])
@@ -1072,8 +1109,8 @@ def _with_joins(
     # Where the whole would be as sure a digit as its pieces, it is not certain which is meant.
     open_ = {
         i
-        for members, whole, is_near in zip(proposals, joined, near, strict=True)
-        if is_near and whole.confidence >= SURE and not taken & set(members)
+        for members, whole, is_near, lost in zip(proposals, joined, near, swallows, strict=True)
+        if is_near and not lost and whole.confidence >= SURE and not taken & set(members)
         for i in members
     }
     rest = [index for index in range(len(alone)) if index not in taken]

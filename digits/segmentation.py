@@ -22,6 +22,7 @@ SPECK = 0.2  # share of the usual height below which something is a speck, or a 
 CRUMB_GAP = 0.15  # of the usual height: how far from its digit a crumb may lie
 PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may lie
 STROKE = 0.4  # ink from which a pixel belongs to the stroke rather than its soft edge
+MOST_CIRCLES = 4  # around digits, on one picture
 MOST_GLYPHS = 300  # the largest are taken; more are texture
 MOST_NEIGHBOURS = 3  # of a glyph, on average, where triples are still tried
 MOST_PLACES = 300  # on an outline between which the shortest way is looked for
@@ -138,11 +139,32 @@ def usual_height(glyphs: list[Glyph]) -> float:
     """Return the longer side that digits on this picture usually have, in working pixels.
 
     A weighted median of the longer sides: the weights favour what is large, so that specks do not
-    count, but not so much that one patch of shadow outweighs a page of digits.
+    count, but not so much that one patch of shadow outweighs a page of digits. A line under a number
+    and a circle around it are larger than digits are, and no measure for them.
     """
-    sides = np.sort([glyph.side for glyph in glyphs])
+    largest = sorted(glyphs, key=lambda glyph: glyph.side)[-MOST_CIRCLES:]
+    circles = {id(g) for g in largest if any(encloses(g, other) for other in glyphs)}
+    digits = [g for g in glyphs if id(g) not in circles and not is_line(g)]
+    sides = np.sort([glyph.side for glyph in digits or glyphs])
     weights = np.cumsum(sides**1.5)
     return float(sides[np.searchsorted(weights, weights[-1] / 2)])
+
+
+def is_line(glyph: Glyph) -> bool:
+    """Tell whether a glyph is a level line, as under a number."""
+    return glyph.height < 0.15 * glyph.width
+
+
+def encloses(glyph: Glyph, other: Glyph) -> bool:
+    """Tell whether another glyph, no speck, lies in this one's box, with room around it."""
+    margin = 0.05 * glyph.side
+    return (
+        other.height >= SPECK * glyph.height
+        and glyph.left + margin < other.left
+        and glyph.top + margin < other.top
+        and other.left + other.width + margin < glyph.left + glyph.width
+        and other.top + other.height + margin < glyph.top + glyph.height
+    )
 
 
 def _gap(a: Glyph, b: Glyph) -> float:

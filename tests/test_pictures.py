@@ -505,3 +505,32 @@ def test_a_digit_whose_foot_lies_on_the_edge_stays_beside_a_crumb():
     digit = [[(60, 60), (200, 20), (340, 60), (60, 297), (340, 297)], [(380, 100), (380, 126)]]
     found = boxes(page(*digit))
     assert any(box[3] > 250 for box in found)
+
+
+# --- A part at its own resolution --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_part_is_that_of_the_upright_picture(orientation):
+    image = Image.fromarray(np.arange(40 * 60, dtype=np.uint16).reshape(40, 60).astype(np.uint8))
+    image.getexif()[0x0112] = orientation
+    whole = decode(image).pixels
+    height, width = whole.shape
+    part = decode(image, window=(0.5, 0.25, 1.0, 0.75)).pixels
+    assert np.array_equal(part, whole[height // 4 : 3 * height // 4, width // 2 :])
+
+
+def test_a_part_of_a_large_picture_is_not_reduced():
+    pixels = np.zeros((2000, 3000), np.uint8)
+    pixels[1000:1010, 1500:1510] = 255
+    assert decode(pixels).pixels.shape == (667, 1000)
+    part = decode(pixels, window=(0.4, 0.4, 0.6, 0.6))
+    assert part.size == (600, 400) and np.count_nonzero(part.pixels == 255) == 100
+
+
+def test_a_part_lies_on_the_ground_that_the_whole_is_laid_on():
+    ink = np.zeros((40, 60, 4), np.uint8)
+    ink[10:30, 10:12] = 255  # white on nothing
+    ink[:, 40:] = (0, 0, 0, 9)  # a part without any
+    whole, part = decode(ink), decode(ink, window=(0.6, 0.0, 1.0, 1.0))
+    assert whole.pixels[0, 0].max() == part.pixels[0, 0].max() == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from digits.config import CHAMPION, ROOT, TEST_IMAGES
 from digits.data import embedded_split, enlarge
@@ -474,3 +474,102 @@ def test_many_marks_of_which_hardly_one_is_sure_are_no_page_of_digits():
     doubtful = always(logits_for(3, height=2.0))  # a 3, with a confidence of 42 %
     assert doubtful.read(page).status == "no-digit"
     assert doubtful.read(page[:100, :100]).status == "unsure"
+
+
+# --- Further looks -----------------------------------------------------------------------------
+
+
+def number_on(size, at, height=48):
+    """Return white paper with digits of the test pictures on it, and the box of each."""
+    row = Image.open(TEST_IMAGES / "paint_1985.png").convert("L")
+    row = row.resize((round(row.width * height / row.height), height))
+    page = Image.new("L", size, 255)
+    page.paste(row, at)
+    return page, (*at, row.width, row.height)
+
+
+def inside(reading, box):
+    left, top, width, height = box
+    return all(
+        left <= x and top <= y and x + w <= left + width + 2 and y + h <= top + height + 2
+        for x, y, w, h in (digit.box for digit in reading.digits)
+    )
+
+
+@needs_champion
+def test_small_writing_is_read_at_its_own_resolution_and_found_where_it_is(recognizer):
+    page, box = number_on((4000, 3000), (2500, 1700), 70)
+    reading = recognizer.read(page)
+    assert (reading.text, reading.status) == ("1985", "ok") and inside(reading, box)
+
+
+@needs_champion
+@pytest.mark.parametrize("turn", [1, 3])
+def test_a_page_on_its_side_is_read_said_and_framed(recognizer, turn):
+    upright = np.rot90(decode(TEST_IMAGES / "turned_sheet_3472.jpg").pixels, 3)
+    straight, lying = recognizer.read(upright), recognizer.read(np.rot90(upright, turn))
+    assert straight.text == lying.text == "3472" and straight.message == ""
+    assert "quarter turn to the " + ("right" if turn == 1 else "left") in lying.message
+    height, width = upright.shape[:2]
+    for one, other in zip(straight.digits, lying.digits, strict=True):
+        x, y, across, down = one.box
+        turned = (y, width - x - across) if turn == 1 else (height - y - down, x)
+        assert np.allclose(other.box, (*turned, down, across), atol=4)
+
+
+@needs_champion
+def test_a_sheet_on_a_desk_is_framed_where_it_lies(recognizer):
+    page, (left, top, width, height) = number_on((420, 260), (60, 40), 120)
+    desk = Image.new("L", (1000, 800), 50)
+    desk.paste(page, (300, 200))
+    reading = recognizer.read(desk)
+    assert (reading.text, reading.status) == ("1985", "ok")
+    assert inside(reading, (left + 300, top + 200, width, height))
+
+
+@needs_champion
+def test_a_picture_that_is_gone_before_the_second_look_is_answered_from_the_first(
+    recognizer, tmp_path, monkeypatch
+):
+    page, _ = number_on((4000, 3000), (2500, 1700), 70)
+    page.save(tmp_path / "page.png")
+
+    def once(source, **window):
+        (tmp_path / "page.png").unlink(missing_ok=True)
+        return decode(page) if not window else decode(source, **window)
+
+    monkeypatch.setattr("digits.recognizer.decode", once)
+    assert recognizer.read(tmp_path / "page.png").status != "error"
+
+
+@needs_champion
+def test_something_as_large_as_the_digits_that_is_not_read_makes_the_answer_unsure(recognizer):
+    page, _ = number_on((700, 260), (60, 40), 120)
+    zigzag = [(520, 60), (545, 150), (570, 80), (595, 150), (620, 60)]
+    ImageDraw.Draw(page).line(zigzag, fill=0, width=9, joint="curve")
+    reading = recognizer.read(page)
+    assert reading.status == "unsure" and "as large as digits" in reading.message
+
+
+def test_a_plus_and_a_times_look_the_same_turned_and_a_seven_does_not():
+    from digits.recognizer import _is_sign
+
+    canvas = np.zeros((28, 28), np.uint8)
+    canvas[13:15, 5:23] = canvas[5:23, 13:15] = 255
+    seven = np.zeros((28, 28), np.uint8)
+    seven[5:7, 8:20] = seven[5:23, 18:20] = 255
+    assert _is_sign(canvas) and not _is_sign(seven) and not _is_sign(np.zeros((28, 28), np.uint8))
+
+
+@needs_champion
+@pytest.mark.parametrize("around", ["circle", "line"])
+def test_a_circle_or_a_line_takes_no_digit_away(recognizer, around):
+    page, (left, top, width, height) = number_on((700, 400), (150, 120), 120)
+    pen = ImageDraw.Draw(page)
+    if around == "circle":
+        pen.ellipse((left - 60, top - 60, left + width + 60, top + height + 60), outline=0, width=5)
+    else:
+        pen.line((left, top + height + 15, left + width, top + height + 15), fill=0, width=5)
+    reading = recognizer.read(page)
+    assert reading.status == "unsure" or reading.text == "1985"
+    assert "0" not in reading.text
