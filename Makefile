@@ -70,7 +70,7 @@ unit: $(INSTALLED) ## the quick unit tests alone, without those marked slow or b
 	$(BIN)/python -m pytest -m "not slow and not browser"
 
 faults: $(INSTALLED) ## try to break it, for long, and write reports/faults.md
-	$(BIN)/python -m faults $(FAULTS)
+	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -19,9 +19,8 @@ from pathlib import Path
 
 import click
 
-from digits import interrupt
+from digits import InputError, interrupt
 from digits.config import CHAMPION, NOTEBOOKS, PROFILES, REPORTS, ROOT, RUNS, TEST_IMAGES, Config
-from digits.errors import InputError
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
 MANY = 4  # pictures from which it is worth while to think of several processes
@@ -264,13 +263,13 @@ def predict(
             failed += 1
             _say(f"no pictures in {path}")
     if others:
-        from digits.sources import not_looked_at
+        from digits.collection.sources import not_looked_at
 
         _say(not_looked_at(others))
     if not sources:
         return 1
 
-    from digits.decoding import LARGEST_FILE
+    from digits.pictures.decoding import LARGEST_FILE
 
     # A byte more than is allowed is refused by the decoder; an endless stream must not be read on.
     read = sys.stdin.buffer.read
@@ -319,7 +318,7 @@ def _pictures(path: str | Path, others: Counter) -> list[str | Path]:
         return ["-"]
     if not os.path.isdir(path):
         return [Path(path)]
-    from digits.sources import walk
+    from digits.collection.sources import walk
 
     return list(walk(Path(path), _say_unreadable, others))
 
@@ -333,7 +332,7 @@ def _readings(pictures: list, model: Path | None, single: bool, workers: int | N
         from digits.recognizer import Recognizer
 
         return Recognizer.load(model, threads=1).read_many(pictures, single=single)
-    from digits.processes import read_all
+    from digits.recognizer.parallel import read_all
 
     return read_all(pictures, model, single=single, processes=workers)
 
@@ -352,7 +351,7 @@ def _collect(sources, output, model, single, part_size, workers, scheduler) -> i
     """Read a large collection; return the exit status."""
     _require("predict --output", "scale")
 
-    from digits.collection import read_collection
+    from digits.collection.parts import read_collection
 
     with click.progressbar(
         length=1, label="Reading", file=sys.stderr, show_pos=True, hidden=not sys.stderr.isatty()
@@ -436,8 +435,8 @@ def _copy_names(sources: list, folder: Path) -> list[Path]:
 
 def _write_annotated(source: bytes | Path, reading, path: Path) -> bool:
     """Write the annotated copy; say so and return False if that fails."""
-    from digits.annotate import annotate
-    from digits.decoding import decode
+    from digits.pictures.decoding import decode
+    from digits.recognizer.annotate import annotate
 
     try:
         annotate(decode(source), reading).save(path)
@@ -495,8 +494,8 @@ def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
     with _wrong_usage():
         config = Config.from_profile(profile, seed=seed).with_overrides(list(assignments))
 
+    from digits.config import default_run_dir
     from digits.data import load
-    from digits.report import default_run_dir
 
     dataset = load(data)
 
@@ -609,7 +608,7 @@ def finetune(folder, output, model, force, seed, data) -> int:
     """
     _require("finetune", "train")
 
-    from digits.examples import load_examples
+    from digits.data.examples import load_examples
     from digits.recognizer import Recognizer
 
     with _wrong_usage():
@@ -623,7 +622,7 @@ def finetune(folder, output, model, force, seed, data) -> int:
 
     dataset = load(data)
 
-    from digits import finetuning  # after what may fail: TensorFlow takes seconds
+    from digits.training import finetuning  # after what may fail: TensorFlow takes seconds
 
     outcome = finetuning.finetune(
         examples,
@@ -780,8 +779,8 @@ def doctor() -> int:
     import hashlib
     import shutil
 
+    from digits.config import package_versions
     from digits.data import find_mnist, read_mnist
-    from digits.provenance import package_versions
 
     wrong = 0
     rows = list(package_versions().items())

@@ -1,12 +1,15 @@
-"""The settings of a run: paths, the validated `Config`, and the profiles quick, default and best."""
+"""Paths, the validated `Config` with its profiles, and what made a result: commit and versions."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
+import platform
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from digits.errors import InputError
+from digits import InputError
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -212,3 +215,53 @@ PROFILES: dict[str, Config] = {
         precision="mixed_bfloat16",
     ),
 }
+
+
+def default_run_dir(data: str, profile: str, seed: int) -> Path:
+    """Return the run folder that notebooks 03 and later share where none is named."""
+    return RUNS / f"{data}-{profile}-{seed}"
+
+
+# TensorFlow's wheel for processors only has a name of its own.
+PACKAGES = (
+    "digits",
+    "numpy",
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "jax",
+    "torch",
+    "onnxruntime",
+    "scikit-learn",
+    "matplotlib",
+)
+# What decides a result. Reports that are committed, and stray files, do not.
+CODE = ("benchmarks", "digits", "notebooks", "requirements.lock")
+
+
+def package_versions() -> dict[str, str]:
+    """Return Python's version and those of the installed packages that decide a result."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_commit() -> str:
+    """Return the commit of the code, "+changes" added if it is not clean, or "" outside of git."""
+    if PACKAGE.parent != ROOT:  # installed: what it was built from is not known
+        return ""
+    try:
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        return commit + ("+changes" if _git("status", "--porcelain", "--", *CODE) else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    return run.stdout.strip()

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digits import cli, collection, data, sources
-from digits.annotate import SURE, UNSURE, annotate
+from digits import InputError, cli
+from digits.collection import parts, sources
 from digits.config import ROOT
-from digits.decoding import Picture, decode
-from digits.errors import InputError
+from digits.data import datasets
+from digits.pictures.decoding import Picture, decode
 from digits.recognizer import DigitReading, Reading
+from digits.recognizer.annotate import SURE, UNSURE, annotate
+from digits.report import build
 
 
 def digit(value=7, confidence=0.99, accepted=True, box=(2, 3, 10, 20), row=0):
@@ -61,7 +63,7 @@ class Reader:
 def run(monkeypatch, capfd):
     """Run a command line as a shell would; return exit status, standard output and error."""
     monkeypatch.setattr("digits.recognizer.Recognizer", Reader)
-    monkeypatch.setattr("digits.processes.Recognizer", Reader)
+    monkeypatch.setattr("digits.recognizer.parallel.Recognizer", Reader)
 
     def command(*arguments, stdin=b""):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
@@ -119,7 +121,7 @@ def test_what_a_folder_holds_that_is_no_picture_is_counted(run, folder, tmp_path
     )
     assert run("predict", folder)[2] == line
     said = []
-    collection._plan(tmp_path / "out", [str(folder)], {"part": 2}, said.append)
+    parts._plan(tmp_path / "out", [str(folder)], {"part": 2}, said.append)
     assert f"digits: {said[0]}\n" == line
     (tmp_path / "scans").mkdir()
     (tmp_path / "scans" / "x.pdf").touch()
@@ -408,8 +410,8 @@ def test_report_prints_a_line_per_notebook_and_cell(run, monkeypatch, tmp_path):
 
     def make(data, profile, seed, *, progress, **options):
         progress(None, 2)
-        progress(report.CellDone("01_look", 1, 2, 0.5), 1)
-        progress(report.CellDone("01_look", 2, 2, 12.0), 1)
+        progress(build.CellDone("01_look", 1, 2, 0.5), 1)
+        progress(build.CellDone("01_look", 2, 2, 12.0), 1)
         return tmp_path
 
     monkeypatch.setattr(report, "find_notebooks", lambda only: [])
@@ -441,8 +443,8 @@ def test_doctor_reports_what_is_missing(run, monkeypatch, tmp_path):
     status, out, _ = run("doctor")
     assert status == 1
     assert "mnist.npz is not MNIST" in out
-    digests = {key: data._sha256(array) for key, array in other.items()}
-    monkeypatch.setattr(data, "MNIST_DIGESTS", digests)
+    digests = {key: datasets._sha256(array) for key, array in other.items()}
+    monkeypatch.setattr(datasets, "MNIST_DIGESTS", digests)
     status, out, _ = run("doctor")
     assert status == 0
     assert "SHA-256 9372c470eeadd5ec" in out

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from digits import InputError
 from digits.config import PROFILES, Config
-from digits.errors import InputError
 
 
 def test_profiles_are_named_after_themselves():

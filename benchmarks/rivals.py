@@ -1,0 +1,392 @@
+"""What people would use instead, on the same labelled pictures: right answers, time, start, size.
+
+A tool that is not there is reported as missing, with the reason; its figures stay empty.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+
+from benchmarks import installed, rapidocr_reader, timing, usual_predict
+from digits.config import CHAMPION, ROOT
+from digits.data.labels import SINGLE
+from digits.evaluation import Score, scoring
+from digits.pictures import decode
+from digits.recognizer import Reading, Recognizer
+
+OURS, USUAL, RAPIDOCR = "digits", "usual predict.py", "RapidOCR"
+AS_IT_IS = f"{USUAL}, as it is"  # the same without a look at the polarity
+# Names a Python that has RapidOCR, whose OpenCV and NumPy need not be this project's.
+RAPIDOCR_PYTHON = "DIGITS_RAPIDOCR"
+SMALLEST_SIDE = 100  # pixels to which smaller pictures are enlarged for the rivals
+MARGIN = 0.2  # of the larger side, added around them: readers of print expect a margin
+
+
+@dataclass(frozen=True)
+class Task:
+    """A picture to be read.
+
+    Attributes
+    ----------
+    file : pathlib.Path
+        The picture as it is.
+    upright : pathlib.Path
+        A copy as this project decodes it: upright, opaque, 8 bits a colour.
+    print_like : pathlib.Path
+        Such a copy in grey, made like print: dark on light, not too small, with a margin.
+    single : bool
+        Whether it shows one digit, which the rivals are told.
+    """
+
+    file: Path
+    upright: Path
+    print_like: Path
+    single: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a tool said of a picture.
+
+    Attributes
+    ----------
+    tool : str
+    file : str
+        The picture's file name.
+    text : str
+        The digits that it read.
+    seconds : float
+        Time of this picture: of the process that read it, where each picture takes one.
+    start_seconds : float
+        From the start of the tool's process to this answer, if it was the first; otherwise NaN.
+    """
+
+    tool: str
+    file: str
+    text: str
+    seconds: float
+    start_seconds: float = math.nan
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Something that reads pictures.
+
+    Attributes
+    ----------
+    name : str
+    how : str
+        How it is used, for readers.
+    missing : str
+        Why it cannot take part; empty if it can.
+    read : callable
+        Reads a sequence of `Task` and yields an `Answer` to each.
+    megabytes : callable
+        Returns what is installed for it, in millions of bytes; None if that cannot be told.
+    """
+
+    name: str
+    how: str
+    missing: str
+    read: Callable[[Sequence[Task]], Iterator[Answer]]
+    megabytes: Callable[[], float | None]
+
+
+def prepare(folder: Path, labels: pd.DataFrame, target: Path) -> list[Task]:
+    """Make copies of each picture that are as easy as possible for the rivals.
+
+    They are decoded as this project does it: upright, transparency laid on what shows the ink. What
+    reads print also gets them grey, turned to dark on light by the brightness of their border,
+    enlarged to `SMALLEST_SIDE` pixels, and with a margin. The time for that is not counted.
+
+    Parameters
+    ----------
+    folder : path
+    labels : pandas.DataFrame
+        From `scoring.load_labels`.
+    target : path
+        The folder for the copies.
+    """
+    tasks = []
+    for index, row in enumerate(labels.itertuples()):
+        stem = target / f"{index:04}"
+        image = Image.fromarray(decode(folder / row.file).pixels)
+        image.save(stem.with_suffix(".png"))
+        _like_print(image.convert("L")).save(stem.with_suffix(".pgm"))
+        tasks.append(
+            Task(
+                folder / row.file,
+                stem.with_suffix(".png"),
+                stem.with_suffix(".pgm"),
+                row.group == SINGLE,
+            )
+        )
+    return tasks
+
+
+def _like_print(image: Image.Image) -> Image.Image:
+    paper = _border_median(image)
+    if paper < 128:
+        image, paper = ImageOps.invert(image), 255 - paper
+    factor = SMALLEST_SIDE / min(image.size)
+    if factor > 1:
+        image = image.resize(
+            [round(factor * side) for side in image.size], Image.Resampling.BICUBIC
+        )
+    return ImageOps.expand(image, round(MARGIN * max(image.size)), paper)
+
+
+def _border_median(image: Image.Image) -> int:
+    pixels = np.asarray(image)
+    border = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
+    return int(np.median(np.concatenate(border)))
+
+
+def tools(recognizer: Recognizer) -> list[Tool]:
+    """Return this project's reader and its rivals, whether they are installed or not."""
+    return [_ours(recognizer), _usual(), _rapidocr(), _tesseract(), _ocrad(), _gocr()]
+
+
+def describe(chosen: Sequence[Tool]) -> pd.DataFrame:
+    """Return a table of tools: index tool; columns how, missing, megabytes (None if missing)."""
+    rows = [(tool.how, tool.missing, None if tool.missing else tool.megabytes()) for tool in chosen]
+    index = pd.Index([tool.name for tool in chosen], name="tool")
+    return pd.DataFrame(rows, index, ["how", "missing", "megabytes"])
+
+
+def read_all(chosen: Sequence[Tool], tasks: Sequence[Task]) -> pd.DataFrame:
+    """Let each tool that is not missing read each picture once.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row an answer; columns as the attributes of `Answer`.
+    """
+    answers = [answer for tool in chosen if not tool.missing for answer in tool.read(tasks)]
+    return pd.DataFrame(answers, columns=[field.name for field in fields(Answer)])
+
+
+def read_folder(
+    chosen: Sequence[Tool], folder: Path, labels: pd.DataFrame, n_passes: int
+) -> list[pd.DataFrame]:
+    """Let each tool read a labelled folder again and again; return a table of `read_all` a pass."""
+    with tempfile.TemporaryDirectory() as temporary:
+        tasks = prepare(folder, labels, Path(temporary))
+        return [read_all(chosen, tasks) for _ in range(n_passes)]
+
+
+def score(answers: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Count right answers: all digits of the picture, and nothing else.
+
+    Parameters
+    ----------
+    answers : pandas.DataFrame
+        From `read_all`, one round. A picture without an answer counts as read as empty.
+    labels : pandas.DataFrame
+        From `scoring.load_labels`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a tool and group ("all" for all pictures): tool, group, n_scored, n_wrong, value, low,
+        high (share of right answers and its 95 % interval).
+    """
+    rows = []
+    for tool, given in answers.groupby("tool", sort=False):
+        texts = given.set_index("file")["text"].reindex(labels["file"], fill_value="")
+        readings = [Reading(file, text) for file, text in texts.items()]
+        scored = scoring.score_readings(labels, readings)
+        for group, part in [("all", scored), *scored.groupby("group", sort=False)]:
+            counted = Score.of(len(part), int((~part["exact"]).sum()))
+            rows.append({"tool": tool, "group": group, **vars(counted)})
+    return pd.DataFrame(rows)
+
+
+def per_round(passes: Sequence[pd.DataFrame], column: str) -> pd.DataFrame:
+    """Return a column's median over the pictures: one row a pass of `read_all`, one column a tool."""
+    medians = [answers.groupby("tool", sort=False)[column].median() for answers in passes]
+    return pd.DataFrame(medians).reset_index(drop=True)
+
+
+def summarise(
+    scores: pd.DataFrame, passes: Sequence[pd.DataFrame], reference: str = OURS
+) -> pd.DataFrame:
+    """Put the tools side by side.
+
+    Parameters
+    ----------
+    scores : pandas.DataFrame
+        From `score`.
+    passes : sequence of pandas.DataFrame
+        From `read_all`.
+    reference : str
+        The tool to whose times the others' are related.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: tool. Columns: right (share), n (passes), ms (a picture), start (seconds); and for "ms"
+        and "start" the ratio to the reference with its extremes.
+    """
+    table = scores[scores["group"] == "all"].set_index("tool")[["value"]]
+    table = table.rename(columns={"value": "right"})
+    for name, column, unit in (("ms", "seconds", 1000), ("start", "start_seconds", 1)):
+        compared = timing.compare(unit * per_round(passes, column), reference)
+        table["n"] = compared["n"].max()
+        table[name] = compared["median"]
+        for part in ("ratio", "ratio_low", "ratio_high"):
+            table[f"{name} {part}"] = compared[part]
+    return table
+
+
+# --- The tools -----------------------------------------------------------------------------------
+
+
+def _ours(recognizer: Recognizer) -> Tool:
+    def read(tasks: Sequence[Task]) -> Iterator[Answer]:
+        # Its start is that of a process of its own, of which even the end is counted.
+        start = timing.measure(timing.digits_command("--json", tasks[0].file)).seconds
+        for task in tasks:
+            begun = time.perf_counter()
+            text = recognizer.read(task.file).text
+            yield Answer(OURS, task.file.name, text, time.perf_counter() - begun, start)
+            start = math.nan
+
+    def megabytes() -> float | None:
+        packages = installed.packages_megabytes("digits")
+        # An editable installation leaves the package where it is.
+        editable = (
+            installed.folder_bytes(CHAMPION.parent) if (ROOT / "pyproject.toml").exists() else 0
+        )
+        return None if packages is None else packages + editable / 1e6
+
+    how = "starts as `digits predict`, then `Recognizer.read` picture by picture"
+    return Tool(OURS, how, "", read, megabytes)
+
+
+def _usual() -> Tool:
+    script, model = Path(usual_predict.__file__), CHAMPION / "model.keras"
+
+    def read(tasks: Sequence[Task]) -> Iterator[Answer]:
+        files = [task.file for task in tasks]
+        for answer in _answers(USUAL, [sys.executable, "-P", script, model, *files]):
+            inverted = answer.pop("way") == usual_predict.INVERTED
+            yield Answer(**{**answer, "tool": USUAL if inverted else AS_IT_IS})
+
+    def megabytes() -> float | None:
+        packages = importlib.metadata.packages_distributions()
+        return installed.packages_megabytes(*packages["tensorflow"], "pillow")
+
+    how = "TensorFlow; the picture grey, 28 x 28, to the shipped model's Keras weights"
+    missing = "" if importlib.util.find_spec("tensorflow") else "TensorFlow is not installed"
+    return Tool(USUAL, how, missing, read, megabytes)
+
+
+def _rapidocr() -> Tool:
+    python = os.environ.get(RAPIDOCR_PYTHON, sys.executable)
+    script = Path(rapidocr_reader.__file__)
+
+    def read(tasks: Sequence[Task]) -> Iterator[Answer]:
+        names = [f"{'1:' if task.single else ''}{task.upright}" for task in tasks]
+        answers = _answers(RAPIDOCR, [python, "-P", script, *names])
+        for task, answer in zip(tasks, answers, strict=True):
+            yield Answer(**{**answer, "file": task.file.name})
+
+    def megabytes() -> float | None:
+        command = [python, "-P", installed.__file__, "rapidocr", "onnxruntime"]
+        return json.loads(timing.measure(command).output)
+
+    find = "import importlib.util, sys; sys.exit(importlib.util.find_spec('rapidocr') is None)"
+    missing = (
+        ""
+        if _succeeds([python, "-c", find])
+        else (
+            f"rapidocr is missing: install the extra `bench`, or name a Python in {RAPIDOCR_PYTHON}"
+        )
+    )
+    how = "single digits by its recogniser alone, other pictures by its detector and recogniser"
+    return Tool(RAPIDOCR, how, missing, read, megabytes)
+
+
+def _tesseract() -> Tool:
+    def command(task: Task) -> list:
+        mode = "10" if task.single else "6"
+        digits_only = "tessedit_char_whitelist=0123456789"
+        return ["tesseract", task.print_like, "stdout", "--psm", mode, "-c", digits_only]
+
+    def data() -> Path | None:
+        listed = subprocess.run(
+            ["tesseract", "--list-langs"], capture_output=True, text=True, check=False
+        )
+        folder = re.search(r'"(.+)"', listed.stdout + listed.stderr)
+        return Path(folder[1]) if folder else None
+
+    how = "digits only; page segmentation 10 for single digits, 6 for other pictures"
+    return _program("tesseract", how, command, data)
+
+
+def _ocrad() -> Tool:
+    how = "its filter numbers_only"
+    return _program("ocrad", how, lambda task: ["ocrad", "-e", "numbers_only", task.print_like])
+
+
+def _gocr() -> Tool:
+    return _program("gocr", "characters 0-9", lambda task: ["gocr", "-C", "0-9", task.print_like])
+
+
+def _program(
+    name: str,
+    how: str,
+    command: Callable[[Task], list],
+    data: Callable[[], Path | None] = lambda: None,
+) -> Tool:
+    """Return a tool that is a program, started anew for each picture."""
+
+    def read(tasks: Sequence[Task]) -> Iterator[Answer]:
+        for index, task in enumerate(tasks):
+            run = timing.measure(command(task))
+            start = run.seconds if index == 0 else math.nan
+            yield Answer(name, task.file.name, _digits(run.output), run.seconds, start)
+
+    missing = (
+        "" if shutil.which(name) else f"there is no program {name}; Debian has it as a package"
+    )
+    return Tool(name, how, missing, read, lambda: installed.program_megabytes(name, data()))
+
+
+def _answers(tool: str, command: list) -> Iterator[dict]:
+    """Run a script that reads many pictures and prints a JSON object for each answer."""
+    run = timing.measure(command)
+    for index, line in enumerate(run.output.splitlines()):
+        answer = json.loads(line)
+        answer["tool"], answer["text"] = tool, _digits(answer["text"])
+        answer["file"] = Path(answer["file"]).name
+        yield {**answer, "start_seconds": run.first if index == 0 else math.nan}
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"[^0-9]", "", text)
+
+
+def _succeeds(command: list[str]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False

@@ -1,0 +1,1 @@
+"""Collections of pictures that are too large for one table in memory."""

@@ -1,0 +1,26 @@
+"""Images to learn from."""
+
+from digits.data.datasets import (
+    SOURCES,
+    Dataset,
+    embedded_split,
+    enlarge,
+    find_mnist,
+    load,
+    read_mnist,
+)
+from digits.data.labels import NOTHING, PAGE, SINGLE, load_labels
+
+__all__ = [
+    "NOTHING",
+    "PAGE",
+    "SINGLE",
+    "SOURCES",
+    "Dataset",
+    "embedded_split",
+    "enlarge",
+    "find_mnist",
+    "load",
+    "load_labels",
+    "read_mnist",
+]

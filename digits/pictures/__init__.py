@@ -1,0 +1,19 @@
+"""From any picture to digits in MNIST form: the stages, under one name."""
+
+from __future__ import annotations
+
+from digits.pictures.decoding import EXTENSIONS, Picture, decode
+from digits.pictures.ink import Ink, find_ink
+from digits.pictures.mnist_form import to_mnist_form
+from digits.pictures.segmentation import Glyph, find_digits
+
+__all__ = [
+    "EXTENSIONS",
+    "Glyph",
+    "Ink",
+    "Picture",
+    "decode",
+    "find_digits",
+    "find_ink",
+    "to_mnist_form",
+]

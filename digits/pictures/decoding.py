@@ -1,0 +1,383 @@
+"""Pictures of any common format, and arrays, to upright 8-bit pixels of a workable size."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from digits import InputError
+from digits.pictures.filters import quantile
+
+HEIC = frozenset({".heic", ".heif", ".hif"})  # read with an extra, see pyproject.toml
+# What a folder is searched for: the formats in which people keep pictures.
+EXTENSIONS = frozenset(
+    {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
+) | (HEIC if find_spec("pillow_heif") else frozenset())
+# What Pillow may open, whatever a file is named: the commonest first, as they are tried in turn (a
+# phone's MPO begins as a JPEG does). It knows some thirty more, among them EPS, for which it starts
+# Ghostscript on the file's program.
+FORMATS = (
+    "PNG", "JPEG", "GIF", "BMP", "PPM",
+    "TIFF", "WEBP", "AVIF", "JPEG2000", "ICO", "TGA", "PCX", "DIB", "QOI",
+)  # fmt: skip
+# These are decoded in several copies at once, or slowly: they are bounded more closely.
+COSTLY = frozenset({"WEBP", "AVIF", "JPEG2000", "HEIF"})
+WORKING_SIDE = 1280  # longest side in pixels on which ink is looked for; larger ones are reduced
+LARGEST = 120_000_000  # pixels; more are taken for a decompression bomb
+LARGEST_COSTLY = 30_000_000  # pixels of `COSTLY` formats, and of pixels that are no bytes
+LARGEST_TEXT = 20_000_000  # bytes of a picture that is written in figures, as PPM may be
+HEAD = 4096  # bytes in which a PPM says its size
+MOST_PAGES = 30  # of a TIFF that are counted: a hostile one takes 40 ms for each
+LARGEST_FILE = 400_000_000  # bytes, read as a whole for some formats
+BAND = 8_000_000  # pixels that are converted at a time, so that a huge picture fits in memory
+# What Pillow logs of damage is in our messages.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+ORIENTATION = 0x0112  # EXIF tag
+SUBFILE = 0x00FE  # TIFF tag, whose lowest bit marks a smaller copy of another page
+# The brands of HEIC in ISO/IEC 23008-12, and those that it shares with AVIF.
+HEIC_BRANDS = re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    Attributes
+    ----------
+    pixels : numpy.ndarray
+        uint8 (height, width) or (height, width, 3) RGB, upright, on an opaque background, with a
+        longest side of at most about `WORKING_SIDE`.
+    size : tuple of int
+        Width and height of the upright picture before it was reduced, in pixels.
+    note : str
+        What the reader of the answer must know, such as that there are more pages.
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    note: str = ""
+
+
+Box = tuple[float, float, float, float]
+
+
+def decode(
+    source: str | os.PathLike | bytes | Image.Image | np.ndarray, *, window: Box | None = None
+) -> Picture:
+    """Decode a picture, or a part of it at a higher resolution.
+
+    EXIF orientation is applied, transparency is laid on the background that shows the ink, the
+    first frame of an animation and the first page of a TIFF are taken, and 16-bit, float, palette
+    and CMYK pixels become 8-bit grey or RGB.
+
+    Parameters
+    ----------
+    source : path, bytes, PIL image or array
+        Arrays have the shape (height, width) or (height, width, 1 to 4), any real dtype.
+    window : tuple of float or None
+        Left, top, right and bottom of a part, in shares of the upright picture's width and height.
+
+    Raises
+    ------
+    InputError
+        If there is no picture, it is damaged, or it is larger than `LARGEST`, `LARGEST_COSTLY` or
+        `LARGEST_FILE` allow.
+    """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, window)
+    if isinstance(source, Image.Image):
+        return _load(source, "the image", window)
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, stream = "the picture", io.BytesIO(source)
+        if not len(source):
+            raise InputError("the picture is empty (0 bytes); save it again")
+        _check_bytes(name, len(source))
+    elif isinstance(source, str | os.PathLike):
+        name = stream = _checked_path(source)
+    else:
+        raise InputError(
+            f"a {type(source).__name__} arrived; expected a path, bytes, a PIL image or an array"
+        )
+    try:
+        with warnings.catch_warnings():
+            # What Pillow warns of (odd metadata; more than 89 megapixels) the user cannot mend, or
+            # is refused below.
+            warnings.simplefilter("ignore")
+            with Image.open(stream, formats=_formats(stream, name)) as image:
+                picture = _load(image, name, window)
+                if image.format == "TIFF" and image.is_animated:
+                    picture = replace(picture, note=_pages(stream))
+                return picture
+    except UnidentifiedImageError:
+        archive = str(name).lower().endswith((".zip", ".tar", ".tgz", ".tar.gz"))
+        advice = "read archives with --output" if archive else "save it as PNG or JPEG"
+        raise InputError(f"{name} is no picture that can be opened; {advice}") from None
+    except InputError:
+        raise
+    except Image.DecompressionBombError:
+        raise InputError(f"{name} has too many pixels; reduce it below 100 megapixels") from None
+    except Exception as error:  # damage shows as anything from OSError to struct.error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"{name} cannot be opened ({reason}); save it as PNG or JPEG") from None
+
+
+def _checked_path(source: str | os.PathLike) -> Path:
+    path = Path(source)
+    try:
+        if path.is_dir():
+            raise InputError(
+                f"{path} is a folder; give a picture, or the folder to `digits predict`"
+            )
+        if not path.exists():
+            raise InputError(f"{path} does not exist; check the name")
+        if not path.is_file():
+            raise InputError(
+                f"{path} is a pipe, a socket or a device; give a file, or - for standard input"
+            )
+        if not path.stat().st_size:
+            raise InputError(f"{path} is empty (0 bytes); save the picture again")
+        _check_bytes(path, path.stat().st_size)
+        if not os.access(path, os.R_OK):
+            raise InputError(f"{path} may not be read; change its permissions")
+    except (OSError, ValueError) as error:  # ValueError: our own, or a name with a zero byte
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} cannot be opened ({error}); check the name") from None
+    return path
+
+
+def _check_bytes(name, n_bytes: int) -> None:
+    if n_bytes > LARGEST_FILE:
+        raise InputError(
+            f"{name} has {n_bytes / 1e6:,.0f} MB; save it as PNG or JPEG, below "
+            f"{LARGEST_FILE / 1e6:.0f} MB"
+        )
+
+
+def _formats(stream: Path | io.BytesIO, name) -> tuple[str, ...]:
+    """Return what Pillow may try on a file, by its content.
+
+    Files that have a way out of their own are refused, and PPM files that Pillow would read byte by
+    byte for minutes.
+    """
+    with open(stream, "rb") if isinstance(stream, Path) else nullcontext(stream) as file:
+        head = file.read(HEAD)
+        length = file.seek(0, os.SEEK_END)
+        file.seek(0)
+    if head.startswith(b"%PDF-"):
+        raise InputError(
+            f"{name} is a PDF, no picture; export the page as PNG (`pdftoppm -png` does), or take a "
+            "screenshot"
+        )
+    if head.startswith(b"\x93NUMPY"):
+        raise InputError(
+            f"{name} is a NumPy array, no picture; save one image as PNG, or give what np.load "
+            "returns to Recognizer.read, and many images in MNIST form to Recognizer.predict"
+        )
+    if HEIC_BRANDS.match(head) and b"avif" not in head[:64]:
+        return _heif(name)
+    if not re.match(rb"P[1-6]\s", head):
+        return FORMATS
+    words = re.sub(rb"#[^\r\n]*", b"", head).split(maxsplit=3)
+    if len(words) < 3:
+        raise InputError(f"{name} says no size in its first {HEAD} bytes; save it as PNG")
+    if head[1:2] in b"123" and length > LARGEST_TEXT:
+        raise InputError(f"{name} holds {length / 1e6:,.0f} MB of figures; save it as PNG")
+    return FORMATS
+
+
+def _heif(name) -> tuple[str, ...]:
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise InputError(
+            f"{name} is HEIC, as iPhones save it; pip install 'digits[heic]' to read it, or save it as "
+            "JPEG (for new photos: Settings > Camera > Formats > Most Compatible)"
+        ) from None
+    register_heif_opener()
+    return ("HEIF",)
+
+
+def _pages(stream: Path | io.BytesIO) -> str:
+    """Say how many pages of a TIFF are not read; smaller copies of a page are none."""
+    n_pages = 1
+    with Image.open(stream, formats=("TIFF",)) as image, suppress(Exception):  # the end, or damage
+        for index in range(1, MOST_PAGES + 1):
+            image.seek(index)
+            n_pages += not image.tag_v2.get(SUBFILE, 0) & 1
+    number = n_pages if n_pages <= MOST_PAGES else f"more than {MOST_PAGES}"
+    return f"only the first of {number} pages was read" if n_pages > 1 else ""
+
+
+@contextmanager
+def _quiet_libtiff(image: Image.Image) -> Iterator[None]:
+    """Keep to itself what libtiff writes, past Python, to the process's standard error."""
+    if image.format != "TIFF":
+        yield
+        return
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _load(image: Image.Image, name, window: Box | None = None) -> Picture:
+    size = image.size
+    costly = image.format in COSTLY or image.mode.startswith(("I", "F"))
+    largest = LARGEST_COSTLY if costly else LARGEST
+    if size[0] * size[1] > largest:
+        megapixels = size[0] * size[1] / 1e6
+        raise InputError(
+            f"{name} has {megapixels:,.0f} megapixels; reduce it below {largest / 1e6:.0f}"
+        )
+    try:
+        # JPEG decodes to a half, a quarter or an eighth at a fraction of the cost.
+        if window is None:
+            image.draft(None, (WORKING_SIDE, WORKING_SIDE))
+        orientation = image.getexif().get(ORIENTATION, 1)
+        with _quiet_libtiff(image):
+            image.load()
+        if window is not None:
+            image = _part(image, window, orientation)
+            size, orientation = image.size, 1
+        small = _reduced(image)
+    except Exception as error:  # damage shows as anything from OSError to struct.error
+        reason = str(error) or type(error).__name__
+        raise InputError(f"{name} is damaged ({reason}); save or copy it again") from None
+    if orientation != 1:
+        small.getexif()[ORIENTATION] = orientation
+        small = ImageOps.exif_transpose(small)
+        if orientation >= 5:  # the four that lie on their side
+            size = size[::-1]
+    return Picture(_opaque(small), size)
+
+
+def _part(image: Image.Image, window: Box, orientation: int) -> Image.Image:
+    if image.has_transparency_data:  # all of it says on what it is to be laid
+        image = Image.fromarray(_opaque(image.convert("RGBA")))
+    if orientation != 1:
+        image.getexif()[ORIENTATION] = orientation
+        image = ImageOps.exif_transpose(image)
+    left, top, right, bottom = (share * image.size[i % 2] for i, share in enumerate(window))
+    return image.crop(
+        (int(left), int(top), max(round(right), int(left) + 1), max(round(bottom), int(top) + 1))
+    )
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    """Convert to L, RGB or RGBA and reduce to the working size, band by band."""
+    factor = -(-max(image.size) // WORKING_SIDE)
+    convert = _converter(image)
+    width, height = image.size
+    if factor == 1:
+        return convert(image)
+    # A band is a whole number of blocks high, so that bands meet without a seam.
+    rows = max(1, BAND // (width * factor)) * factor
+    if rows >= height:
+        return convert(image).reduce(factor)
+    bands = [
+        convert(image.crop((0, top, width, min(top + rows, height)))).reduce(factor)
+        for top in range(0, height, rows)
+    ]
+    out = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
+    top = 0
+    for band in bands:
+        out.paste(band, (0, top))
+        top += band.height
+    return out
+
+
+def _converter(image: Image.Image):
+    """Return the function that brings this image, or a band of it, to L, RGB or RGBA."""
+    if image.mode.startswith(("I", "F")):
+        low, high = _range(np.asarray(image))
+        return lambda band: Image.fromarray(_to_bytes(np.asarray(band), low, high))
+    mode = "L" if image.mode in ("1", "L") else "RGB"
+    if image.has_transparency_data:
+        mode = "RGBA"
+    return lambda band: band if band.mode == mode else band.convert(mode)
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    """Return the values that stand for black and white in an array of any dtype."""
+    if values.dtype == bool:
+        return 0.0, 1.0
+    if values.dtype == np.uint8:
+        return 0.0, 255.0
+    finite = values if values.dtype.kind in "iu" else values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if low < 0:
+        return low, high if high > low else low + abs(low)
+    if high <= 1 and values.dtype.kind == "f":
+        return 0.0, 1.0
+    if high >= 2**32:  # no picture's: a measurement's
+        return 0.0, high
+    # Many 16-bit files hold 10 or 12 bits: white is the largest number of as many bits.
+    return 0.0, float(2 ** max(8, int(np.ceil(np.log2(high + 1)))) - 1)
+
+
+def _to_bytes(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    if values.dtype == np.uint8:
+        return values
+    largest = max(abs(low), abs(high))
+    if largest > 1e30:  # brought to where sums and products stay numbers
+        values, low, high = values / largest, low / largest, high / largest
+    finite = np.nan_to_num(values.astype(np.float32), posinf=high, neginf=low)
+    scaled = (finite - low) * (255 / max(high - low, 1e-30))
+    return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def _from_array(array: np.ndarray, window: Box | None) -> Picture:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or not 1 <= channels <= 4 or not array.size:
+        many = array.shape[1:] in ((28, 28), (28, 28, 1))
+        raise InputError(
+            f"an array of shape {array.shape} arrived; expected (height, width) or "
+            "(height, width, 1 to 4)"
+            + "; Recognizer.predict takes many images in MNIST form"
+            * many
+        )
+    if array.dtype.kind not in "buif":
+        raise InputError(f"an array of {array.dtype} arrived; expected numbers")
+    pixels = _to_bytes(array, *_range(array))
+    if channels == 1:
+        pixels = pixels.reshape(array.shape[:2])
+    # Two channels are grey and alpha: Image.fromarray knows both forms.
+    return _load(Image.fromarray(pixels), "the array", window)
+
+
+def _opaque(image: Image.Image) -> np.ndarray:
+    """Return the pixels on the background that shows the ink."""
+    pixels = np.asarray(image)
+    if image.mode != "RGBA":
+        return pixels
+    colour, alpha = pixels[..., :3], pixels[..., 3:].astype(np.float32) / 255
+    if alpha.min() == 1:
+        return np.ascontiguousarray(colour)
+    visible = colour[alpha[..., 0] > 0.5]
+    if not len(visible):
+        background = np.full(3, 255.0)
+    else:
+        grey = visible.mean(1)
+        if np.ptp(grey) > 64 and len(visible) > alpha.size / 2:
+            # A picture with a few clear pixels: they continue its paper.
+            background = np.array([quantile(channel, 0.5) for channel in visible.T])
+        else:
+            # A drawing on nothing: what is drawn is the ink.
+            background = np.full(3, 255.0 if quantile(grey, 0.5) < 160 else 0.0)
+    return np.rint(colour * alpha + background * (1 - alpha)).astype(np.uint8)

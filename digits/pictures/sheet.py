@@ -1,0 +1,143 @@
+"""Finds the sheet that is written on, where it does not fill the picture.
+
+A desk around it sets the polarity, the threshold and the lines for all that lies on it; a number that
+is written small on a large photo loses its shape when the whole is reduced. Both are looked at alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from digits.pictures import filters
+from digits.pictures.decoding import Picture
+from digits.pictures.filters import components, running_max, running_min
+
+SIDE = 200  # pixels: the longer side on which a sheet is looked for
+SMALLEST = 0.06  # share of the picture that a sheet covers at least
+LARGEST = 0.9  # share from which it fills the picture
+SOLID = 0.75  # share of its outline that is paper, not ink; a stroke has less
+STRAIGHT = 0.55  # share of its bounding box that a sheet covers, however it leans
+STEP = 25  # grey levels by which a sheet is brighter than what is just beside it
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a picture, and what of it is to be looked at.
+
+    Attributes
+    ----------
+    box : tuple of float
+        Left, top, right and bottom, in shares of the whole picture's width and height.
+    inside : numpy.ndarray or None
+        bool, of any size: the part of the box that is paper; None for all.
+    """
+
+    box: tuple[float, float, float, float]
+    inside: np.ndarray | None = None
+
+
+def find_sheet(picture: Picture) -> Window | None:
+    """Find a bright sheet with something on it, before a darker ground.
+
+    Parameters
+    ----------
+    picture : Picture
+
+    Returns
+    -------
+    Window or None
+        None where no sheet is seen, or it fills the picture.
+    """
+    image = Image.fromarray(picture.pixels).convert("L")
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    grey = filters.median(np.asarray(image, np.float32), 3)
+    if min(grey.shape) < 40:
+        return None
+    things = components(grey > _otsu(grey))
+    if not things.n:
+        return None
+    label = int(things.areas.argmax()) + 1
+    paper = things.labels == label
+    share = _filled(paper)
+    area = share.mean()
+    if not SMALLEST < area < LARGEST or paper.sum() < SOLID * share.sum():
+        return None
+    down, across = things.boxes[label - 1]
+    if share.sum() < STRAIGHT * share[down, across].size:
+        return None
+    # Light that falls off is no edge: there the ground is as bright as the sheet close by.
+    near = running_max(running_max(share, 5, 0), 5, 1) & ~share
+    core = running_min(running_min(share, 5, 0), 5, 1)
+    rim = share & ~core
+    if not core.any() or not near.any():
+        return None
+    if filters.quantile(grey[rim], 0.5) - filters.quantile(grey[near], 0.5) < STEP:
+        return None
+    inside = core[down, across]
+    height, width = grey.shape
+    box = (across.start / width, down.start / height, across.stop / width, down.stop / height)
+    return Window(box, inside)
+
+
+def _otsu(grey: np.ndarray) -> float:
+    """Return the level that best divides the grey levels in two (Otsu 1979)."""
+    counts = np.bincount(grey.astype(np.uint8).ravel(), minlength=256).astype(float)
+    below = np.cumsum(counts)
+    above = below[-1] - below
+    total = np.cumsum(counts * np.arange(256))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (total / below - (total[-1] - total) / above) ** 2
+    return float(np.nan_to_num(between).argmax())
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """Return the mask with what lies between its pixels, in their row and in their column."""
+
+    def spans(mask: np.ndarray) -> np.ndarray:
+        before = np.logical_or.accumulate(mask, 1)
+        return before & np.logical_or.accumulate(mask[:, ::-1], 1)[:, ::-1]
+
+    return spans(mask) & spans(mask.T).T
+
+
+def cut_out(window: Window, decode: Callable[..., Picture]) -> Picture:
+    """Return a part of a picture at its own resolution, with paper in place of what is around it.
+
+    Parameters
+    ----------
+    window : Window
+    decode : callable
+        Takes ``window``, the box, and returns that part.
+    """
+    part = decode(window=window.box)
+    if window.inside is None:
+        return part
+    height, width = part.pixels.shape[:2]
+    size = (width, height)
+    inside = Image.fromarray(window.inside.astype(np.float32)).resize(size)
+    inside = np.asarray(inside) > 0.5
+    if not inside.any():
+        return part
+    pixels = part.pixels.copy()
+    planes = pixels[..., None] if pixels.ndim == 2 else pixels
+    small = window.inside.shape[::-1]
+    for channel in range(planes.shape[2]):
+        plane = planes[..., channel]
+        grey = np.asarray(Image.fromarray(plane).resize(small, Image.Resampling.BOX), np.float32)
+        plane[~inside] = _continued(grey, window.inside, size)[~inside]
+    return Picture(pixels, part.size, part.note)
+
+
+def _continued(grey: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the paper's grey level beyond the sheet, as it is at the nearest places on it."""
+    level = filters.quantile(grey[inside], 0.7)
+    weight, total = inside.astype(np.float32), np.where(inside, grey, np.float32(0))
+    sigma = max(1.0, max(inside.shape) / 12)
+    weight = filters.blurred(weight, sigma, "edge") + np.float32(1e-4)
+    total = filters.blurred(total, sigma, "edge") + np.float32(1e-4 * level)
+    smooth = Image.fromarray(total / weight).resize(size, Image.Resampling.BILINEAR)
+    return np.clip(np.asarray(smooth), 0, 255).astype(np.uint8)

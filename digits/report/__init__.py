@@ -1,0 +1,15 @@
+"""Papermill over the notebooks: results that notebooks record, reports, and their pages."""
+
+from digits.report.build import find_notebooks, make, plan, prepare
+from digits.report.metrics import headline, read_metrics, record, results_table
+
+__all__ = [
+    "find_notebooks",
+    "headline",
+    "make",
+    "plan",
+    "prepare",
+    "read_metrics",
+    "record",
+    "results_table",
+]

@@ -1,0 +1,253 @@
+"""Layers that change a batch of digits in training and leave it alone in prediction.
+
+Each takes and returns float images ``(n, 28, 28, 1)``, 0 background to 1 ink, and draws fresh random
+numbers for every image of every batch. `strength` 0 changes nothing; 1 is what the champion is
+trained with. They are plain Keras 3 (`keras.ops`), so they run on every backend.
+"""
+
+from __future__ import annotations
+
+import math
+
+from digits.training.backend import keras
+
+ops = keras.ops
+
+SIDE = 28
+
+
+class _Augmentation(keras.layers.Layer):
+    """A layer that calls `change` on a batch in training only.
+
+    Parameters
+    ----------
+    strength : float
+        0 to 2.
+    share : float
+        Share of the images that are changed, 0 to 1.
+    seed : int
+    """
+
+    def __init__(self, strength: float = 1.0, share: float = 1.0, seed: int = 0, **kwargs):
+        # Coordinates and thin lines need single precision, whatever the network computes in.
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.strength, self.share, self.seed = strength, share, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images, training=False):
+        if not training or self.strength == 0 or self.share == 0:
+            return images
+        changed = self.change(images)
+        if self.share == 1:
+            return changed
+        return ops.where(self.uniform(images, (1, 1, 1)) < self.share, changed, images)
+
+    def change(self, images):
+        raise NotImplementedError
+
+    def uniform(self, images, shape, low=0.0, high=1.0):
+        """Return uniform random numbers (n, *shape)."""
+        return keras.random.uniform(
+            (ops.shape(images)[0], *shape), low, high, seed=self.seed_generator
+        )
+
+    def normal(self, images, shape, deviation=1.0):
+        """Return Gaussian random numbers (n, *shape)."""
+        return keras.random.normal(
+            (ops.shape(images)[0], *shape), 0.0, deviation, seed=self.seed_generator
+        )
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "strength": self.strength,
+            "share": self.share,
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable("digits")
+class RandomWarp(_Augmentation):
+    """Rotate, scale, stretch, shear, shift and bend: the hand is never twice the same.
+
+    At strength 1: rotation to 15 degrees, scale and aspect by 15 %, shear to 0.25, shift to 2.5
+    pixels, and a smooth displacement field with a deviation of 1 pixel (elastic distortion after
+    Simard, Steinkraus and Platt, 2003). All in one bilinear resampling, because each one blurs.
+    """
+
+    def change(self, images):
+        s = self.strength
+        grid = ops.arange(SIDE, dtype="float32") - (SIDE - 1) / 2
+        y0, x0 = ops.expand_dims(grid, 1), ops.expand_dims(grid, 0)  # (28, 1), (1, 28)
+        angle = self.uniform(images, (1, 1), -1, 1) * s * math.radians(15)
+        scale_x = ops.exp(self.uniform(images, (1, 1), -1, 1) * s * 0.15)
+        scale_y = ops.exp(self.uniform(images, (1, 1), -1, 1) * s * 0.15)
+        shear = self.uniform(images, (1, 1), -1, 1) * s * 0.25
+        cos, sin = ops.cos(angle), ops.sin(angle)
+        x = (cos * x0 - sin * y0) * scale_x + shear * y0
+        y = (sin * x0 + cos * y0) * scale_y
+        x = x + self.uniform(images, (1, 1), -1, 1) * s * 2.5
+        y = y + self.uniform(images, (1, 1), -1, 1) * s * 2.5
+        # Displacements on 5x5 knots, made smooth by cubic interpolation.
+        knots = self.normal(images, (5, 5, 2), s * 1.0)
+        field = ops.image.resize(
+            knots, (SIDE, SIDE), interpolation="bicubic", data_format="channels_last"
+        )
+        x, y = x + field[..., 0] + (SIDE - 1) / 2, y + field[..., 1] + (SIDE - 1) / 2
+        return _sample(images, x, y)
+
+
+def _sample(images, x, y):
+    """Sample images (n, 28, 28, 1) bilinearly at pixel coordinates x, y (n, 28, 28); 0 outside."""
+    side = SIDE + 2
+    padded = ops.reshape(ops.pad(images[..., 0], [[0, 0], [1, 1], [1, 1]]), (-1, side * side))
+    x = ops.clip(x + 1, 0, SIDE + 0.999)
+    y = ops.clip(y + 1, 0, SIDE + 0.999)
+    left, top = ops.floor(x), ops.floor(y)
+    fx, fy = x - left, y - top
+    corner = ops.reshape(ops.cast(top * side + left, "int32"), (-1, SIDE * SIDE))
+
+    def at(offset):
+        values = ops.take_along_axis(padded, corner + offset, axis=1)
+        return ops.reshape(values, (-1, SIDE, SIDE))
+
+    upper = at(0) * (1 - fx) + at(1) * fx
+    lower = at(side) * (1 - fx) + at(side + 1) * fx
+    return ops.expand_dims(upper * (1 - fy) + lower * fy, -1)
+
+
+@keras.saving.register_keras_serializable("digits")
+class RandomStroke(_Augmentation):
+    """Make strokes thicker or thinner: a felt pen, a worn pencil, a mouse.
+
+    Blends each image with its dilation or its erosion by 3x3 pixels; the blend decides how much.
+    """
+
+    def change(self, images):
+        thick = ops.max_pool(images, 3, strides=1, padding="same")
+        thin = -ops.max_pool(-images, (2, 2), strides=1, padding="same")
+        blend = self.uniform(images, (1, 1, 1), -1, 1) * min(self.strength, 1.0)
+        target = ops.where(blend > 0, thick, thin)
+        return images + ops.abs(blend) * (target - images)
+
+
+@keras.saving.register_keras_serializable("digits")
+class RandomContrast(_Augmentation):
+    """Fade the ink, lift the background, bend the tone curve: faint pencil, grey paper, haze."""
+
+    def change(self, images):
+        s = min(self.strength, 1.0)
+        background = self.uniform(images, (1, 1, 1), 0.0, 0.5 * s)
+        ink = self.uniform(images, (1, 1, 1), 1.0 - 0.4 * s, 1.0)
+        bend = ops.exp(self.uniform(images, (1, 1, 1), -0.7, 0.7) * s)
+        # A slope across the picture, as light falls from one side.
+        ramp = ops.reshape(ops.linspace(-0.5, 0.5, SIDE), (1, 1, SIDE, 1))
+        tilt = self.uniform(images, (1, 1, 1), -0.3, 0.3) * s
+        levels = ops.power(ops.clip(images, 0.0, 1.0), bend)
+        return ops.clip(background + (ink - background) * levels + tilt * ramp, 0.0, 1.0)
+
+
+@keras.saving.register_keras_serializable("digits")
+class RandomBlur(_Augmentation):
+    """Blur by a small kernel, stretched at random: out of focus, or a hand that shook."""
+
+    def change(self, images):
+        offsets = ops.arange(-2, 3, dtype="float32")
+        blurred = images
+        for axis in (1, 2):
+            width = self.uniform(images, (1,), 0.3, 0.3 + 1.2 * self.strength)
+            weights = ops.exp(-0.5 * ops.square(offsets / width))
+            weights = weights / ops.sum(weights, axis=1, keepdims=True)
+            pad = [[0, 0], [0, 0], [0, 0], [0, 0]]
+            pad[axis] = [2, 2]
+            padded = ops.pad(blurred, pad)
+            blurred = sum(
+                ops.reshape(weights[:, k], (-1, 1, 1, 1))
+                * (padded[:, k : k + SIDE] if axis == 1 else padded[:, :, k : k + SIDE])
+                for k in range(5)
+            )
+        return blurred
+
+
+@keras.saving.register_keras_serializable("digits")
+class RandomNoise(_Augmentation):
+    """Add Gaussian noise, and specks of ink and of paper."""
+
+    def change(self, images):
+        s = self.strength
+        deviation = self.uniform(images, (1, 1, 1), 0.0, 0.25 * s)
+        noisy = images + deviation * self.normal(images, (SIDE, SIDE, 1))
+        specks = self.uniform(images, (SIDE, SIDE, 1))
+        rate = self.uniform(images, (1, 1, 1), 0.0, 0.08 * s)
+        noisy = ops.where(specks < rate, 1.0, noisy)
+        noisy = ops.where(specks > 1.0 - rate, 0.0, noisy)
+        return ops.clip(noisy, 0.0, 1.0)
+
+
+@keras.saving.register_keras_serializable("digits")
+class RandomLines(_Augmentation):
+    """Draw one or two straight lines across, of ink or of paper: rules, folds, cell borders."""
+
+    def change(self, images):
+        grid = ops.arange(SIDE, dtype="float32") - (SIDE - 1) / 2
+        y, x = ops.reshape(grid, (1, SIDE, 1, 1)), ops.reshape(grid, (1, 1, SIDE, 1))
+        for _ in range(2):
+            angle = self.uniform(images, (1, 1, 1), 0.0, math.pi)
+            offset = self.uniform(images, (1, 1, 1), -13.0, 13.0)
+            half_width = self.uniform(images, (1, 1, 1), 0.2, 0.2 + 0.8 * self.strength)
+            distance = ops.abs(x * ops.cos(angle) + y * ops.sin(angle) - offset)
+            line = ops.clip(half_width + 0.5 - distance, 0.0, 1.0)
+            # Half of the lines add ink, a quarter take it away, a quarter are not there.
+            kind = self.uniform(images, (1, 1, 1))
+            added = ops.maximum(images, line * self.uniform(images, (1, 1, 1), 0.4, 1.0))
+            images = ops.where(kind < 0.5, added, images)
+            images = ops.where(kind > 0.75, images * (1.0 - line), images)
+        return images
+
+
+@keras.saving.register_keras_serializable("digits")
+class RandomOcclusion(_Augmentation):
+    """Cover a small rectangle with paper: a reflection, a worn spot, a finger's edge."""
+
+    def change(self, images):
+        grid = ops.arange(SIDE, dtype="float32")
+        y, x = ops.reshape(grid, (1, SIDE, 1, 1)), ops.reshape(grid, (1, 1, SIDE, 1))
+        half = 0.5 + 2.5 * min(self.strength, 1.0)
+        inside = 1.0
+        for axis in (x, y):
+            centre = self.uniform(images, (1, 1, 1), 4.0, SIDE - 4.0)
+            reach = self.uniform(images, (1, 1, 1), 1.0, half)
+            inside = inside * ops.cast(ops.abs(axis - centre) < reach, "float32")
+        return images * (1.0 - inside)
+
+
+def layers(strength: float, seed: int) -> list[keras.layers.Layer]:
+    """Return the augmentation in the order in which a picture comes about.
+
+    The pen first (stroke), then the hand (warp), the paper (lines, occlusion), the light
+    (contrast), the lens and the sensor (blur, noise). Geometry changes every image; the others each
+    change a small share, so that most images stay clean: the test digits are clean too.
+    """
+    if strength == 0:
+        return []
+    share = min(strength, 1.0)
+    kinds = (
+        (RandomStroke, 0.30),
+        (RandomWarp, 1.0),
+        (RandomLines, 0.12),
+        (RandomOcclusion, 0.10),
+        (RandomContrast, 0.15),
+        (RandomBlur, 0.12),
+        (RandomNoise, 0.12),
+    )
+    return [
+        kind(strength, part if part == 1.0 else part * share, seed + i, name=_name(kind))
+        for i, (kind, part) in enumerate(kinds)
+    ]
+
+
+def _name(kind: type) -> str:
+    return "augment_" + kind.__name__.removeprefix("Random").lower()

@@ -1,0 +1,206 @@
+"""Small trainings that each answer one question of notebook 03 or 06.
+
+What an augmentation buys and which labels are wrong (03): with the quick network and a part of the
+data, because the answers are comparisons; the numbers are worse than the real model's, their order
+is what counts. What fine-tuning to a writer gains and costs (06).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from digits import data, evaluation
+from digits.config import Config
+from digits.data import Dataset
+from digits.data.writers import Hand
+from digits.training import augmentation
+from digits.training.backend import keras
+from digits.training.finetuning import Adapter
+from digits.training.fit import as_input
+from digits.training.model import build_cnn
+
+N_TRAIN = 20_000  # training images of one small training, at most
+N_MEASURED = 1_000  # validation images under each corruption, at most
+
+
+def ablate_augmentation(dataset: Dataset, *, epochs: int = 4, seed: int = 0) -> pd.DataFrame:
+    """Train the quick network without augmentation, with each kind alone, and with all.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Trained on a part of its training images, measured on its validation images.
+    epochs : int
+    seed : int
+        The same for every row: initial weights and the order of the images are equal.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``augmentation``, ``clean``, ``corrupted`` (mean over the corruptions of
+        `evaluation.CORRUPTIONS`) and ``others`` (the test fifth of the embedded digits, written by
+        other people; missing where `dataset` is that set): shares of images read wrongly, 0 to 1.
+    """
+    kinds = augmentation.layers(1.0, seed)
+    choices = {"none": [], **{layer.name.removeprefix("augment_"): [layer] for layer in kinds}}
+    choices["all"] = augmentation.layers(1.0, seed)
+    others = None if dataset.name == "embedded" else data.load("embedded")
+    measured = dataset.x_val[:N_MEASURED], dataset.y_val[:N_MEASURED]
+    rows = []
+    for name, layers in choices.items():
+        model = _fit(dataset.x_train[:N_TRAIN], dataset.y_train[:N_TRAIN], layers, epochs, seed)
+        corrupted = [
+            _error(model, evaluation.corrupt(measured[0], kind, seed=seed), measured[1])
+            for kind in evaluation.CORRUPTIONS
+        ]
+        rows.append(
+            {
+                "augmentation": name,
+                "clean": _error(model, dataset.x_val, dataset.y_val),
+                "corrupted": float(np.mean(corrupted)),
+                "others": _error(model, others.x_test, others.y_test) if others else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def suspect_labels(
+    dataset: Dataset, *, n: int = 24, folds: int = 3, epochs: int = 3, seed: int = 0
+) -> pd.DataFrame:
+    """List the training images whose label a network that has not seen them believes least.
+
+    The idea of confident learning (Northcutt, Jiang, Chuang 2021): train on the other folds, and
+    look at the probability of the given label.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The `n` least believed, columns as `evaluation.prediction_table`; ``index`` counts in
+        `dataset.x_train`.
+    """
+    fold = np.random.default_rng(seed).permutation(len(dataset.y_train)) % folds
+    probabilities = np.empty((len(dataset.y_train), 10))
+    for k in range(folds):
+        seen, held = fold != k, fold == k
+        model = _fit(dataset.x_train[seen], dataset.y_train[seen], [], epochs, seed)
+        probabilities[held] = evaluation.softmax(_logits(model, dataset.x_train[held]))
+    table = evaluation.prediction_table(probabilities, dataset.y_train)
+    return table.sort_values("p_true", kind="stable").head(n).reset_index(drop=True)
+
+
+def _fit(x, y, layers: list[keras.layers.Layer], epochs: int, seed: int) -> keras.Model:
+    """Train the quick network behind the given augmentation."""
+    config = Config.from_profile("quick", seed=seed, epochs=epochs)
+    network = build_cnn(config)
+    model = keras.Sequential([keras.Input(network.input_shape[1:]), *layers, network])
+    model.compile(
+        keras.optimizers.Adam(2e-3),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+    )
+    model.fit(as_input(x), y, batch_size=128, epochs=epochs, verbose=0)
+    return network
+
+
+def _logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    return model.predict(as_input(images), batch_size=1000, verbose=0)
+
+
+def _error(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
+    return float((_logits(model, x).argmax(1) != y).mean())
+
+
+def balanced_order(labels: np.ndarray, seed: int) -> np.ndarray:
+    """Return an order of the examples in which the digits take turns, int64 (n,).
+
+    Whatever number is taken from its beginning, no digit is there twice before each is there once,
+    as far as there are examples of it.
+    """
+    rng = np.random.default_rng([seed, 9])
+    shuffled = rng.permutation(len(labels))
+    turns = pd.Series(labels[shuffled]).groupby(labels[shuffled]).cumcount().to_numpy()
+    return shuffled[np.argsort(turns, kind="stable")]
+
+
+def learning_curve(
+    adapter: Adapter,
+    examples: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray],
+    kept: tuple[np.ndarray, np.ndarray],
+    sizes: Sequence[int],
+    n_draws: int,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Teach ever more examples, with and without replay, and read what was not taught.
+
+    Parameters
+    ----------
+    adapter : Adapter
+    examples : tuple
+        Variations (n, copies, k) and labels (n,) to draw from.
+    held_out, kept : tuple
+        Features (m, k) and labels (m,): pictures of the same hand, and test images of others.
+    sizes : sequence of int
+        How many examples are taught.
+    n_draws : int
+        How often other examples are drawn for each size.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a training: ``n``, ``draw``, ``replay`` (bool), ``hand_error``, ``test_error`` (shares,
+        0 to 1); the rows with n = 0 are the network as it came.
+    """
+    variations, labels = examples
+    adapter.forget()
+    before = {"hand_error": adapter.error(*held_out), "test_error": adapter.error(*kept)}
+    rows = [{"n": 0, "draw": 0, "replay": replay, **before} for replay in (True, False)]
+    for draw in range(n_draws):
+        order = balanced_order(labels, seed + draw)
+        for n in sizes:
+            for replay in (True, False):
+                chosen = order[:n]
+                adapter.teach(variations[chosen], labels[chosen], seed + draw, replay=replay)
+                errors = {
+                    "hand_error": adapter.error(*held_out),
+                    "test_error": adapter.error(*kept),
+                }
+                rows.append({"n": n, "draw": draw, "replay": replay, **errors})
+    return pd.DataFrame(rows)
+
+
+def invented(adapter: Adapter, seed: int, odd: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    """Return features (100, k) and labels (100,) of pictures in an invented hand."""
+    images, labels = Hand.invent(seed, odd=odd).sample(100, seed)
+    return adapter.features(images), labels
+
+
+def gains(
+    adapter: Adapter,
+    examples: tuple[np.ndarray, np.ndarray],
+    read: dict[str, tuple[np.ndarray, np.ndarray]],
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Teach examples, and read before and after what may or may not have to do with them.
+
+    Parameters
+    ----------
+    adapter : Adapter
+    examples : tuple
+        Variations (n, copies, k) and labels (n,).
+    read : dict
+        Names of what is read, each with features (m, k) and labels (m,).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by the names: ``before`` and ``after``, shares misread, 0 to 1.
+    """
+    adapter.forget()
+    table = pd.DataFrame({"before": {name: adapter.error(*part) for name, part in read.items()}})
+    adapter.teach(*examples, seed)
+    table["after"] = {name: adapter.error(*part) for name, part in read.items()}
+    return table

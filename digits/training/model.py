@@ -1,0 +1,73 @@
+"""The network: convolutions, pooling, dropout and fully connected layers, with its augmentation."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from digits.config import Config
+from digits.training import augmentation
+from digits.training.backend import keras
+
+kl = keras.layers
+
+INPUT_SHAPE = (28, 28, 1)
+
+
+def build_cnn(config: Config) -> keras.Model:
+    """Build the untrained network that `config` describes.
+
+    Convolutions without padding (the digit stays clear of the frame, so padding buys nothing),
+    2x2 max-pooling after every second one, then a fully connected layer and the logits.
+
+    Parameters
+    ----------
+    config : Config
+        Its seed decides the initial weights, the augmentation and the dropout masks.
+
+    Returns
+    -------
+    keras.Model
+        Input float32 (n, 28, 28, 1), 0 background to 1 ink. Output float32 logits
+        (n, `config.n_classes`). Augmentation is active in training only.
+    """
+    keras.utils.set_random_seed(config.seed)
+    policy = keras.DTypePolicy(config.precision)
+    images = keras.Input(INPUT_SHAPE, name="image")
+    x = images
+    for layer in augmentation.layers(config.augmentation, config.seed):
+        x = layer(x)
+    for i, (filters, kernel) in enumerate(zip(config.filters, config.kernels, strict=True), 1):
+        x = kl.Conv2D(
+            filters, kernel, use_bias=not config.batch_norm, dtype=policy, name=f"conv{i}"
+        )(x)
+        if config.batch_norm:
+            x = kl.BatchNormalization(dtype=policy, name=f"norm{i}")(x)
+        x = kl.ReLU(dtype=policy, name=f"relu{i}")(x)
+        if i % 2 == 0 or len(config.filters) == 2:
+            x = kl.MaxPooling2D(dtype=policy, name=f"pool{i}")(x)
+    x = kl.Flatten(dtype=policy, name="flatten")(x)
+    x = kl.Dropout(config.dropout, seed=config.seed, dtype=policy, name="dropout1")(x)
+    x = kl.Dense(config.dense_units, use_bias=not config.batch_norm, dtype=policy, name="dense")(x)
+    if config.batch_norm:
+        x = kl.BatchNormalization(dtype=policy, name="norm_dense")(x)
+    features = kl.ReLU(dtype=policy, name="features")(x)
+    x = kl.Dropout(config.dropout, seed=config.seed + 1, dtype=policy, name="dropout2")(features)
+    logits = kl.Dense(config.n_classes, dtype="float32", name="logits")(x)
+    return keras.Model(images, logits, name="digits_cnn")
+
+
+def layer_table(model: keras.Model) -> pd.DataFrame:
+    """Describe a network's layers, one row each.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index: the layer's name. Columns ``kind`` (the Keras class), ``output_shape`` (without the
+        batch's axis) and ``parameters`` (trained or not).
+    """
+    return pd.DataFrame(
+        [(type(layer).__name__, layer.output.shape[1:], layer.count_params())
+         for layer in model.layers],
+        columns=["kind", "output_shape", "parameters"],
+        index=pd.Index([layer.name for layer in model.layers], name="layer"),
+    )  # fmt: skip

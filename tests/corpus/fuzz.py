@@ -1,0 +1,123 @@
+"""Coverage-guided fuzzing of the decoder and of everything that looks for digits on a picture.
+
+Needs atheris, which is none of the project's dependencies: ``pip install atheris``. One process,
+any number of seconds::
+
+    python -m faults.fuzz CORPUS -max_total_time=1800
+
+What it finds is kept as a test in ``tests/test_faults.py``.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "ICO", "TGA", "PCX", "JPEG2000")
+MODES = ("1", "L", "P", "RGB", "RGBA", "I;16", "CMYK")
+RAW = b"raw"  # inputs that begin so are an array: three bytes say its form, the rest are its values
+DTYPES = ("u1", "?", "i1", "u2", "i4", "f4", "f8", "u1")
+
+
+def seeds() -> dict[str, bytes]:
+    """Return small pictures of every format and mode, by name: where the fuzzer starts."""
+    drawn = np.full((24, 32), 255, np.uint8)
+    drawn[4:20, 8:11] = drawn[4:7, 8:20] = drawn[10:20, 24:26] = 0
+    image = Image.fromarray(drawn)
+    found = {"array": RAW + bytes([31, 23, 0]) + drawn.tobytes()}
+    found["floats"] = RAW + bytes([15, 15, 5]) + drawn[:16, :16].astype("f4").tobytes()
+    for mode in MODES:
+        for kind in FORMATS:
+            file = io.BytesIO()
+            try:
+                image.convert("L" if mode == "I;16" else mode).convert(mode).save(file, kind)
+            except (OSError, ValueError):
+                continue  # a format that has no such mode
+            found[f"{kind}-{mode.replace(';', '')}".lower()] = file.getvalue()
+    return found
+
+
+def picture(data: bytes) -> bytes | np.ndarray:
+    """Return what the fuzzer's bytes stand for: a file's content, or an array."""
+    if not data.startswith(RAW) or len(data) < 6:
+        return data
+    width, height, form = data[3] % 96 + 1, data[4] % 96 + 1, data[5]
+    dtype = np.dtype(DTYPES[form % 8])
+    channels = (1, 1, 1, 3, 4, 2, 1, 1)[form // 8 % 8]
+    n = width * height * channels
+    values = np.frombuffer(data[6:].ljust(n * dtype.itemsize, b"\xff"), dtype, n)
+    return (
+        values.reshape(height, width, channels) if channels > 1 else values.reshape(height, width)
+    )
+
+
+def read_all(data: bytes) -> None:
+    """Take a picture all the way to MNIST form, and check what each stage promises.
+
+    Raises
+    ------
+    AssertionError
+        If a stage returns what it must not. Any exception but `InputError` is a finding, too.
+    """
+    from digits import InputError, pictures
+    from digits.pictures import segmentation
+    from digits.pictures.ink import without_surroundings
+
+    try:
+        decoded = pictures.decode(picture(data))
+    except InputError as error:
+        if "\n" in str(error).strip():
+            raise RuntimeError("a message of several lines") from error
+        return
+    pixels = decoded.pixels
+    assert pixels.dtype == np.uint8 and pixels.ndim in (2, 3) and pixels.size
+    assert pixels.ndim == 2 or pixels.shape[2] == 3
+    ink = pictures.find_ink(decoded)
+    for found in (ink, without_surroundings(ink)):
+        assert found.strength.shape == found.mask.shape == pixels.shape[:2]
+        assert np.isfinite(found.strength).all() and 0 <= found.scale <= 1
+        assert found.strength.min() >= 0 and found.strength.max() <= 1
+        glyphs = pictures.find_digits(found)
+        if not glyphs:
+            continue
+        proposals = segmentation.joins(glyphs)
+        whole = [segmentation.join([glyphs[i] for i in members]) for members in proposals[:20]]
+        pieces = [part for glyph in glyphs[:5] for row in segmentation.cuts(glyph) for part in row]
+        for members in proposals[:20]:
+            segmentation.kinship([glyphs[i] for i in members])
+        for glyph in [*glyphs, *whole, *pieces]:
+            left, top, width, height = glyph.box
+            assert left >= 0 and top >= 0 and width > 0 and height > 0
+            assert left + width <= decoded.size[0] + 1 / found.scale + 1
+            assert top + height <= decoded.size[1] + 1 / found.scale + 1
+            image = pictures.to_mnist_form(glyph.ink)
+            assert image.shape == (28, 28) and image.dtype == np.uint8
+
+
+def main() -> None:
+    """Fuzz; the first argument is the folder of the corpus, the others are libFuzzer's."""
+    import atheris
+
+    # Only what was written here, and Pillow's readers in Python, are watched for coverage.
+    with atheris.instrument_imports(include=["digits", "PIL"], enable_loader_override=False):
+        import PIL.Image
+
+        from digits import pictures  # noqa: F401
+        from digits.pictures import ink, segmentation  # noqa: F401
+
+        PIL.Image.init()
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp())
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in seeds().items():
+        (folder / f"seed-{name}").write_bytes(content)
+    atheris.Setup([sys.argv[0], str(folder), *sys.argv[2:]], read_all)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

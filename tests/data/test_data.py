@@ -1,0 +1,298 @@
+import gzip
+import logging
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+from digits import InputError, data
+from digits.data import datasets
+
+
+@pytest.fixture
+def own():
+    """Return the arrays of a small valid file: 20 images of each digit."""
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(10), 20)
+    return {"x": rng.integers(0, 256, (200, 28, 28), dtype=np.uint8), "y": y}
+
+
+def test_embedded_set_is_in_mnist_form_and_split_by_class(embedded):
+    assert (len(embedded.y_train), len(embedded.y_val), len(embedded.y_test)) == (1233, 205, 359)
+    for part in ("train", "val", "test"):
+        x, y = getattr(embedded, f"x_{part}"), getattr(embedded, f"y_{part}")
+        assert x.shape == (len(y), 28, 28) and x.dtype == np.uint8 and y.dtype == np.int64
+        share = np.bincount(y, minlength=10) / len(y)
+        assert share.min() > 0.09 and share.max() < 0.11
+    # The margins of MNIST form are empty, the middle is not.
+    assert embedded.x_train[:, :2].max() == 0 and embedded.x_train.max(axis=(1, 2)).min() > 150
+
+
+def test_embedded_parts_share_no_image():
+    parts = data.embedded_split()
+    assert sorted(np.concatenate(parts).tolist()) == list(range(1797))
+
+
+@pytest.mark.slow
+def test_loading_twice_gives_the_same_digest_and_another_seed_another(embedded):
+    assert data.load("embedded").digest == embedded.digest
+    other = data.load("embedded", seed=1)
+    assert other.digest != embedded.digest
+    assert np.array_equal(other.x_test, embedded.x_test)
+
+
+def test_own_file_with_x_and_y_is_split(tmp_path, own):
+    np.savez(tmp_path / "mine.npz", **own)
+    dataset = data.load(tmp_path / "mine.npz")
+    assert dataset.name == "mine"
+    assert len(dataset.y_train) + len(dataset.y_val) + len(dataset.y_test) == 200
+    assert set(dataset.y_test) == set(range(10))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"x": np.zeros((200, 28, 28), np.float32)}, "expected uint8"),
+        ({"x": np.zeros((200, 28, 27), np.uint8)}, "expected uint8"),
+        ({"y": np.repeat(np.arange(1, 11), 20)}, "label 10"),
+        ({"y": np.repeat(np.arange(10), 20) - 1}, "label -1"),
+        ({"y": np.repeat(np.arange(5), 40)}, "no image of class 5"),
+        ({"y": np.repeat(np.arange(10), 20).astype(float)}, "whole numbers"),
+        ({"y": np.arange(10)}, "200 whole numbers"),
+    ],
+)
+def test_own_file_with_wrong_arrays_is_refused(tmp_path, own, change, expected):
+    np.savez(tmp_path / "mine.npz", **{**own, **change})
+    with pytest.raises(InputError, match=expected):
+        data.load(tmp_path / "mine.npz")
+
+
+def test_own_file_with_other_keys_names_the_keys(tmp_path, own):
+    np.savez(tmp_path / "mine.npz", images=own["x"], labels=own["y"])
+    with pytest.raises(InputError, match="holds images, labels; expected x_train"):
+        data.load(tmp_path / "mine.npz")
+
+
+def write_csv(path, own, head=True):
+    table = np.column_stack([own["y"], own["x"].reshape(-1, 784)])
+    names = ",".join(["label", *(f"pixel{index}" for index in range(784))])
+    np.savetxt(path, table, "%d", ",", header=names if head else "", comments="")
+    if not head:
+        path.write_text(path.read_text().lstrip())
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_a_table_as_kaggle_has_it_is_read_like_an_npz(tmp_path, own, head):
+    write_csv(tmp_path / "mine.CSV", own, head)
+    np.savez(tmp_path / "mine.npz", **own)
+    assert data.load(tmp_path / "mine.CSV").digest == data.load(tmp_path / "mine.npz").digest
+
+
+PIXELS = ",".join(f"pixel{index}" for index in range(784))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "has 1 columns"),
+        (f"{PIXELS}\n".encode() + b"0," * 783 + b"0\n", "has no labels"),
+        (b"file,label\n", "has 2 columns, first 'file'"),
+        (f"digit,{PIXELS}\n".encode(), "first 'digit'"),
+        (f"label,{PIXELS}\n1,2\n".encode(), "rows of 2 columns"),
+        (f"label,{PIXELS}\n".encode() + b"300," * 784 + b"0\n", "'300'.*from 0 to 255"),
+        (f"label,{PIXELS}\n".encode(), "no image of class 0"),
+        (b"\xff" * 99, "cannot be read"),
+    ],
+)
+def test_other_tables_are_refused_in_one_line(tmp_path, content, words):
+    (tmp_path / "mine.csv").write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError, match=words) as caught:
+            data.load(tmp_path / "mine.csv")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="No such file"):
+        data.load(tmp_path / "gone.csv")
+
+
+def test_arrays_and_idx_files_name_the_way_out(tmp_path, own):
+    np.save(tmp_path / "x.npy", own["x"])
+    with pytest.raises(InputError, match=r"np\.savez"):
+        data.load(tmp_path / "x.npy")
+    (tmp_path / "images").write_bytes(bytes([0, 0, 8, 3]) + bytes(12))
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(gzip.compress(b""))
+    for name in ("images", "t10k-images-idx3-ubyte.gz"):
+        with pytest.raises(InputError, match="set DIGITS_MNIST to its folder"):
+            data.load(tmp_path / name)
+
+
+def test_own_file_too_small_to_split_is_refused(tmp_path):
+    np.savez(tmp_path / "mine.npz", x=np.zeros((10, 28, 28), np.uint8), y=np.arange(10))
+    with pytest.raises(InputError, match="too small"):
+        data.load(tmp_path / "mine.npz")
+
+
+def test_pickles_are_never_loaded(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "exploded"),)
+
+    np.savez(tmp_path / "mine.npz", x=np.array([Bomb()], dtype=object), y=np.arange(1))
+    with pytest.raises(InputError, match="without pickles"):
+        data.load(tmp_path / "mine.npz")
+    assert not (tmp_path / "exploded").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut off"])
+def test_damaged_file_is_one_line(tmp_path, content):
+    (tmp_path / "mine.npz").write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read") as caught:
+        data.load(tmp_path / "mine.npz")
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_source_names_the_sources():
+    with pytest.raises(InputError, match="auto, mnist, embedded"):
+        data.load("minst")
+
+
+# --- MNIST, on a small stand-in with its own digests -------------------------------------------
+
+
+@pytest.fixture
+def small_mnist(monkeypatch):
+    rng = np.random.default_rng(1)
+    arrays = {
+        "x_train": rng.integers(0, 256, (400, 28, 28), dtype=np.uint8),
+        "y_train": np.tile(np.arange(10, dtype=np.uint8), 40),
+        "x_test": rng.integers(0, 256, (50, 28, 28), dtype=np.uint8),
+        "y_test": np.tile(np.arange(10, dtype=np.uint8), 5),
+    }
+    monkeypatch.setattr(
+        datasets, "MNIST_DIGESTS", {key: datasets._sha256(array) for key, array in arrays.items()}
+    )
+    monkeypatch.setattr(datasets, "N_VALIDATION", 100)
+    return arrays
+
+
+def write_idx(folder, arrays):
+    for key, name in datasets.IDX_FILES.items():
+        array = arrays[key]
+        header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+        (folder / name).write_bytes(gzip.compress(header + array.tobytes()))
+
+
+def test_both_containers_give_the_same_data(tmp_path, monkeypatch, small_mnist):
+    np.savez(tmp_path / "mnist.npz", **small_mnist)
+    write_idx(tmp_path, small_mnist)
+    loaded = []
+    for place in (tmp_path / "mnist.npz", tmp_path):
+        monkeypatch.setenv("DIGITS_MNIST", str(place))
+        loaded.append(data.load("mnist"))
+    assert loaded[0].digest == loaded[1].digest
+    assert np.array_equal(loaded[0].x_test, small_mnist["x_test"])
+    assert np.bincount(loaded[0].y_val).tolist() == [10] * 10
+    # A user's path to a copy of MNIST is recognised too.
+    assert data.load(tmp_path / "mnist.npz").name == "mnist"
+
+
+@pytest.mark.parametrize("dot", [False, True])
+def test_idx_files_may_be_unpacked(tmp_path, monkeypatch, small_mnist, dot):
+    write_idx(tmp_path, small_mnist)
+    for name in datasets.IDX_FILES.values():
+        plain = name.removesuffix(".gz")
+        if dot:  # Kaggle's copy has folders of the other name, too
+            (tmp_path / plain).mkdir()
+            plain = plain.replace("-idx", ".idx")
+        (tmp_path / plain).write_bytes(gzip.decompress((tmp_path / name).read_bytes()))
+        (tmp_path / name).unlink()
+    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path))
+    assert np.array_equal(data.load("mnist").x_test, small_mnist["x_test"])
+    (tmp_path / plain).unlink()
+    with pytest.raises(InputError, match="four IDX files"):
+        data.load("mnist")
+
+
+def test_a_changed_pixel_is_not_mnist(tmp_path, monkeypatch, small_mnist):
+    small_mnist["x_train"][0, 0, 0] ^= 1
+    np.savez(tmp_path / "mnist.npz", **small_mnist)
+    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path / "mnist.npz"))
+    with pytest.raises(InputError, match="is not MNIST"):
+        data.load("mnist")
+
+
+def test_a_cut_idx_file_is_named(tmp_path, monkeypatch, small_mnist):
+    write_idx(tmp_path, small_mnist)
+    name = datasets.IDX_FILES["x_test"]
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-20])
+    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path))
+    with pytest.raises(InputError, match=name):
+        data.load("mnist")
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch, small_mnist):
+    """Serve MNIST's stand-in on loopback; the cache is empty; return the list of requests."""
+    import functools
+    import http.server
+    import threading
+
+    import pooch
+
+    (tmp_path / "www").mkdir()
+    np.savez(tmp_path / "www" / "mnist.npz", **small_mnist)
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            requests.append(args)
+
+    handler = functools.partial(Handler, directory=tmp_path / "www")
+    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    monkeypatch.delenv("DIGITS_MNIST", raising=False)
+    monkeypatch.setenv("DIGITS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets, "MNIST_URL", f"http://127.0.0.1:{httpd.server_port}/mnist.npz")
+    monkeypatch.setattr(
+        datasets, "MNIST_SHA256", pooch.file_hash(str(tmp_path / "www" / "mnist.npz"))
+    )
+    monkeypatch.setattr(datasets.time, "sleep", lambda seconds: None)
+    yield requests
+    httpd.shutdown()
+    httpd.server_close()
+
+
+def test_download_is_cached_and_a_damaged_cache_is_fetched_again(tmp_path, server):
+    assert data.load("mnist").name == "mnist"
+    assert len(server) == 1
+    data.load("mnist")
+    assert len(server) == 1
+    (tmp_path / "cache" / "mnist.npz").write_bytes(b"damaged")
+    assert data.load("mnist").name == "mnist"
+    assert len(server) == 2
+
+
+def test_a_wrong_checksum_leaves_no_file(tmp_path, server):
+    (tmp_path / "www" / "mnist.npz").write_bytes(b"<html>sign in to the network</html>")
+    with pytest.raises(InputError, match="could not be downloaded"):
+        data.load("mnist")
+    assert len(server) == 3
+    assert not (tmp_path / "cache" / "mnist.npz").exists()
+
+
+def test_auto_falls_back_to_the_embedded_set_and_says_so(tmp_path, server, caplog):
+    (tmp_path / "www" / "mnist.npz").unlink()
+    with caplog.at_level(logging.WARNING):
+        dataset = data.load("auto")
+    assert dataset.name == "embedded" and "no figure can be compared" in dataset.note
+    assert "EMBEDDED DATA" in caplog.text
+
+
+@pytest.mark.skipif(not os.environ.get("DIGITS_MNIST"), reason="DIGITS_MNIST is not set")
+def test_the_real_mnist():
+    dataset = data.load("mnist")
+    assert [len(dataset.y_train), len(dataset.y_val), len(dataset.y_test)] == [55000, 5000, 10000]
+    assert np.bincount(dataset.y_test).tolist() == [
+        980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009,
+    ]  # fmt: skip

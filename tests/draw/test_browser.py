@@ -1,0 +1,408 @@
+"""The drawing pad and the report's pages in a real browser, as a person uses them.
+
+Skipped where there is no Chromium; `.ci/run` installs it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from digits import report
+from digits.config import NOTEBOOKS, REPORTS, TEST_IMAGES
+from digits.draw.strokes import RECORDED, SIZE
+from digits.report import pages
+from digits.report.metrics import METRICS
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium"
+    ),
+]
+
+FLAGS = [
+    # CI runs as root, and without a network.
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]
+PATIENCE = 90_000  # milliseconds until a page or an answer is there, on a machine that is busy
+SLOWEST = 2_000  # milliseconds that the median stroke may wait; 100 on two idle cores
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def opened(browser, url: str, *, width: int = 1280, scheme: str = "light"):
+    """Open a page; yield it, and the list of what goes wrong on it."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    wrong: list[str] = []
+    page.on("console", lambda line: line.type == "error" and wrong.append(line.text))
+    page.on("pageerror", lambda error: wrong.append(f"exception: {error}"))
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    try:
+        page.goto(url, timeout=PATIENCE)
+        yield page, wrong
+    finally:
+        if folder := os.environ.get("SCREENSHOTS"):  # for people to look at
+            name = re.sub(r"\W+", "-", f"{page.title()} {width} {scheme}").strip("-")
+            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        context.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def server(arguments: list[str], url: str, folder: Path):
+    """Run a server with its own settings below `folder` until it answers; stop all of it after."""
+    own = {
+        name: str(folder / name.lower())
+        for name in (
+            "JUPYTER_CONFIG_DIR",
+            "JUPYTER_DATA_DIR",
+            "JUPYTER_RUNTIME_DIR",
+            "JUPYTERLAB_SETTINGS_DIR",
+            "JUPYTERLAB_WORKSPACES_DIR",
+        )
+    }
+    with (folder / "server.log").open("w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=folder,
+            env={**os.environ, **own},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + PATIENCE / 1000
+            while not answers(url):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    pytest.fail(f"the server did not start:\n{log.read()[-2000:]}")
+                time.sleep(0.3)
+            yield
+        finally:
+            stop(process)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a server and its kernels: gently, then not."""
+    for how, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
+        try:
+            os.killpg(process.pid, how)
+            process.wait(seconds)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+
+
+# --- The drawing pad -------------------------------------------------------------------------------
+
+
+class Hand:
+    """Draws on the pad with the mouse, and looks at what the page answers."""
+
+    def __init__(self, page):
+        self.page = page
+        self.pad = page.locator(".digits-pad")
+        self.canvas = self.pad.get_by_role("application")
+
+    def draw(self, strokes) -> None:
+        frame = self.canvas.bounding_box()
+        for stroke in strokes:
+            places = [
+                (
+                    frame["x"] + x * frame["width"] / SIZE[0],
+                    frame["y"] + y * frame["width"] / SIZE[0],
+                )
+                for x, y in stroke
+            ]
+            self.page.mouse.move(*places[0])
+            self.page.mouse.down()
+            for place in places[1:]:
+                self.page.mouse.move(*place, steps=4)
+            self.page.mouse.up()
+
+    def reads(self, text: str) -> None:
+        playwright.expect(self.pad.locator(".text")).to_have_text(text, timeout=PATIENCE)
+
+    def clear(self) -> None:
+        self.pad.get_by_role("button", name="Clear").click()
+        self.reads("")
+
+    def bars(self) -> list[float]:
+        """Return the ten probabilities as the bars show them, in percent."""
+        labels = self.pad.locator(".bars .value").all_inner_texts()
+        return [float(label.removesuffix("%")) for label in labels]
+
+    def fits(self) -> bool:
+        """Whether no part of the pad reaches over an edge of the window, left or right."""
+        return self.pad.evaluate(
+            "pad => [pad, ...pad.querySelectorAll('*')].map(e => e.getBoundingClientRect())"
+            ".every(frame => frame.left >= 0 && frame.right <= window.innerWidth)"
+        )
+
+    def milliseconds(self) -> int:
+        """Return how long the last stroke waited for its answer to be shown."""
+        answered = re.compile(r"\d+")
+        playwright.expect(self.pad).to_have_attribute(
+            "data-milliseconds", answered, timeout=PATIENCE
+        )
+        return int(self.pad.get_attribute("data-milliseconds"))
+
+
+def use(hand: Hand, saved: Path) -> list[int]:
+    """Do on the pad what a person does; return the milliseconds from strokes' ends to answers."""
+    page, pad = hand.page, hand.pad
+    waited = []
+
+    hand.draw(RECORDED["three"])
+    hand.reads("3")
+    waited.append(hand.milliseconds())
+    bars = hand.bars()
+    assert len(bars) == 10 and bars.index(max(bars)) == 3 and bars[3] > 90
+    assert "sure" in pad.locator(".state").inner_text()
+    assert pad.locator(".thumbnails canvas").count() == 1
+    playwright.expect(pad.locator(".mattered figcaption")).to_contain_text("What mattered")
+
+    hand.clear()
+    for stroke, so_far in zip(RECORDED["seventeen"], ("1", "17", "17"), strict=True):
+        hand.draw([stroke])
+        hand.reads(so_far)
+        waited.append(hand.milliseconds())
+    assert pad.locator(".thumbnails button").count() == 2
+    pad.get_by_role("button", name=re.compile("Digit 1: 1")).click()
+    assert hand.bars().index(max(hand.bars())) == 1
+
+    pad.get_by_role("button", name="Save as PNG").click()
+    playwright.expect(pad.locator(".said")).to_contain_text("Saved in", timeout=PATIENCE)
+    assert sorted(path.name[0] for path in saved.glob("*.png")) == ["1", "7"]
+
+    pad.get_by_role("button", name="Undo").click()
+    pad.get_by_role("button", name="Undo").click()
+    hand.reads("1")
+
+    # A plus with the keyboard alone: Delete clears, Space lowers and lifts the pen.
+    hand.canvas.focus()
+    page.keyboard.press("Delete")
+    hand.reads("")
+    page.keyboard.press("Shift+ArrowUp")
+    page.keyboard.press("Shift+ArrowUp")
+    page.keyboard.press(" ")
+    for _ in range(4):
+        page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press(" ")
+    hand.reads("1")
+    page.keyboard.press("Control+z")
+    hand.reads("")
+    return waited
+
+
+def check(waited: list[int], where: str) -> None:
+    print(f"{where}: answers after {waited} ms, median {median(waited):.0f} ms")
+    assert median(waited) < SLOWEST
+
+
+def test_the_pad_in_jupyterlab(browser, tmp_path):
+    # A copy, as JupyterLab saves what it shows.
+    notebook = json.loads((NOTEBOOKS / "07_draw.ipynb").read_text(encoding="utf-8"))
+    saved, shown, own = (tmp_path / name for name in ("saved", "shown", "server"))
+    shown.mkdir()
+    own.mkdir()
+    for cell in notebook["cells"]:
+        if "parameters" in cell["metadata"].get("tags", ()):
+            cell["source"] += [f"\nSAVE_TO = {str(saved)!r}"]
+    (shown / "07_draw.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+
+    port, token = free_port(), secrets.token_hex(16)
+    url = f"http://127.0.0.1:{port}"
+    arguments = [
+        *("jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"),
+        *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"),
+        f"--ServerApp.root_dir={shown}",
+    ]
+    with (
+        server(arguments, f"{url}/api", own),
+        opened(browser, f"{url}/lab/tree/07_draw.ipynb?token={token}") as (page, wrong),
+    ):
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        wait_until_idle(f"{url}/api/kernels?token={token}")
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        wait_until_idle(f"{url}/api/kernels?token={token}")
+        hand = Hand(page)
+        scroll_to(page, hand.canvas)
+        check(use(hand, saved), "JupyterLab")
+        # JupyterLab's own lines on the console are its own affair.
+        assert not [line for line in wrong if line.startswith("exception")]
+
+
+def scroll_to(page, place) -> None:
+    """Scroll a notebook down from its top to a place: JupyterLab hides cells far from the window."""
+    for top in range(0, 10_000, 300):
+        page.evaluate(f"document.querySelector('.jp-WindowedPanel-outer').scrollTop = {top}")
+        page.wait_for_timeout(200)
+        if place.is_visible():
+            break
+    place.scroll_into_view_if_needed()
+
+
+def wait_until_idle(url: str) -> None:
+    """Wait until the one kernel that runs is there, and has done all cells: idle for a while."""
+    deadline, rest = time.monotonic() + PATIENCE / 1000, 0
+    while rest < 5:
+        assert time.monotonic() < deadline, "the cells did not end"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            kernels = json.load(response)
+        idle = kernels and kernels[0]["execution_state"] == "idle"
+        rest = rest + 1 if idle else 0
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="module")
+def page_of_its_own(tmp_path_factory):
+    """The pad's page as `digits draw` serves it; yields its address."""
+    folder, port = tmp_path_factory.mktemp("voila"), free_port()
+    url = f"http://127.0.0.1:{port}/"
+    with server(["digits", "draw", "--no-browser", f"--port={port}"], url, folder):
+        yield url
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_pad_on_a_page_of_its_own(browser, page_of_its_own, width, scheme):
+    with opened(browser, page_of_its_own, width=width, scheme=scheme) as (page, wrong):
+        hand = Hand(page)
+        hand.canvas.wait_for()
+        assert "DrawingPad()" not in page.locator("body").inner_text(), "the code is shown"
+        hand.draw(RECORDED["three"])
+        hand.reads("3")
+        assert hand.fits()
+        hand.clear()
+        hand.draw(RECORDED["seventeen"])
+        hand.reads("17")
+        assert hand.fits()
+        assert not wrong
+        assert dark(page) == (scheme == "dark")
+
+
+# --- The report's pages ------------------------------------------------------------------------------
+
+
+def no_overflow(page) -> bool:
+    """Whether nothing reaches over the right edge of the window."""
+    return page.evaluate(
+        "[document.documentElement, document.body].every(e => e.scrollWidth <= window.innerWidth)"
+    )
+
+
+def dark(page) -> bool:
+    """Whether the ground of the page is darker than its text."""
+    colours = page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+    )
+    ground, text = (sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in colours)
+    return ground < text
+
+
+@pytest.fixture(scope="module")
+def report_pages(tmp_path_factory):
+    """The pages of the committed report, as `digits report` writes them."""
+    committed = REPORTS / "mnist"
+    if not (committed / METRICS).exists():
+        pytest.skip("no report is committed yet")
+    folder = tmp_path_factory.mktemp("report")
+    for path in committed.iterdir():
+        if path.suffix in (".ipynb", ".json"):
+            shutil.copy(path, folder)
+    some = tmp_path_factory.mktemp("pictures")  # a page and a few more, not all of test_images/
+    lines = (TEST_IMAGES / "labels.csv").read_text(encoding="utf-8").splitlines()
+    chosen = [lines[0], *(line for line in lines if line.startswith(("sums", "nothing")))]
+    (some / "labels.csv").write_text("\n".join(chosen), encoding="utf-8")
+    for line in chosen[1:]:
+        shutil.copy(TEST_IMAGES / line.split(",")[0], some)
+    metrics = report.read_metrics(folder / METRICS)
+    earlier = json.loads(json.dumps(metrics))
+    earlier["evaluation"]["accuracy"]["n_wrong"] += 3
+    own_pictures = pages.own_pictures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pages, "own_pictures", lambda: own_pictures(some))
+        pages.write(folder, metrics, earlier)
+    return folder
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_index_page(browser, report_pages, width, scheme):
+    index = (report_pages / "index.html").as_uri()
+    with opened(browser, index, width=width, scheme=scheme) as (page, wrong):
+        assert no_overflow(page)
+        assert dark(page) == (scheme == "dark")
+        assert page.evaluate("[...document.images].every(i => i.naturalWidth && i.alt)")
+        page.locator("summary").click()
+        assert no_overflow(page), "with all numbers shown"
+        assert not wrong
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_notebooks_pages(browser, report_pages, width):
+    for path in sorted(report_pages.glob("[0-9]*.html")):
+        with opened(browser, path.as_uri(), width=width, scheme="dark") as (page, wrong):
+            assert no_overflow(page), path.name
+            assert dark(page), path.name
+            assert not wrong, path.name
+
+
+def test_every_link_of_the_index_page_resolves(browser, report_pages):
+    with opened(browser, (report_pages / "index.html").as_uri()) as (page, _):
+        links = page.evaluate("[...document.links].map(link => link.href)")
+        assert len(links) > 10
+        for link in links:
+            parts = urlsplit(link)
+            assert parts.scheme == "file", f"{link} needs a network"
+            target = Path(unquote(parts.path))
+            assert target.is_file(), link
+            if parts.fragment:
+                text = target.read_text(encoding="utf-8")
+                assert f'id="{unquote(parts.fragment)}"' in text, link

@@ -1,0 +1,390 @@
+"""The drawing pad without a browser: strokes to pictures, answers, what mattered, files."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import json
+import re
+from datetime import datetime
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from digits import InputError, draw, plots
+from digits.draw import pad as pad_module
+from digits.draw import strokes
+from digits.draw.strokes import RECORDED, SIZE, checked, read, render, save, what_mattered
+from digits.recognizer import Reading, Recognizer
+
+DRAWN = {name: checked(drawing) for name, drawing in RECORDED.items()}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Recognizer.load()
+
+
+@pytest.fixture
+def pad(model, tmp_path):
+    return draw.DrawingPad(model, folder=tmp_path / "my_digits")
+
+
+def moved(drawing, x=0, y=0, scale=1.0):
+    return [[(scale * px + x, scale * py + y, scale * w) for px, py, w in s] for s in drawing]
+
+
+# --- Strokes ---------------------------------------------------------------------------------------
+
+
+def test_points_without_a_width_get_the_brush_and_nothing_else_is_changed():
+    # What the page sent must not come back changed, or it would overwrite the next stroke.
+    sent = [[[10, 20.5, 14], [30, 40, 6.3]]]
+    assert json.dumps(checked(sent)) == json.dumps(sent)
+    assert checked([[(1, 2)], []]) == [[(1, 2, strokes.BRUSH)]]
+
+
+def test_far_places_and_wide_pens_are_brought_near():
+    point = checked([[(1e9, -1e9, 1e9)]])[0][0]
+    assert point == (2 * max(SIZE), -max(SIZE), strokes.WIDTHS[1])
+    assert render(checked([[(1e9, 1e9, 1e9), (-1e9, -1e9, 0)]])).size < 3e6
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [[[(1,)]], [[(1, 2, 3, 4)]], [[(1, "2")]], [[(1, float("nan"), 3)]], [[7]], [7], 7, [["ab"]]],
+)
+def test_what_is_no_stroke_is_refused(bad):
+    with pytest.raises(InputError, match=r"\(x, y, width\)"):
+        checked(bad)
+
+
+def test_more_points_than_a_hand_draws_are_refused():
+    with pytest.raises(InputError, match="50,001 points"):
+        checked([[(0, 0)] * 50_001])
+
+
+def test_a_drawing_is_dark_ink_on_a_white_sheet_with_a_margin():
+    sheet = render([[(100, 100, 10), (100, 160, 10)]])
+    assert sheet.dtype == np.uint8
+    assert sheet.shape == (60 + 10 + 2 * strokes.MARGIN, 10 + 2 * strokes.MARGIN)
+    ink = 255 - sheet.astype(float)
+    frame = strokes.MARGIN - 1
+    assert not ink[:frame].any() and not ink[:, :frame].any()
+    # A line 60 long and 10 wide, and half a disc at each end.
+    assert ink.sum() / 255 == pytest.approx(600 + np.pi * 25, rel=0.1)
+
+
+def test_a_dot_and_an_empty_pad_can_be_drawn():
+    assert (render([[(5, 5, 8)]]) < 128).sum() == pytest.approx(np.pi * 16, rel=0.25)
+    assert (render([]) == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("three", "3"), ("seventeen", "17"), ("four", "4"), ("letter K", "")]
+)
+def test_recorded_drawings_are_read(model, name, text):
+    reading = read(DRAWN[name], model)
+    assert reading.text == text
+    assert reading.status == ("ok" if text else "no-digit")
+
+
+@pytest.mark.parametrize("place", [(0, 0, 1), (200, 20, 1), (100, 100, 0.3), (-20, 5, 1.1)])
+def test_place_and_size_change_no_answer(model, place):
+    x, y, scale = place
+    drawing = moved(DRAWN["three"], x, y, scale)
+    reading = read(drawing, model)
+    assert reading.text == "3" and reading.status == "ok"
+    points = np.array(drawing[0])
+    left, top, width, height = reading.digits[0].box
+    pen = points[:, 2].max()
+    low, high = points[:, :2].min(0) - pen / 2, points[:, :2].max(0) + pen / 2
+    np.testing.assert_allclose((left, top), low, atol=4)
+    np.testing.assert_allclose((left + width, top + height), high, atol=4)
+
+
+@pytest.mark.parametrize("width", [1, 4, 40])
+def test_thin_and_thick_pens_are_read(model, width):
+    drawing = [[(x, y, width) for x, y, _ in stroke] for stroke in DRAWN["seven"]]
+    assert read(drawing, model).text == "7"
+
+
+def test_a_drawing_lies_between_two_at_the_share_that_was_asked_for():
+    first, second = DRAWN["one"], DRAWN["seven"]
+    np.testing.assert_allclose(strokes.between(first, second, 0)[0], first[0])
+    np.testing.assert_allclose(strokes.between(first, second, 1)[1], second[1])
+    half = strokes.between(first, second, 0.5)[0][0]
+    np.testing.assert_allclose(half, (np.array(first[0][0]) + second[0][0]) / 2)
+
+
+# --- What mattered ---------------------------------------------------------------------------------
+
+
+def length(points) -> float:
+    return float(np.hypot(*np.diff(np.array(points)[:, :2], axis=0).T).sum())
+
+
+def test_a_stroke_is_cut_into_pieces_of_equal_length():
+    stroke = DRAWN["three"][0]
+    pieces = strokes.cut(stroke, 60)
+    assert len(pieces) == round(length(stroke) / 60) > 3
+    np.testing.assert_allclose([length(piece) for piece in pieces], length(stroke) / len(pieces))
+    assert pieces[0][0] == stroke[0] and pieces[-1][-1] == stroke[-1]
+    for piece, following in itertools.pairwise(pieces):
+        assert piece[-1] == following[0]
+
+
+def test_what_is_short_stays_whole():
+    assert strokes.cut([(1, 2, 3)], 10) == [[(1, 2, 3)]]
+    assert strokes.cut([(1, 2, 3), (4, 2, 3)], 10) == [[(1, 2, 3), (4, 2, 3)]]
+
+
+def test_each_piece_belongs_to_the_digit_that_it_is_part_of(model):
+    drawing = DRAWN["seventeen"]
+    parts = what_mattered(drawing, read(drawing, model), model)
+    assert [part.stroke for part in parts] == sorted(part.stroke for part in parts)
+    assert {(part.stroke, part.place) for part in parts} == {(0, 0), (1, 1), (2, 1)}
+
+
+def test_without_its_long_stroke_a_seven_is_none(model):
+    drawing = DRAWN["seventeen"]
+    stem, bar = what_mattered(drawing, read(drawing, model), model, whole=True)
+    assert (stem.stroke, bar.stroke) == (1, 2)
+    assert stem.evidence > 5 and stem.confidence < 0.5
+    assert abs(bar.evidence) < stem.evidence and bar.read == 7
+
+
+def test_evidence_is_how_far_the_odds_fall(model):
+    drawing = DRAWN["four"]
+    reading = read(drawing, model)
+    part = what_mattered(drawing, reading, model, whole=True)[1]
+
+    def odds(rest):
+        image = strokes.to_mnist_form(255.0 - render(rest, margin=1))
+        p = float(np.clip(model.probabilities(image[None])[0, 4], 1e-6, 1 - 1e-6))
+        return np.log(p / (1 - p))
+
+    assert part.evidence == pytest.approx(odds(drawing) - odds(drawing[:1]), abs=1e-3)
+
+
+def test_nothing_can_be_left_out_of_one_piece_or_of_no_digit(model):
+    assert what_mattered(DRAWN["three"], read(DRAWN["three"], model), model, whole=True) == []
+    assert what_mattered(DRAWN["star"], Reading(""), model) == []
+
+
+# --- Files -----------------------------------------------------------------------------------------
+
+
+def test_a_saved_drawing_is_read_as_it_was_on_the_pad(model, tmp_path):
+    reading = read(DRAWN["three"], model)
+    (path,) = save(DRAWN["three"], "3", reading, tmp_path / "new" / "folder")
+    assert re.fullmatch(r"3_\d{8}-\d{6}-1\.png", path.name)
+    again = model.read(path)
+    assert again.text == "3" and again.confidence == pytest.approx(reading.confidence)
+    np.testing.assert_array_equal(again.digits[0].image, reading.digits[0].image)
+
+
+def test_each_digit_of_a_number_gets_a_file_of_its_own(model, tmp_path):
+    paths = save(DRAWN["seventeen"], "17", read(DRAWN["seventeen"], model), tmp_path)
+    assert [path.name[0] for path in paths] == ["1", "7"]
+    assert [model.read(path).text for path in paths] == ["1", "7"]
+
+
+def test_a_label_of_one_digit_takes_the_whole_drawing(model, tmp_path):
+    (path,) = save(DRAWN["star"], "5", read(DRAWN["star"], model), tmp_path)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(image, render(DRAWN["star"]))
+
+
+def test_no_file_is_ever_replaced(model, tmp_path, monkeypatch):
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 1, 2, 3, 4, 5)
+
+    monkeypatch.setattr(strokes, "datetime", Stopped)
+    reading = read(DRAWN["three"], model)
+    first, second = (save(DRAWN["three"], "3", reading, tmp_path)[0] for _ in range(2))
+    assert first.name == "3_20260102-030405-1.png" and second.name == "3_20260102-030405-2.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "words"),
+    [
+        ("three", "", "no digit"),
+        ("three", "x", "no digit"),
+        ("three", "²", "no digit"),
+        ("three", "../3", "no digit"),
+        ("three", "33", "2 digits, 1 of which were read"),
+        ("star", "12", "none of which were read"),
+        (None, "3", "nothing is drawn"),
+    ],
+)
+def test_a_label_that_does_not_fit_saves_nothing(model, tmp_path, name, label, words):
+    drawing = DRAWN[name] if name else []
+    with pytest.raises(InputError, match=words):
+        save(drawing, label, read(drawing, model), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_stroke_through_two_digits_is_not_saved_apart(model, tmp_path):
+    reading = read(DRAWN["seventeen"], model)
+    with pytest.raises(InputError, match="one stroke runs through two digits"):
+        save(DRAWN["seventeen"][:1], "17", reading, tmp_path)
+
+
+def test_a_full_disk_leaves_no_part_of_a_picture(model, tmp_path, monkeypatch):
+    reading = read(DRAWN["three"], model)
+    folder = tmp_path / "digits"
+    folder.mkdir()
+
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+        def write(self, content):
+            self.file.write(content[:10])
+            raise OSError(28, "No space left on device")
+
+    real = strokes.Path.open
+    monkeypatch.setattr(strokes.Path, "open", lambda path, mode: Full(real(path, mode)))
+    with pytest.raises(InputError, match=r"cannot save in .*No space left"):
+        save(DRAWN["three"], "3", reading, folder)
+    assert not list(folder.iterdir())
+
+
+def test_a_file_in_the_folders_place_is_named(model, tmp_path):
+    (tmp_path / "my_digits").touch()
+    with pytest.raises(InputError, match="my_digits"):
+        save(DRAWN["three"], "3", read(DRAWN["three"], model), tmp_path / "my_digits")
+
+
+# --- The widget --------------------------------------------------------------------------------------
+
+
+def test_each_change_of_the_strokes_is_answered(pad):
+    assert pad.answer["status"] == "empty" and pad.answer["digits"] == []
+    pad.strokes = DRAWN["three"]
+    assert pad.reading.text == pad.answer["text"] == "3"
+    assert pad.answer["status"] == "ok" and not pad.answer["message"]
+    assert {part["whole"] for part in pad.parts} == {False}
+    pad.strokes = DRAWN["seventeen"]
+    assert pad.answer["text"] == "17"
+    assert {part["whole"] for part in pad.parts} == {False, True}
+    pad.strokes = []
+    assert pad.answer["status"] == "empty" and pad.parts == []
+
+
+def test_the_page_gets_ten_bars_and_28_by_28_pixels_for_each_digit(pad):
+    pad.strokes = DRAWN["seventeen"]
+    for shown, digit in zip(pad.answer["digits"], pad.reading.digits, strict=True):
+        assert len(shown["probabilities"]) == 10
+        assert np.argmax(shown["probabilities"]) == digit.digit
+        assert max(shown["probabilities"]) == pytest.approx(digit.confidence, rel=1e-5)
+        image = np.frombuffer(base64.b64decode(shown["image"]), np.uint8).reshape(28, 28)
+        np.testing.assert_array_equal(image, digit.image)
+    json.dumps([pad.answer, pad.parts], allow_nan=False)
+
+
+def test_what_is_no_digit_is_shown_as_the_network_saw_it(pad):
+    pad.strokes = DRAWN["letter K"]
+    assert pad.answer["status"] == "no-digit" and "no digit" in pad.answer["message"]
+    (shown,) = pad.answer["digits"]
+    assert not shown["accepted"] and sum(shown["probabilities"]) < 0.5
+    assert pad.parts == []
+
+
+def test_a_pad_may_start_with_a_drawing(model):
+    pad = draw.DrawingPad(model, strokes=RECORDED["seventeen"])
+    assert pad.reading.text == "17"
+    assert repr(pad) == "DrawingPad(3 strokes, reads '17')"  # the same at every run
+
+
+def test_strokes_that_are_none_are_refused_and_change_nothing(pad):
+    pad.strokes = DRAWN["three"]
+    with pytest.raises(InputError, match="expected"):
+        pad.strokes = [[(1, 2, "thick")]]
+    assert pad.reading.text == "3" and pad.strokes == DRAWN["three"]
+
+
+def test_saving_is_told_and_so_is_what_hinders_it(pad):
+    send = pad._handle_custom_msg
+    send({"do": "save", "label": "3"}, None)
+    assert pad.said == "Not saved: nothing is drawn; draw a digit first"
+    pad.strokes = DRAWN["three"]
+    send({"do": "save", "label": "3"}, None)
+    (path,) = pad.folder.iterdir()
+    assert pad.said == f"Saved in my_digits/: {path.name}"
+    send({"do": "something else"}, None)
+    send({"do": "save"}, None)
+    assert pad.said.startswith("Not saved: the label ''")
+    assert list(pad.folder.iterdir()) == [path]
+
+
+def test_reading_leaves_the_pad_alone(pad):
+    assert pad.read(RECORDED["seventeen"]).text == "17"
+    assert pad.strokes == []
+
+
+def test_the_page_of_its_own_is_served_to_this_machine_alone(monkeypatch):
+    started = []
+
+    class Voila(contextlib.nullcontext):
+        def wait(self):
+            return 0
+
+    def start(arguments, preexec_fn):
+        started.append(arguments)
+        return Voila(Voila())
+
+    monkeypatch.setattr(pad_module.subprocess, "Popen", start)
+    monkeypatch.setenv("JUPYTER_PATH", "earlier")
+    draw.serve(9000, browser=False)
+    draw.serve()
+    assert "--Voila.ip=127.0.0.1" in started[0] and "--port=9000" in started[0]
+    assert "--no-browser" in started[0] and "--no-browser" not in started[1]
+    assert pad_module.PAGE.is_file() and str(pad_module.PAGE) in started[0]
+    folders = pad_module.os.environ["JUPYTER_PATH"].split(pad_module.os.pathsep)
+    assert "earlier" in folders
+    template = pad_module.Path(folders[0]) / "voila" / "templates" / "draw" / "index.html.j2"
+    assert template.is_file() and "--template=draw" in started[0]
+
+
+# --- Figures -----------------------------------------------------------------------------------------
+
+
+def test_bars_show_all_ten_and_mark_what_is_unsure(model):
+    digits = read(DRAWN["seventeen"], model).digits
+    images = np.stack([digit.image for digit in digits])
+    rows = draw.probabilities(digits, model)
+    rows[1] *= 0.5
+    figure = plots.plot_ten(images, rows, 0.9, "Seventeen")
+    (_, _), (sure, unsure) = np.array(figure.axes).reshape(2, 2)
+    assert len(sure.patches) == len(unsure.patches) == 10
+    np.testing.assert_allclose([bar.get_width() for bar in unsure.patches], rows[1])
+    assert "?" in unsure.texts[0].get_text() and "?" not in sure.texts[0].get_text()
+    assert not sure.patches[1].get_hatch() and unsure.patches[7].get_hatch()
+
+
+def test_parts_are_drawn_on_the_axes_of_their_digit(model):
+    drawing = DRAWN["seventeen"]
+    reading = read(drawing, model)
+    parts = what_mattered(drawing, reading, model)
+    figure = plots.plot_parts(parts, reading, "Parts")
+    first, second = figure.axes[:2]
+    assert len(first.lines) == sum(part.place == 0 for part in parts)
+    assert len(second.lines) == sum(part.place == 1 for part in parts)
+    assert second.get_title() == "read as 7"
+
+
+def test_figures_without_a_digit_say_so():
+    assert plots.plot_ten(np.zeros((0, 28, 28)), np.zeros((0, 10)), 0.9, "None").axes
+    assert plots.plot_parts([], Reading(""), "None").axes

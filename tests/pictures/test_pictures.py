@@ -1,0 +1,536 @@
+import io
+import os
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from digits import InputError
+from digits.data import load
+from digits.pictures import decode, find_digits, find_ink, to_mnist_form
+from digits.pictures.decoding import LARGEST, WORKING_SIDE
+from digits.pictures.ink import DARK, LIGHT, without_surroundings
+from digits.pictures.mnist_form import in_mnist_form, ink_box, stroke_width
+from digits.pictures.segmentation import cuts, in_reading_order, join, joins
+
+
+def page(*shapes, size=(400, 300), paper="white", ink="black", width=6):
+    """Return a picture with lines (lists of points) and circles (x, y, radius)."""
+    image = Image.new("RGB", size, paper)
+    draw = ImageDraw.Draw(image)
+    for shape in shapes:
+        if isinstance(shape, tuple):
+            x, y, r = shape
+            draw.ellipse((x - r, y - r, x + r, y + r), outline=ink, width=width)
+        else:
+            draw.line(shape, fill=ink, width=width)
+    return image
+
+
+def png(image, format="PNG", **options):
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def boxes(image):
+    return [glyph.box for glyph in find_digits(find_ink(decode(image)))]
+
+
+# --- MNIST form --------------------------------------------------------------------------------
+
+
+def bar(width, length=100, side=140):
+    ink = np.zeros((side, side))
+    ink[20 : 20 + length, 60 : 60 + width] = 1
+    return ink
+
+
+def test_form_of_nothing_is_nothing():
+    assert not to_mnist_form(np.zeros((5, 7))).any()
+
+
+def test_what_needs_no_normalising():
+    x, y = np.mgrid[:60, :40]
+    ring = np.clip(8 - abs(np.hypot((x - 30) / 1.5, y - 20) - 15), 0, 1)
+    image = to_mnist_form(ring)
+    two = np.where(abs(np.arange(28) - 14) < 2, 0, image).astype(np.uint8)
+    images = {
+        "as MNIST": image,
+        "dark on light": 255 - image,
+        "off centre": np.roll(image, 2, 0),
+        "faint": image // 2,
+        "small": np.pad(image[::2, ::2], 7),
+        "on grey paper": np.maximum(image, 9),
+        "two strokes": two,
+        "blank": np.zeros_like(image),
+    }
+    stack = np.stack(list(images.values()))
+    assert dict(zip(images, in_mnist_form(stack), strict=True)) == {
+        name: name == "as MNIST" for name in images
+    }
+    assert in_mnist_form(stack[:0]).shape == (0,)
+    assert ink_box(image) == (7, 4, 14, 20)
+
+
+def test_most_images_of_a_data_set_in_mnist_form_need_no_normalising(embedded):
+    assert in_mnist_form(embedded.x_test).mean() > 0.95
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 3), (0, 4)])
+def test_form_refuses_what_is_no_ink(shape):
+    with pytest.raises(InputError, match="shape"):
+        to_mnist_form(np.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_form_refuses_what_is_not_finite(value):
+    with pytest.raises(InputError, match="finite"):
+        to_mnist_form(np.array([[0.0, value]]))
+
+
+@given(
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=60, deadline=None)
+def test_form_fills_the_box_and_centres_the_mass(height, width, seed):
+    ink = np.random.default_rng(seed).random((height, width)) ** 3
+    form = to_mnist_form(ink)
+    assert form.shape == (28, 28) and form.dtype == np.uint8 and form.max() == 255
+    rows, columns = np.flatnonzero(form.any(1)), np.flatnonzero(form.any(0))
+    assert max(np.ptp(rows), np.ptp(columns)) < 20
+    y, x = (form.sum(axis) @ np.arange(28) / form.sum() for axis in (1, 0))
+    # Half a pixel of rounding, unless the box would leave the image.
+    assert abs(y - 14) <= 0.51 or rows[0] == 0 or rows[-1] == 27
+    assert abs(x - 14) <= 0.51 or columns[0] == 0 or columns[-1] == 27
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 10])
+def test_strokes_come_out_as_wide_as_mnists(width):
+    form = to_mnist_form(bar(width)) / 255
+    assert 1.2 < stroke_width(form) < 3
+
+
+def test_thick_strokes_keep_their_loop_open():
+    ring = np.asarray(page((200, 150, 100), width=62).convert("L"))
+    form = to_mnist_form(255 - ring)
+    assert form[14, 14] < 60 and form.max() == 255
+
+
+def test_grey_levels_are_kept():
+    ink = bar(12)
+    ink[60:] *= 0.5
+    form = to_mnist_form(ink)
+    upper, lower = form[6, 13:16].max(), form[21, 13:16].max()
+    assert upper == 255 and 90 < lower < 165
+
+
+def test_mnist_passes_nearly_unchanged():
+    if not os.environ.get("DIGITS_MNIST"):
+        pytest.skip("DIGITS_MNIST does not name a copy of MNIST")
+
+    images = load("mnist").x_test[:2000]
+    forms = np.stack([to_mnist_form(image) for image in images])
+    assert np.abs(forms.astype(float) - images).mean() < 6
+
+
+def test_stroke_width_is_that_of_the_stroke_however_blurred():
+    from scipy import ndimage
+
+    for width in (4, 9):
+        blurred = ndimage.gaussian_filter(bar(width), 1.5)
+        assert stroke_width(bar(width)) == pytest.approx(width, rel=0.15)
+        assert stroke_width(blurred) == pytest.approx(width, rel=0.25)
+
+
+# --- Decoding ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16", "I", "F", "CMYK"])
+def test_every_kind_of_pixel_shows_the_same_ink(mode):
+    image = page([(100, 60), (100, 200)]).convert("L")
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+    elif mode in ("LA", "P"):
+        image = image.convert("RGB").convert("RGBA" if mode == "LA" else "P").convert(mode)
+    else:
+        image = image.convert(mode)
+    assert boxes(image) == boxes(page([(100, 60), (100, 200)]))
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM"])
+def test_common_formats_from_bytes(format):
+    found = boxes(png(page([(100, 60), (100, 200)]), format))
+    assert len(found) == 1
+    assert found[0] == pytest.approx((96, 59, 8, 143), abs=3)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16, np.int32, np.float32, np.float64])
+def test_arrays(dtype):
+    white = {bool: 1, np.uint16: 4095, np.int32: 1000}.get(dtype, 255 if dtype == np.uint8 else 1)
+    array = (np.asarray(page([(100, 60), (100, 200)]).convert("L")) > 128) * white
+    assert len(boxes(array.astype(dtype))) == 1
+    assert len(boxes(array.astype(dtype)[..., None])) == 1
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros(4), np.zeros((2, 2, 5)), np.zeros((0, 3)), np.zeros((3, 3), complex)]
+)
+def test_arrays_that_are_no_picture(array):
+    with pytest.raises(InputError, match="expected"):
+        decode(array)
+
+
+@pytest.mark.parametrize("shape", [(5, 28, 28), (5, 28, 28, 1)])
+def test_many_images_in_one_array_name_the_function_that_takes_them(shape):
+    with pytest.raises(InputError, match=r"Recognizer\.predict takes many"):
+        decode(np.zeros(shape, np.uint8))
+
+
+def test_documents_and_arrays_in_files_name_the_way_out():
+    array = io.BytesIO()
+    np.save(array, np.zeros((28, 28)))
+    for content, words in ((b"%PDF-1.7\n", "pdftoppm -png"), (array.getvalue(), "np.load")):
+        with pytest.raises(InputError, match=words):
+            decode(content)
+
+
+HEIC_HEAD = b"\0\0\0\x1cftypheic\0\0\0\0mif1heicmiaf"
+
+
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.JPG"])
+def test_heic_without_its_extra_names_the_way_out(tmp_path, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / name).write_bytes(HEIC_HEAD)
+    with pytest.raises(InputError, match=r"digits\[heic\].*Most Compatible"):
+        decode(tmp_path / name)
+
+
+def test_heic_is_told_by_its_content(tmp_path, monkeypatch):
+    heif = pytest.importorskip("pillow_heif", reason="needs the extra heic")
+    image = page([(100, 60), (100, 200)])
+    stream, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    heif.from_pillow(image).save(stream, exif=exif.tobytes())
+    for name in ("as.heic", "as.jpg"):
+        (tmp_path / name).write_bytes(stream.getvalue())
+        assert decode(tmp_path / name).size == (300, 400)
+    assert len(boxes(stream.getvalue())) == 1
+    (tmp_path / "jpeg.HEIC").write_bytes(png(image, "JPEG"))
+    assert decode(tmp_path / "jpeg.HEIC").size == (400, 300)
+    with pytest.raises(InputError, match="save it as PNG or JPEG"):
+        decode(stream.getvalue()[:-100])
+
+
+def test_avif_is_not_taken_for_heic(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    avif = bytearray(png(page([(100, 60), (100, 200)]), "AVIF"))
+    avif[8:12] = b"mif1"  # a brand that both have; "avif" stands further on
+    with pytest.raises(InputError) as caught:
+        decode(bytes(avif[:200]))
+    assert "HEIC" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ink", ["black", "white", "navy", "yellow"])
+@pytest.mark.parametrize("hidden", ["black", "white"])
+def test_transparency_gets_the_background_that_shows_the_ink(ink, hidden):
+    image = page([(100, 60), (100, 200)], paper=hidden, ink=ink).convert("RGBA")
+    mask = page([(100, 60), (100, 200)], paper="black", ink="white").convert("L")
+    image.putalpha(mask)
+    assert len(boxes(png(image))) == 1
+
+
+def test_clear_corners_are_no_ink():
+    image = page([(100, 60), (100, 200)], paper=(180, 170, 160)).convert("RGBA")
+    alpha = Image.new("L", image.size, 255)
+    ImageDraw.Draw(alpha).rectangle((0, 0, 40, 30), fill=0)
+    image.putalpha(alpha)
+    assert len(boxes(png(image))) == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation):
+    image = page([(100, 60), (100, 200)], size=(400, 240))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = decode(png(image, "JPEG", exif=exif))
+    assert picture.size == ((400, 240) if orientation < 5 else (240, 400))
+    assert picture.pixels.shape[:2] == picture.size[::-1]
+    x, y, width, height = boxes(png(image, "JPEG", exif=exif))[0]
+    assert (width < height) == (orientation < 5)
+    assert 0 <= x < picture.size[0] and 0 <= y < picture.size[1]
+
+
+def test_the_first_frame_of_an_animation_is_read():
+    frames = [page([(100, 60), (100, 200)]), page((200, 150, 60))]
+    data = png(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert boxes(data)[0][2] < 20
+    for format in ("GIF", "PNG", "WEBP", "MPO"):  # a phone's MPO holds a preview
+        data = png(frames[0], format, save_all=True, append_images=frames[1:])
+        assert decode(data).note == ""
+
+
+def test_further_pages_are_said(tmp_path, monkeypatch):
+    pages = [page([(100, 60), (100, 200)]), page((200, 150, 60)), page((200, 150, 60))]
+    data = png(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    (tmp_path / "scan.tif").write_bytes(data)
+    for source in (data, tmp_path / "scan.tif"):
+        assert decode(source).note == "only the first of 3 pages was read"
+        assert boxes(source)[0][2] < 20
+    assert decode(png(pages[0], "TIFF")).note == ""
+    pages[1].encoderinfo = {"tiffinfo": {254: 1}}
+    data = png(pages[0], "TIFF", save_all=True, append_images=pages[1:2])
+    assert decode(data).note == "", "a smaller copy is no page"
+    monkeypatch.setattr("digits.pictures.decoding.MOST_PAGES", 2)
+    assert decode(tmp_path / "scan.tif").note == "only the first of more than 2 pages was read"
+
+
+def test_large_pictures_are_reduced_and_boxes_keep_their_scale():
+    image = page([(1500, 600), (1500, 2400)], size=(4000, 3000), width=80)
+    picture = decode(png(image, "JPEG"))
+    assert picture.size == (4000, 3000) and max(picture.pixels.shape) <= WORKING_SIDE
+    assert boxes(png(image, "JPEG"))[0] == pytest.approx((1460, 600, 80, 1800), abs=12)
+
+
+def test_too_many_pixels_are_refused(tmp_path):
+    side = int(LARGEST**0.5) + 1000
+    path = tmp_path / "bomb.png"
+    Image.new("1", (side, side)).save(path)
+    with pytest.raises(InputError, match="megapixels"):
+        decode(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"not a picture at all", "no picture"),
+        (png(page((200, 150, 60)))[:900], "damaged"),
+        (png(page((200, 150, 60)), "JPEG")[:900], "damaged"),
+    ],
+)
+def test_broken_files_say_what_is_wrong(tmp_path, content, reason):
+    path = tmp_path / "picture.png"
+    path.write_bytes(content)
+    for source in (path, content):
+        with pytest.raises(InputError, match=reason):
+            decode(source)
+
+
+def test_paths_that_are_no_file(tmp_path):
+    with pytest.raises(InputError, match="folder"):
+        decode(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        decode(tmp_path / "missing.png")
+    with pytest.raises(InputError):
+        decode("a\0b.png")
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    path = tmp_path / "private.png"
+    path.write_bytes(png(page((200, 150, 60))))
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read whatever its mode
+    with pytest.raises(InputError, match="permissions"):
+        decode(path)
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    path = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    try:
+        with open(path, "wb") as file:
+            file.write(png(page((200, 150, 60))))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert decode(os.fsdecode(path)).size == (400, 300)
+
+
+# --- Ink ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pixels", [np.zeros((1, 1)), np.full((1, 9), 7), np.full((300, 300), 130), np.zeros((4, 4))]
+)
+def test_one_colour_is_blank(pixels):
+    ink = find_ink(decode(pixels.astype(np.uint8)))
+    assert not ink.mask.any() and not ink.strength.any() and find_digits(ink) == []
+
+
+def test_noise_alone_is_blank():
+    rng = np.random.default_rng(0)
+    noise = np.clip(rng.normal(180, 6, (300, 400)), 0, 255).astype(np.uint8)
+    assert find_digits(find_ink(decode(noise))) == []
+
+
+@pytest.mark.parametrize(
+    ("paper", "ink", "polarity"),
+    [
+        ("white", "black", DARK),
+        ("black", "white", LIGHT),
+        ("lime", "blue", None),
+        ((180, 228, 30), (60, 60, 200), None),
+        ((250, 245, 240), (225, 222, 220), DARK),
+    ],
+)
+def test_polarity_and_colour(paper, ink, polarity):
+    found = find_ink(decode(page([(100, 60), (100, 200)], paper=paper, ink=ink)))
+    assert polarity is None or found.polarity == polarity
+    assert found.mask[130, 100] and found.mask.mean() < 0.02
+    assert found.strength[130, 100] > 0.9
+
+
+@pytest.mark.parametrize("width", [1, 5, 30])
+def test_strokes_of_every_width_are_whole(width):
+    image = page([(200, 20), (200, 280)], width=width)
+    assert boxes(image)[0] == pytest.approx((200 - width // 2, 20, width, 260), abs=4)
+
+
+def test_a_shadow_is_not_ink():
+    image = np.asarray(page([(100, 60), (100, 200)], ink=(60, 60, 60)).convert("L"), float)
+    ramp = np.linspace(0.35, 1, image.shape[1])
+    assert len(boxes((image * ramp).astype(np.uint8))) == 1
+
+
+def test_a_desk_around_the_sheet_can_be_left_out():
+    image = Image.new("L", (800, 600), 90)
+    image.paste(page([(100, 60), (100, 200)]).convert("L"), (200, 150))
+    found = without_surroundings(find_ink(decode(image), DARK))
+    assert [glyph.box[:2] for glyph in find_digits(found)] == [pytest.approx((296, 209), abs=4)]
+
+
+def test_ruled_and_squared_paper_leave_the_digits():
+    digits = [(100, 75, 40), [(250, 35), (250, 115)], (340, 195, 35)]
+    lines = [[(0, y), (400, y)] for y in range(10, 300, 40)]
+    columns = [[(x, 0), (x, 300)] for x in range(15, 400, 40)]
+    for rules in (lines, lines + columns):
+        image = page(*rules, width=2, ink=(120, 120, 120))
+        image = Image.fromarray(np.minimum(np.asarray(image), np.asarray(page(*digits))))
+        ink = find_ink(decode(image))
+        assert ink.mask[190:200, 300:312].any() and not ink.mask[:, 0].any()
+        large = [glyph for glyph in find_digits(ink) if glyph.side > 50]
+        assert len(large) == 3
+
+
+def test_a_straight_digit_alone_is_no_rule():
+    for shape in ([(200, 0), (200, 299)], [(200, 20), (200, 280)]):
+        assert not find_ink(decode(page(shape))).rules.any()
+
+
+# --- Segmentation ------------------------------------------------------------------------------
+
+
+def test_reading_order_of_rows_that_are_not_level():
+    places = [(60 + 70 * i, 60 + 8 * i, 20) for i in range(5)]
+    places += [(60 + 70 * i, 140 + 8 * i, 20) for i in range(5)]
+    shuffled = [places[i] for i in np.random.default_rng(1).permutation(10)]
+    glyphs = find_digits(find_ink(decode(page(*shuffled))))
+    assert [glyph.row for glyph in glyphs] == [0] * 5 + [1] * 5
+    assert [g.box[0] for g in glyphs[:5]] == sorted(g.box[0] for g in glyphs[:5])
+
+
+def test_several_sizes_on_a_page():
+    glyphs = find_digits(find_ink(decode(page((100, 150, 70), (250, 150, 25), (340, 150, 20)))))
+    assert [glyph.box[2] > 100 for glyph in glyphs] == [True, False, False]
+
+
+def test_specks_are_dropped():
+    specks = [[(x, 20), (x + 3, 20)] for x in range(10, 390, 30)]
+    assert len(boxes(page((200, 150, 80), *specks, width=3))) == 1
+
+
+def test_joining_holds_the_ink_of_both():
+    glyphs = find_digits(find_ink(decode(page((100, 150, 40), (150, 205, 14)))))
+    assert joins(glyphs) == [(0, 1)]
+    whole = join(glyphs)
+    assert whole.ink.sum() == pytest.approx(sum(glyph.ink.sum() for glyph in glyphs))
+    assert whole.box[0] == glyphs[0].box[0]
+
+
+def test_far_glyphs_are_not_proposed_as_one():
+    glyphs = find_digits(find_ink(decode(page((100, 150, 40), (300, 150, 40)))))
+    assert joins(glyphs) == []
+
+
+def test_a_cut_divides_circles_that_touch():
+    (glyph,) = find_digits(find_ink(decode(page((100, 150, 40), (176, 150, 40)))))
+    lattice = cuts(glyph)
+    n = len(lattice)
+    # Cuts that leave two pieces, neither wider than a digit may be.
+    both = [i for i in range(1, n) if i <= len(lattice[0]) and len(lattice[i]) == n - i]
+    pairs = [(lattice[0][i - 1], lattice[i][-1]) for i in both]
+    assert any(abs(a.width - 80) < 12 and abs(b.width - 80) < 12 for a, b in pairs)
+    assert all(a.cut and b.cut for a, b in pairs)
+    for a, b in pairs:
+        assert a.ink.sum() + b.ink.sum() == pytest.approx(glyph.ink.sum(), rel=1e-4)
+
+
+def test_no_glyphs_have_no_order():
+    assert in_reading_order([]) == []
+
+
+# --- What is printed, or lies at the edge ------------------------------------------------------
+
+
+def test_printed_cells_are_taken_away_and_digits_stay():
+    digits = [(90, 150, 22), (170, 150, 22), (250, 150, 22)]
+    lines = [[(50, y), (290, y)] for y in (100, 200)]
+    lines += [[(x, 100), (x, 200)] for x in (50, 130, 210, 290)]
+    image = np.asarray(page(*lines, width=2, ink=(90, 90, 90)))
+    image = Image.fromarray(np.minimum(image, np.asarray(page(*digits))))
+    for turned in (0, 1):
+        found = boxes(image.rotate(turned, fillcolor="white"))
+        assert len(found) == 3 and all(abs(box[2] - 45) < 5 for box in found)
+
+
+def test_a_ring_of_straight_strokes_without_content_is_no_frame():
+    ring = [[(150, 80), (250, 80), (250, 220), (150, 220), (150, 77)]]
+    assert not find_ink(decode(page(*ring))).rules.any()
+
+
+def test_a_strip_along_the_edge_is_left_out_beside_a_digit():
+    image = page((150, 150, 60))
+    ImageDraw.Draw(image).rectangle((392, 60, 399, 240), fill=(60, 50, 40))
+    assert len(boxes(image)) == 1
+
+
+def test_a_digit_cut_off_by_the_edge_stays_where_it_is_alone():
+    assert len(boxes(page([(2, 20), (2, 280)]))) == 1
+
+
+def test_a_digit_whose_foot_lies_on_the_edge_stays_beside_a_crumb():
+    digit = [[(60, 60), (200, 20), (340, 60), (60, 297), (340, 297)], [(380, 100), (380, 126)]]
+    found = boxes(page(*digit))
+    assert any(box[3] > 250 for box in found)
+
+
+# --- A part at its own resolution --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_part_is_that_of_the_upright_picture(orientation):
+    image = Image.fromarray(np.arange(40 * 60, dtype=np.uint16).reshape(40, 60).astype(np.uint8))
+    image.getexif()[0x0112] = orientation
+    whole = decode(image).pixels
+    height, width = whole.shape
+    part = decode(image, window=(0.5, 0.25, 1.0, 0.75)).pixels
+    assert np.array_equal(part, whole[height // 4 : 3 * height // 4, width // 2 :])
+
+
+def test_a_part_of_a_large_picture_is_not_reduced():
+    pixels = np.zeros((2000, 3000), np.uint8)
+    pixels[1000:1010, 1500:1510] = 255
+    assert decode(pixels).pixels.shape == (667, 1000)
+    part = decode(pixels, window=(0.4, 0.4, 0.6, 0.6))
+    assert part.size == (600, 400) and np.count_nonzero(part.pixels == 255) == 100
+
+
+def test_a_part_lies_on_the_ground_that_the_whole_is_laid_on():
+    ink = np.zeros((40, 60, 4), np.uint8)
+    ink[10:30, 10:12] = 255  # white on nothing
+    ink[:, 40:] = (0, 0, 0, 9)  # a part without any
+    whole, part = decode(ink), decode(ink, window=(0.6, 0.0, 1.0, 1.0))
+    assert whole.pixels[0, 0].max() == part.pixels[0, 0].max() == 0

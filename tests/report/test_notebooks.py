@@ -1,0 +1,409 @@
+"""The form of the notebooks: read as JSON, nothing is run.
+
+Each rule is a function that yields (cell ordinal or 0, what is wrong and what to do). Each is also
+given a notebook that breaks it.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import json
+import re
+import statistics
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from digits.config import NOTEBOOKS, ROOT
+from digits.pictures.decoding import EXTENSIONS
+
+Finding = tuple[int, str]
+Rule = Callable[[dict, Path], Iterator[Finding]]
+
+NAMES = sorted(NOTEBOOKS.glob("*.ipynb"))
+LONGEST = 20  # lines of a code cell
+USUAL = 10  # lines that 95 % of a notebook's code cells stay within
+STORED = {"keep_output", "nbval-check-output"}
+FORBIDDEN = {
+    r"^\s*[!%]": "a shell or magic command; use plain Python",
+    r"\bsys\.path\b": "changes sys.path; the package is installed",
+    r"\bimport \*": "a star import; name what is used",
+    r"filterwarnings\(\s*[\"']ignore": "hides warnings; mend what warns",
+    r"[\"'](/|[A-Za-z]:\\|~)[\w.-]+/": "an absolute path; take paths from digits.config",
+    r"\bexcept\b[^\n]*:\s*pass\b": "swallows an error; say what is expected to fail",
+    r"\b(TODO|FIXME|XXX)\b": "unfinished work; finish it",
+}
+
+
+def source(cell: dict) -> str:
+    return "".join(cell["source"])
+
+
+def tags(cell: dict) -> set[str]:
+    return set(cell["metadata"].get("tags", ()))
+
+
+def cells(notebook: dict, kind: str) -> list[tuple[int, dict]]:
+    """Return the cells of one kind with their ordinals, counted over all cells from 1."""
+    return [(n, cell) for n, cell in enumerate(notebook["cells"], 1) if cell["cell_type"] == kind]
+
+
+def code_cells(notebook: dict) -> list[tuple[int, str]]:
+    return [(number, source(cell)) for number, cell in cells(notebook, "code")]
+
+
+def n_lines(text: str) -> int:
+    return len(text.splitlines())
+
+
+# --- The rules -------------------------------------------------------------------------------------
+
+
+def title_is_the_first_line(notebook: dict, path: Path) -> Iterator[Finding]:
+    first = notebook["cells"][0]
+    number = int(path.name[:2])
+    if first["cell_type"] != "markdown" or not re.match(rf"# {number}\. \S", source(first)):
+        yield 1, f"must start with '# {number}. ' and the question that the notebook answers"
+    for ordinal, cell in cells(notebook, "markdown")[1:]:
+        if re.search(r"^# ", source(cell), re.MULTILINE):
+            yield ordinal, "a second heading of the first level; use ##"
+
+
+def one_parameters_cell(notebook: dict, path: Path) -> Iterator[Finding]:
+    tagged = [(n, cell) for n, cell in cells(notebook, "code") if "parameters" in tags(cell)]
+    if len(tagged) != 1:
+        yield 0, f"{len(tagged)} cells tagged 'parameters'; exactly one is needed"
+        return
+    ordinal, cell = tagged[0]
+    lines = [line for line in source(cell).splitlines() if line and not line.startswith("#")]
+    if not 1 <= len(lines) <= 6:
+        yield ordinal, f"{len(lines)} parameters; 1 to 6"
+    for line in lines:
+        if not re.fullmatch(r"[A-Z_]+: (int|float|str|bool) = .+  # \S.*", line):
+            yield ordinal, f"{line!r} is not of the form NAME: type = value  # help"
+            continue
+        try:
+            ast.literal_eval(ast.parse(line).body[0].value)
+        except ValueError:
+            yield ordinal, f"{line!r} computes its value; a literal is needed"
+
+
+def parameters_are_read_and_never_assigned(notebook: dict, path: Path) -> Iterator[Finding]:
+    names, rest, first = set(), ast.parse(""), 0
+    for ordinal, cell in cells(notebook, "code"):
+        tree = ast.parse(source(cell))
+        if "parameters" in tags(cell):
+            names, first = (
+                {node.target.id for node in tree.body if hasattr(node, "target")},
+                ordinal,
+            )
+        elif names:
+            rest.body += tree.body
+            for node in ast.walk(tree):
+                if (
+                    isinstance(node, ast.Name)
+                    and node.id in names
+                    and isinstance(node.ctx, ast.Store)
+                ):
+                    yield ordinal, f"assigns the parameter {node.id}; use another name"
+    read = {node.id for node in ast.walk(rest) if isinstance(node, ast.Name)}
+    for name in sorted(names - read):
+        yield first, f"the parameter {name} is never read; use it or drop it"
+
+
+def nothing_forbidden(notebook: dict, path: Path) -> Iterator[Finding]:
+    for ordinal, text in code_cells(notebook):
+        for pattern, reason in FORBIDDEN.items():
+            if re.search(pattern, text, re.MULTILINE):
+                yield ordinal, reason
+
+
+def cells_are_short(notebook: dict, path: Path) -> Iterator[Finding]:
+    lengths = {ordinal: n_lines(text) for ordinal, text in code_cells(notebook)}
+    for ordinal, length in lengths.items():
+        if length > LONGEST:
+            yield ordinal, f"{length} lines; at most {LONGEST}, move code to digits/"
+    longer = sum(length > USUAL for length in lengths.values())
+    if longer > 0.05 * len(lengths) + 1:
+        yield 0, f"{longer} cells longer than {USUAL} lines; at most one in twenty, and one more"
+    if statistics.median(lengths.values()) > 6:
+        yield 0, "the median cell has more than 6 lines; split cells, move code to digits/"
+    for ordinal, text in code_cells(notebook):
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 4:
+                yield ordinal, f"defines {node.name} of more than 4 lines; move it to digits/"
+
+
+def text_comes_first(notebook: dict, path: Path) -> Iterator[Finding]:
+    n_texts, n_codes = len(cells(notebook, "markdown")), len(cells(notebook, "code"))
+    if n_texts < n_codes:
+        yield 0, f"{n_texts} texts for {n_codes} code cells; each figure is announced and remarked"
+
+
+def outputs_are_stripped(notebook: dict, path: Path) -> Iterator[Finding]:
+    for ordinal, cell in cells(notebook, "code"):
+        if cell["outputs"] and not tags(cell) >= STORED:
+            yield ordinal, "stores output; run nbstripout --keep-id --keep-count"
+        if tags(cell) & STORED and not tags(cell) >= STORED:
+            yield ordinal, f"needs both tags {', '.join(sorted(STORED))}, or neither"
+        if tags(cell) >= STORED and not cell["outputs"]:
+            yield ordinal, "is compared by nbval but stores nothing; run it and save"
+        if "nbval-skip" in tags(cell):
+            yield ordinal, "is skipped by nbval; a cell that is not run rots"
+
+
+def counts_rise_from_one(notebook: dict, path: Path) -> Iterator[Finding]:
+    ran = [(n, cell["execution_count"]) for n, cell in cells(notebook, "code")]
+    for expected, (ordinal, count) in enumerate(ran, 1):
+        if count not in (None, expected):
+            yield ordinal, f"execution count {count} instead of {expected}; restart, run all, save"
+
+
+def imports_exist_and_are_used(notebook: dict, path: Path) -> Iterator[Finding]:
+    everything = "\n".join(text for _, text in code_cells(notebook))
+    for ordinal, text in code_cells(notebook):
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.ImportFrom) or not is_ours(node.module):
+                continue
+            for alias in node.names:
+                if not exists(node.module, alias.name):
+                    yield ordinal, f"{node.module} has no {alias.name}"
+                name = alias.asname or alias.name
+                if len(re.findall(rf"\b{name}\b", everything)) < 2:
+                    yield ordinal, f"imports {name} and never uses it"
+
+
+def attributes_of_modules_exist(notebook: dict, path: Path) -> Iterator[Finding]:
+    modules = {}
+    for ordinal, text in code_cells(notebook):
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and is_ours(node.module):
+                full = {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+                modules |= {name: module for name, module in full.items() if file_of(module)}
+            if (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id in modules
+                and not exists(modules[node.value.id], node.attr)
+            ):
+                yield ordinal, f"{modules[node.value.id]} has no {node.attr}"
+
+
+def exists(module: str, name: str) -> bool:
+    """Whether `name` can be imported from `module`, by its text: importing takes seconds."""
+    if file_of(f"{module}.{name}"):
+        return True
+    file = file_of(module)
+    return bool(file) and name in top_level_names(ast.parse(file.read_text(encoding="utf-8")))
+
+
+def is_ours(module: str | None) -> bool:
+    return (module or "").split(".")[0] in ("digits", "benchmarks")
+
+
+def file_of(module: str) -> Path | None:
+    """Return the file of a module or a package of this project, None where there is none."""
+    path = ROOT / Path(*module.split("."))
+    return next((f for f in (path / "__init__.py", path.with_suffix(".py")) if f.exists()), None)
+
+
+def top_level_names(tree: ast.Module) -> set[str]:
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
+
+
+def ends_with_a_link(notebook: dict, path: Path) -> Iterator[Finding]:
+    last = notebook["cells"][-1]
+    if last["cell_type"] != "markdown" or not re.search(r"\]\([^)]+\)", source(last)):
+        yield len(notebook["cells"]), "must be text with a link to what comes next"
+
+
+def links_resolve(notebook: dict, path: Path) -> Iterator[Finding]:
+    for ordinal, cell in cells(notebook, "markdown"):
+        for link in re.findall(r"\]\(([^)\s]+)\)", source(cell)):
+            target = link.partition("#")[0]
+            if not re.match(r"[a-z]+:", link) and target and not (path.parent / target).exists():
+                yield ordinal, f"links to {link}, which does not exist"
+
+
+def sections_that_every_lesson_has(notebook: dict, path: Path) -> Iterator[Finding]:
+    text = "\n".join(source(cell) for _, cell in cells(notebook, "markdown"))
+    for heading in ("Try it", "What we found"):
+        if not re.search(rf"^## .*{heading}", text, re.MULTILINE | re.IGNORECASE):
+            yield 0, f"has no section '## {heading}'"
+    if not any(re.search(r"^assert ", code, re.MULTILINE) for _, code in code_cells(notebook)):
+        yield 0, "checks nothing; end with a cell of asserts"
+
+
+RULES: list[Rule] = [
+    title_is_the_first_line,
+    one_parameters_cell,
+    parameters_are_read_and_never_assigned,
+    nothing_forbidden,
+    cells_are_short,
+    text_comes_first,
+    outputs_are_stripped,
+    counts_rise_from_one,
+    imports_exist_and_are_used,
+    attributes_of_modules_exist,
+    ends_with_a_link,
+    links_resolve,
+    sections_that_every_lesson_has,
+]
+
+
+# --- The notebooks keep them -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", NAMES, ids=lambda path: path.stem)
+def test_form(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    found = [
+        f"{path.name}, cell {ordinal}: {what} ({rule.__name__})"
+        for rule in RULES
+        for ordinal, what in rule(notebook, path)
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_numbers_rise_without_gaps():
+    numbers = [int(path.name[:2]) for path in NAMES]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_every_title_stands_in_the_readme():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in NAMES:
+        first = source(json.loads(path.read_text(encoding="utf-8"))["cells"][0]).splitlines()[0]
+        question = re.sub(r"^# \d+\. ", "", first)
+        assert question in readme, f"README.md lacks the title of {path.name}: {question}"
+        assert f"(notebooks/{path.name})" in readme
+
+
+def test_every_own_picture_is_labelled_once():
+    folder = ROOT / "test_images"
+    if not (folder / "labels.csv").exists():
+        pytest.skip("no test_images/ yet")
+    rows = (folder / "labels.csv").read_text(encoding="utf-8").splitlines()[1:]
+    named = sorted(row.split(",")[0] for row in rows)
+    assert named == sorted(path.name for path in folder.iterdir() if path.suffix in EXTENSIONS)
+
+
+# --- The rules can fail ----------------------------------------------------------------------------
+
+
+def text(words: str) -> dict:
+    return {"cell_type": "markdown", "metadata": {}, "source": words.splitlines(keepends=True)}
+
+
+def code(words: str, *with_tags: str, outputs=(), count=None) -> dict:
+    return {
+        "cell_type": "code",
+        "metadata": {"tags": list(with_tags)},
+        "source": words.splitlines(keepends=True),
+        "outputs": list(outputs),
+        "execution_count": count,
+    }
+
+
+OUTPUT = {"output_type": "stream", "name": "stdout", "text": ["3\n"]}
+GOOD = {
+    "cells": [
+        text("# 1. What is there?\n\nAn answer."),
+        text("## Parameters"),
+        code("# set by papermill\nSEED: int = 0  # seed", "parameters", count=1),
+        text("Three:"),
+        code("from digits import InputError\nfrom digits import config", count=2),
+        code("print(InputError, config.ROOT, SEED)", *STORED, outputs=[OUTPUT], count=3),
+        text("## Try it\n\nChange it."),
+        text("## What we found\n\nNothing."),
+        code("assert SEED >= 0", count=4),
+        text("[Next](broken.md) or [the web](https://example.org)"),
+    ]
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "broken.md").touch()
+    return tmp_path / "01_example.ipynb"
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_a_good_notebook_keeps_every_rule(rule, path):
+    assert list(rule(GOOD, path)) == []
+
+
+LONG = "\n".join(["x = 1"] * 21)
+BROKEN = [
+    (title_is_the_first_line, 0, text("# What is there?"), "must start with '# 1. '"),
+    (title_is_the_first_line, 0, text("# 2. What is there?"), "must start with '# 1. '"),
+    (title_is_the_first_line, 1, text("# Parameters"), "use ##"),
+    (one_parameters_cell, 2, code("SEED: int = 0  # seed"), "0 cells tagged"),
+    (one_parameters_cell, 2, code("SEED = 0  # seed", "parameters"), "is not of the form"),
+    (one_parameters_cell, 2, code("SEED: int = 0", "parameters"), "is not of the form"),
+    (one_parameters_cell, 2, code("seed: int = 0  # s", "parameters"), "is not of the form"),
+    (one_parameters_cell, 2, code("A: int = f(1)  # s", "parameters"), "a literal is needed"),
+    (one_parameters_cell, 2, code("A: int = 0  # s\n" * 7, "parameters"), "7 parameters"),
+    (parameters_are_read_and_never_assigned, 5, code("SEED = 3"), "assigns the parameter SEED"),
+    (
+        parameters_are_read_and_never_assigned,
+        2,
+        code("SEED: int = 0  # seed\nOTHER: int = 0  # o", "parameters"),
+        "OTHER is never read",
+    ),
+    (nothing_forbidden, 5, code("!pip install x"), "shell or magic"),
+    (nothing_forbidden, 5, code("%matplotlib inline"), "shell or magic"),
+    (nothing_forbidden, 5, code("import sys; sys.path.append('..')"), "sys.path"),
+    (nothing_forbidden, 5, code("from digits.plots import *"), "star import"),
+    (nothing_forbidden, 5, code("warnings.filterwarnings('ignore')"), "hides warnings"),
+    (nothing_forbidden, 5, code("open('/home/me/x.csv')"), "absolute path"),
+    (nothing_forbidden, 5, code("try:\n    f()\nexcept ValueError: pass"), "swallows"),
+    (nothing_forbidden, 5, code("x = 1  # TODO"), "unfinished"),
+    (cells_are_short, 5, code(LONG), "21 lines; at most 20"),
+    (cells_are_short, slice(4, 6), [code("x = 1\n" * 11)] * 2, "longer than 10"),
+    (cells_are_short, slice(2, 6), [code("x = 1\n" * 7)] * 4, "median"),
+    (
+        cells_are_short,
+        5,
+        code("def f():\n    a = 1\n    b = 2\n    c = 3\n    return a"),
+        "defines f",
+    ),
+    (text_comes_first, slice(6, 6), [code("x = 1")] * 4, "6 texts for 8 code cells"),
+    (outputs_are_stripped, 5, code("print(3)", outputs=[OUTPUT]), "stores output"),
+    (outputs_are_stripped, 5, code("3", "keep_output", outputs=[OUTPUT]), "needs both tags"),
+    (outputs_are_stripped, 5, code("3", *STORED), "stores nothing"),
+    (outputs_are_stripped, 5, code("3", "nbval-skip"), "skipped by nbval"),
+    (counts_rise_from_one, 5, code("3", count=9), "execution count 9 instead of 3"),
+    (imports_exist_and_are_used, 4, code("from digits import Oops\nOops"), "has no Oops"),
+    (imports_exist_and_are_used, 4, code("from digits import nowhere\nnowhere"), "no nowhere"),
+    (imports_exist_and_are_used, 4, code("from digits import data"), "never uses it"),
+    (attributes_of_modules_exist, 5, code("config.ROOTS"), "digits.config has no ROOTS"),
+    (ends_with_a_link, 9, text("The end."), "must be text with a link"),
+    (links_resolve, 9, text("[Next](02_none.ipynb)"), "02_none.ipynb, which does not exist"),
+    (sections_that_every_lesson_has, 6, text("## Exercise"), "no section '## Try it'"),
+    (sections_that_every_lesson_has, 7, text("## Summary"), "no section '## What we found'"),
+    (sections_that_every_lesson_has, 8, code("print(SEED)"), "checks nothing"),
+]
+
+
+@pytest.mark.parametrize(("rule", "place", "replacement", "words"), BROKEN)
+def test_a_broken_notebook_is_rejected(rule, place, replacement, words, path):
+    notebook = copy.deepcopy(GOOD)
+    notebook["cells"][place] = replacement
+    found = list(rule(notebook, path))
+    assert any(words in what for _, what in found), found
+
+
+def test_every_rule_has_a_notebook_that_breaks_it():
+    assert {rule for rule, *_ in BROKEN} == set(RULES)

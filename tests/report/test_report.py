@@ -1,0 +1,705 @@
+"""The runner of reports, on small notebooks made here."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import types
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from digits import InputError, report
+from digits.config import REPORTS
+from digits.data import Dataset
+from digits.recognizer import Reading
+from digits.report import build, pages
+from digits.report.metrics import README_END, README_START, readme_with
+
+PARAMETERS = 'DATA: str = "auto"  # data\nSEED: int = 0  # seed\nRUN_DIR: str = ""  # run folder'
+
+
+def notebook(*cells, kernel="python3"):
+    """Build a notebook: texts are Markdown, ("source", tag...) tuples are code."""
+    made = []
+    for number, cell in enumerate(cells):
+        if isinstance(cell, str):
+            new = nbformat.v4.new_markdown_cell(cell)
+        else:
+            new = nbformat.v4.new_code_cell(cell[0], metadata={"tags": list(cell[1:])})
+        new["id"] = f"cell-{number}"
+        made.append(new)
+    metadata = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
+    return nbformat.v4.new_notebook(cells=made, metadata=metadata)
+
+
+FIGURE = (
+    "import matplotlib.pyplot as plt\n"
+    "figure, ax = plt.subplots(figsize=(1, 1))\n"
+    "ax.plot([0, SEED])\n"
+    "plt.show()"
+)
+RECORD = (
+    "from digits.report import record\n"
+    "from pathlib import Path\n"
+    "Path(RUN_DIR).mkdir(parents=True, exist_ok=True)\n"
+    'score = {"n_scored": 1000, "n_wrong": SEED, "value": 1 - SEED / 1000, "low": 0.9, "high": 1.0}\n'
+    "confusion = [[100 if row == column else 0 for column in range(10)] for row in range(10)]\n"
+    'record(RUN_DIR, "evaluation", {"accuracy": score, "confusion": confusion});'
+)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    return project_in(tmp_path, monkeypatch)
+
+
+def patch(tmp_path, monkeypatch):
+    """Let reports be made below `tmp_path`, of data that cost nothing."""
+    nothing = [np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.int64)] * 3
+    dataset = Dataset("embedded", *nothing, digest="ab" * 32, note="not <MNIST>")
+    monkeypatch.setattr("digits.data.load", lambda source: dataset)
+    monkeypatch.setattr("digits.config.RUNS", tmp_path / "runs")
+    monkeypatch.setattr("digits.report.build.REPORTS", tmp_path / "reports")
+    monkeypatch.setattr("digits.report.pages.own_pictures", lambda: [])
+
+
+def project_in(tmp_path, monkeypatch):
+    """Make a project of two notebooks."""
+    patch(tmp_path, monkeypatch)
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    (tmp_path / "README.md").touch()
+    first = notebook(
+        "# 1. What <is> there?",
+        (PARAMETERS, "parameters"),
+        "A line:",
+        (FIGURE,),
+        "The line **rises** with the `seed`.\n\nMore.",
+        "[Next](04_score.ipynb), [help](../README.md#help), [web](https://example.org)",
+    )
+    second = notebook("# 4. How good?", (PARAMETERS, "parameters"), (RECORD,), ("DATA, RUN_DIR",))
+    nbformat.write(first, folder / "01_look.ipynb")
+    nbformat.write(second, folder / "04_score.ipynb")
+    return tmp_path
+
+
+def make(project, **options):
+    return report.make(notebooks=project / "notebooks", **options)
+
+
+# --- record ----------------------------------------------------------------------------------------
+
+
+def test_record_merges_sections_and_makes_values_plain(tmp_path):
+    report.record(tmp_path, "evaluation", {"old": 1})
+    report.record(tmp_path, "pictures", {"n_right": np.int64(3)})
+    values = {
+        "matrix": np.eye(2, dtype=int),
+        "share": np.float32(0.5),
+        "rows": pd.DataFrame({"a": [1]}),
+    }
+    path = report.record(tmp_path, "evaluation", values)
+    assert json.loads(path.read_text()) == {
+        "evaluation": {"matrix": [[1, 0], [0, 1]], "share": 0.5, "rows": [{"a": 1}]},
+        "pictures": {"n_right": 3},
+    }
+    assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(float("nan"), "evaluation.bad is nan"), (object(), "evaluation.bad is a object")],
+)
+def test_record_refuses_what_json_cannot_hold_and_keeps_the_file(tmp_path, value, words):
+    path = report.record(tmp_path, "evaluation", {"good": 1})
+    with pytest.raises(InputError, match=re.escape(words)):
+        report.record(tmp_path, "evaluation", {"bad": value})
+    assert json.loads(path.read_text()) == {"evaluation": {"good": 1}}
+
+
+def test_a_write_that_fails_leaves_no_file(tmp_path):
+    with pytest.raises(TypeError):
+        build.write_json(tmp_path / "metrics.json", {"bad": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_record_needs_a_run_and_names_the_notebook_that_makes_it(tmp_path):
+    with pytest.raises(InputError, match="03_train"):
+        report.record(tmp_path / "none", "evaluation", {})
+
+
+def test_damaged_metrics_are_named(tmp_path):
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match=r"metrics\.json cannot be read"):
+        report.record(tmp_path, "evaluation", {})
+
+
+# --- parameters ------------------------------------------------------------------------------------
+
+
+def test_plan_gives_each_notebook_what_it_declares(project):
+    path = project / "notebooks" / "02_other.ipynb"
+    nbformat.write(notebook(("FLAG: bool = False  # one\nN: int = 1  # two", "parameters")), path)
+    steps = report.plan(
+        report.find_notebooks(project / "notebooks"), {"DATA": "x", "SEED": 1}, ["FLAG=true", "N=3"]
+    )
+    assert [step.parameters for step in steps] == [
+        {"DATA": "x", "SEED": 1},
+        {"FLAG": True, "N": 3},
+        {"DATA": "x", "SEED": 1},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("TYPO=1", "no notebook has a parameter 'TYPO'; the parameters are RUN_DIR"),
+        ("SEED=1", "use --seed"),
+        ("RUN_DIR", "expected NAME=VALUE"),
+    ],
+)
+def test_plan_refuses_a_mistyped_parameter(project, assignment, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        report.plan(report.find_notebooks(project / "notebooks"), {}, [assignment])
+
+
+def test_plan_refuses_a_value_of_another_type(project):
+    path = project / "notebooks" / "02_other.ipynb"
+    nbformat.write(notebook(("N: int = 1  # two", "parameters")), path)
+    with pytest.raises(InputError, match="N='many' is not valid: expected int"):
+        report.plan([path], {}, ["N=many"])
+
+
+def test_unknown_notebooks_and_profiles_are_refused(project):
+    with pytest.raises(InputError, match="no notebook '09'; the notebooks are 01, 04"):
+        make(project, only=["9"])
+    with pytest.raises(InputError, match="unknown profile"):
+        make(project, profile="fast")
+
+
+# --- a report --------------------------------------------------------------------------------------
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.images, self.links, self.outside = [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag == "img":
+            self.images.append(attributes)
+        if tag == "a":
+            self.links.append(attributes["href"])
+        source = attributes.get("src") or (attributes.get("href") if tag == "link" else None)
+        if source and not source.startswith("data:"):
+            self.outside.append(source)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """One report that several tests look at; notebooks take seconds to start."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        project = project_in(tmp_path_factory.mktemp("made"), monkeypatch)
+        cells = []
+        folder = make(project, seed=7, profile="quick", progress=lambda *event: cells.append(event))
+    return project, folder, cells
+
+
+def test_report_holds_notebooks_pages_and_metrics(made):
+    project, folder, _ = made
+    assert folder == project / "reports" / "embedded"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "01_look.html",
+        "01_look.ipynb",
+        "04_score.html",
+        "04_score.ipynb",
+        "index.html",
+        "metrics.json",
+    ]
+    assert [path.name for path in folder.parent.iterdir()] == ["embedded"]
+    metrics = report.read_metrics(folder / "metrics.json")
+    assert metrics["evaluation"]["accuracy"]["n_wrong"] == 7
+    about = metrics["report"]
+    assert about["data"]["digest"] == "ab" * 32
+    assert (about["profile"], about["seed"]) == ("quick", 7)
+    assert about["versions"]["python"]
+    assert list(about["notebooks"]) == ["01_look", "04_score"]
+    assert about["notebooks"]["04_score"]["title"] == "4. How good?"
+
+
+def test_progress_is_told_of_every_code_cell(made):
+    _, _, cells = made
+    assert cells[0][0] is None
+    done = [event for event, _ in cells[1:]]
+    assert [(cell.notebook, cell.number, cell.total) for cell in done] == [
+        ("01_look", 1, 3),
+        ("01_look", 2, 3),
+        ("01_look", 3, 3),
+        ("04_score", 1, 4),
+        ("04_score", 2, 4),
+        ("04_score", 3, 4),
+        ("04_score", 4, 4),
+    ]
+    assert cells[0][1] == sum(n for _, n in cells[1:])
+
+
+def test_executed_notebook_ends_with_its_provenance_and_holds_no_local_paths(made):
+    _, folder, _ = made
+    text = (folder / "04_score.ipynb").read_text()
+    last = json.loads(text)["cells"][-1]
+    assert last["metadata"]["tags"] == ["provenance"]
+    said = "".join(last["source"])
+    assert "digest abababababab" in said
+    assert "SEED=7" in said
+    assert "papermill" not in text
+    assert str(Path.home()) not in text
+
+
+def test_paths_of_this_machine_are_taken_out():
+    value = {"a": [f"{build.ROOT}/runs/x", str(Path.home() / "y")], "n": 1}
+    assert build._without_paths(value) == {"a": ["runs/x", "~/y"], "n": 1}
+
+
+def test_what_tensorflow_logs_at_its_start_is_left_out_and_warnings_are_not():
+    log = (
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "I0000 00:00:1795378075.987247    4274 port.cc:153] oneDNN custom operations are on.\n"
+    )
+    said = {"output_type": "stream", "name": "stderr", "text": log}
+    assert build._is_native_log(said)
+    assert not build._is_native_log({**said, "text": f"{log}FutureWarning: mend this\n"})
+    assert not build._is_native_log({**said, "name": "stdout"})
+
+
+def test_each_figure_has_the_text_after_it_as_alternative(made):
+    _, folder, _ = made
+    for name in ("01_look.html", "index.html"):
+        images = Page(folder / name).images
+        assert [image["alt"] for image in images] == ["The line rises with the seed."]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "alternative"),
+    [
+        ("Shown:", "It **rises** by `3`. See [there](x.md#y).", "It rises by 3. See there."),
+        ("Shown:", "It rises. In figures:", "It rises."),
+        ("## Title\n\nA line\nof [points](x):", "In figures:", "A line of points"),
+        ("A line:", "## Next\n\nIt rises.", "It rises."),
+        ("A line:", None, "A line"),
+        (None, None, "Figure"),
+    ],
+)
+def test_alternative_texts_are_prose(before, after, alternative):
+    figure = notebook(("plot()",)).cells[0]
+    figure.outputs = [nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})]
+    texts = [text and notebook(text).cells[0] for text in (before, after)]
+    build._describe_figures([cell for cell in (texts[0], figure, texts[1]) if cell])
+    assert figure.outputs[0].metadata["image/png"]["alt"] == alternative
+
+
+def test_pages_need_no_network_and_every_link_resolves(made):
+    _, folder, _ = made
+    for path in folder.glob("*.html"):
+        page = Page(path)
+        assert page.outside == []
+        for link in page.links:
+            target, _, anchor = link.partition("#")
+            if target == "https://example.org":
+                continue
+            assert (folder / target).is_file(), f"{path.name} links to {link}"
+            if target.endswith(".html") and anchor:
+                assert f'id="{anchor}"' in (folder / target).read_text()
+
+
+def test_links_lead_to_the_same_files_from_the_report(made):
+    _, folder, _ = made
+    links = Page(folder / "01_look.html").links
+    assert links[-3:] == ["04_score.html", "../../README.md#help", "https://example.org"]
+    assert "(04_score.ipynb)" in (folder / "01_look.ipynb").read_text()
+
+
+def test_texts_are_escaped(made):
+    _, folder, _ = made
+    index = (folder / "index.html").read_text()
+    assert "What &lt;is&gt; there?" in index
+    assert "not &lt;MNIST&gt;" in index
+    assert "<is>" not in index
+
+
+def test_code_can_be_folded(made):
+    _, folder, _ = made
+    assert (folder / "01_look.html").read_text().count('<details class="code"') == 3
+
+
+def test_index_shows_headline_and_confusion(made):
+    _, folder, _ = made
+    index = (folder / "index.html").read_text()
+    assert "99.30%" in index
+    assert "7 of 1,000 wrong" in index
+    assert index.count('class="right"') == 10
+    assert "Since the last report" not in index
+
+
+def test_a_second_report_says_what_changed_and_a_part_keeps_the_rest(made, monkeypatch):
+    project, folder, _ = made
+    patch(project, monkeypatch)
+    before = (folder / "01_look.ipynb").read_bytes()
+    make(project, seed=9, profile="quick", only=["4"])
+    index = (folder / "index.html").read_text()
+    assert "<td>evaluation.accuracy.n_wrong</td>" in index
+    assert '<td class="n">7</td><td class="n">9</td><td class="n">+2</td>' in index
+    assert (folder / "01_look.ipynb").read_bytes() == before
+    assert list(report.read_metrics(folder / "metrics.json")["report"]["notebooks"]) == [
+        "01_look",
+        "04_score",
+    ]
+
+
+def test_a_relative_run_folder_is_below_the_project(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    (tmp_path / "runs" / "own").mkdir(parents=True)
+    report.record(tmp_path / "runs" / "own", "evaluation", {"a": 1})
+    step = build.Step(Path("04_score.ipynb"), {"RUN_DIR": "runs/own"})
+    earlier = {"evaluation": {"a": 0}, "pictures": {"b": 2}, "report": {}}
+    assert build._collect([step], "none", earlier) == {
+        "evaluation": {"a": 1},
+        "pictures": {"b": 2},
+    }
+
+
+# --- failures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_failing_notebook_is_kept_and_the_earlier_report_stays(project):
+    folder = project / "reports" / "embedded"
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text('{"evaluation": {"old": 1}}')
+    path = project / "notebooks" / "02_break.ipynb"
+    nbformat.write(notebook("# 2. Broken", ("print('before')",), ("1 / 0",)), path)
+    with pytest.raises(
+        InputError, match=r"02_break\.ipynb failed: cell 2 raised ZeroDivisionError"
+    ):
+        make(project)
+    assert [file.name for file in folder.iterdir()] == ["metrics.json"]
+    failed = project / "reports" / "embedded.failed"
+    assert "before" in (failed / "02_break.ipynb").read_text()
+    assert not (failed / "04_score.ipynb").exists()
+    assert sorted(file.name for file in folder.parent.iterdir()) == ["embedded", "embedded.failed"]
+
+
+@pytest.mark.slow
+def test_a_cell_that_takes_too_long_stops_the_report(project, monkeypatch):
+    monkeypatch.setitem(build.CELL_SECONDS, "quick", 1)
+    path = project / "notebooks" / "01_look.ipynb"
+    nbformat.write(notebook("# 1. Slow", ("import time; time.sleep(30)",)), path)
+    with pytest.raises(InputError, match=r"01_look\.ipynb failed: code cell 1 took longer"):
+        make(project, profile="quick")
+
+
+@pytest.mark.slow
+def test_a_dead_kernel_is_told_from_an_error(project):
+    path = project / "notebooks" / "01_look.ipynb"
+    nbformat.write(notebook("# 1. Dies", ("import os; os._exit(9)",)), path)
+    with pytest.raises(InputError, match=r"01_look\.ipynb failed: its kernel died in code cell 1"):
+        make(project)
+
+
+def test_a_stopped_report_leaves_nothing(project):
+    def stop(event, n):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(project, progress=lambda event, n: event and stop(event, n))
+    assert list((project / "reports").iterdir()) == []
+
+
+def test_a_folder_of_other_things_is_never_replaced(project):
+    precious = project / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").touch()
+    with pytest.raises(InputError, match="holds other things than a report"):
+        make(project, output=precious)
+    assert [file.name for file in precious.iterdir()] == ["thesis.txt"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(project):
+    (project / "file").touch()
+    with pytest.raises(InputError, match="is a file; name a folder"):
+        make(project, output=project / "file")
+
+
+def test_a_folder_that_cannot_be_written_is_named(project):
+    (project / "file").touch()
+    with pytest.raises(InputError, match="cannot write beside"):
+        make(project, output=project / "file" / "report")
+
+
+# --- nbval ------------------------------------------------------------------------------------------
+
+
+def nbval(folder: Path) -> subprocess.CompletedProcess:
+    """Run nbval on a folder as `make test` does."""
+    arguments = [
+        "--nbval-lax",
+        "--nbval-current-env",
+        f"--rootdir={folder}",
+        "-p",
+        "no:cacheprovider",
+    ]
+    sanitizers = f"--nbval-sanitize-with={build.ROOT / 'tests' / 'nbval_sanitize.cfg'}"
+    command = [sys.executable, "-m", "pytest", "-q", *arguments, sanitizers, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+
+
+@pytest.mark.slow
+def test_nbval_runs_prepared_copies_and_compares_tagged_cells(tmp_path):
+    source = notebook(
+        "# 1. Compared?",
+        ('DATA: str = "auto"  # data\nSEED: int = 0  # seed', "parameters"),
+        ("print(DATA, SEED)",),
+        ("print('28 x 28 in 3.4 s')", "keep_output", "nbval-check-output"),
+    )
+    source.cells[3].outputs = [nbformat.v4.new_output("stream", text="28 x 28 in 1.2 s\n")]
+    source.cells[3].execution_count = 3
+    (tmp_path / "in").mkdir()
+    nbformat.write(source, tmp_path / "in" / "01_compare.ipynb")
+    [path] = report.prepare(tmp_path / "out", "embedded", "quick", 4, notebooks=tmp_path / "in")
+    assert 'DATA = "embedded"' in path.read_text().replace("\\", "")
+    done = nbval(path.parent)
+    assert "4 passed" in done.stdout, done.stdout
+    path.write_text(path.read_text().replace("28 x 28 in 1.2", "28 x 27 in 1.2"))
+    done = nbval(path.parent)
+    assert "1 failed, 3 passed" in done.stdout, done.stdout
+
+
+# --- the index page --------------------------------------------------------------------------------
+
+
+def test_own_pictures_show_first_what_went_wrong(tmp_path, monkeypatch):
+    truth = {
+        "right.png": "7",
+        "wrong.png": "1",
+        "unsure.png": "7",
+        "page.png": "7|7",
+        "bad.png": "7",
+    }
+    for name in truth:
+        Image.new("L", (60, 40), 255).save(tmp_path / name)
+    rows = ["file,label", *(f"{name},{label}" for name, label in truth.items())]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    (tmp_path / "card.json").touch()
+
+    def read_many(pictures):
+        for picture in pictures:
+            text = "77" if picture.name == "page.png" else "7"
+            status = {"unsure.png": "unsure", "bad.png": "error"}.get(picture.name, "ok")
+            yield Reading(str(picture), text, (text,), 0.9, status)
+
+    reader = types.SimpleNamespace(read_many=read_many)
+    monkeypatch.setattr("digits.recognizer.Recognizer.load", lambda path: reader)
+    shown = pages.own_pictures(tmp_path, tmp_path)
+    assert [picture.caption for picture in shown] == [
+        "wrong.png: reads 7 (wrong, shows 1)",
+        "unsure.png: reads 7 (unsure)",
+        "page.png: reads 77 (right)",
+        "right.png: reads 7 (right)",
+    ]
+    assert shown[0].source.startswith("data:image/jpeg;base64,")
+
+
+def test_own_pictures_need_labels_and_a_model(tmp_path):
+    assert pages.own_pictures(tmp_path, tmp_path) == []
+
+
+def test_numbers_on_other_data_are_not_compared():
+    then = {"evaluation": {"a": 1.0}, "report": {"data": {"digest": "x"}}}
+    now = {"evaluation": {"a": 2.0, "b": 3}, "report": {"data": {"digest": "x"}}}
+    assert pages.changes(now, then) == [("evaluation.a", 1.0, 2.0)]
+    now["report"]["data"]["digest"] = "y"
+    assert pages.changes(now, then) == []
+    assert not pages.comparable(now, {})
+
+
+def test_a_tagged_figure_is_preferred_for_the_index():
+    output = nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})
+    plain = notebook(("a",), ("b",))
+    for cell in plain.cells:
+        cell.outputs = [output]
+    first = pages._chosen_figures({Path("01_a.ipynb"): plain})
+    assert [figure.link for figure in first] == ["01_a.html#cell-id=cell-0"]
+    plain.cells[1].metadata.tags = ["index"]
+    tagged = pages._chosen_figures({Path("01_a.ipynb"): plain})
+    assert [figure.link for figure in tagged] == ["01_a.html#cell-id=cell-1"]
+
+
+def test_ci_names_what_a_report_or_a_run_lacks(made, tmp_path):
+    project, folder, _ = made
+    script = build.ROOT / ".ci" / "check_reports.py"
+
+    def check(floor, folder=folder):
+        command = [sys.executable, script, folder, floor]
+        return subprocess.run(command, capture_output=True, text=True, cwd=project)
+
+    done = check("0.9")
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        f"FAILED: {folder}/metrics.json has evaluation.expected_calibration_error",
+        f"FAILED: {folder}/metrics.json has evaluation.temperature",
+        f"FAILED: {folder}/metrics.json has evaluation.threshold",
+        "15 passed, 3 failed",
+    ]
+    assert "is at least 0.999" in check("0.999").stdout
+    (tmp_path / "model.onnx").touch()
+    shutil.copy(folder / "metrics.json", tmp_path)
+    assert check("0.9", tmp_path).stdout.splitlines()[-1] == "3 passed, 3 failed"
+
+
+# --- README, and reports that are committed --------------------------------------------------------
+
+METRICS = {
+    "evaluation": {
+        "accuracy": {
+            "n_scored": 10000,
+            "n_wrong": 45,
+            "value": 0.9955,
+            "low": 0.994,
+            "high": 0.9966,
+        },
+        "expected_calibration_error": 0.002,
+        "n_parameters": 123456,
+        "train_seconds": 400.4,
+    },
+    "pictures": {"n_pictures": 30, "n_right": 29, "n_unsure": 1, "n_wrong": 0},
+    "report": {
+        "data": {"name": "mnist"},
+        "profile": "default",
+        "seed": 0,
+        "created": "today",
+        "commit": "",
+    },
+}
+
+
+def test_results_table_holds_the_numbers():
+    table = report.results_table(METRICS)
+    assert (
+        "| Test accuracy | 99.55% (45 of 10,000 wrong; 95 % interval 99.40% to 99.66%) |" in table
+    )
+    assert (
+        "| test_images/ read right by the shipped model | 29 of 30 (1 unsure, 0 wrong) |" in table
+    )
+    assert "123,456" in table
+    assert "400 s" in table
+    assert "commit unknown" in table
+
+
+def test_a_report_on_mnist_renews_the_readme_and_its_picture(tmp_path, monkeypatch):
+    class Reader:
+        def read(self, picture):
+            return Reading(str(picture), status="no-digit")
+
+    (tmp_path / "README.md").write_text(f"{README_START}\nold\n{README_END}\n")
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr("digits.recognizer.Recognizer.load", lambda path: Reader())
+    build.update_readme(METRICS)
+    assert "99.55%" in (tmp_path / "README.md").read_text()
+    with Image.open(tmp_path / "docs" / "reads.jpg") as picture:
+        assert max(picture.size) == pages.README_SIDE
+
+
+def test_readme_keeps_its_text_around_the_results():
+    readme = f"before\n{README_START}\nold\n{README_END}\nafter\n"
+    renewed = readme_with(readme, METRICS)
+    assert renewed.startswith("before\n")
+    assert renewed.endswith("\nafter\n")
+    assert "old" not in renewed
+    assert readme_with(renewed, METRICS) == renewed
+    with pytest.raises(InputError, match="lacks the two markers"):
+        readme_with("before", METRICS)
+
+
+COMMITTED = build.ROOT / "reports" / "mnist"
+
+
+def test_readme_shows_the_committed_report():
+    metrics = COMMITTED / "metrics.json"
+    values = report.read_metrics(metrics) if metrics.exists() else {}
+    readme = (build.ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme_with(readme, values) == readme, "run `make report` to renew the README"
+
+
+def code_of(path: Path) -> list[str]:
+    """Return the code that a notebook's author wrote, without what papermill injected."""
+    return [
+        cell.source
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", ())
+    ]
+
+
+def stale(committed: Path, sources: Path) -> list[str]:
+    """Return the names of executed notebooks whose code is not what their source says today."""
+    return [
+        path.name
+        for path in sorted(committed.glob("*.ipynb"))
+        if not (sources / path.name).exists() or code_of(path) != code_of(sources / path.name)
+    ]
+
+
+def test_committed_notebooks_are_what_their_sources_say():
+    if not list(COMMITTED.glob("*.ipynb")):
+        pytest.skip("no report is committed yet")
+    assert stale(COMMITTED, build.NOTEBOOKS) == []
+    sizes = sum(path.stat().st_size for path in COMMITTED.glob("*.ipynb"))
+    assert sizes < 4_000_000
+
+
+def test_a_changed_source_is_found_stale(made):
+    project, folder, _ = made
+    assert stale(folder, project / "notebooks") == []
+    path = project / "notebooks" / "04_score.ipynb"
+    changed = nbformat.read(path, as_version=4)
+    changed.cells[2].source += "  # changed"
+    nbformat.write(changed, path)
+    assert stale(folder, project / "notebooks") == ["04_score.ipynb"]
+
+
+def test_large_figures_are_stored_with_few_colours():
+    import base64
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    figure = nbformat.v4.new_output(
+        "display_data", data={"image/png": base64.b64encode(buffer.getvalue()).decode()}
+    )
+    cell = nbformat.v4.new_code_cell(outputs=[figure])
+    before = len(figure["data"]["image/png"])
+    build._compress_figures([cell])
+    after = cell.outputs[0]["data"]["image/png"]
+    assert len(after) < 0.6 * before
+    with Image.open(io.BytesIO(base64.b64decode(after))) as image:
+        assert image.mode == "P" and image.size == (200, 200)
+
+
+def test_committed_notebooks_are_small():
+    sizes = [path.stat().st_size for path in (REPORTS / "mnist").glob("*.ipynb")]
+    assert sum(sizes) < 4_000_000

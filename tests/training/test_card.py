@@ -1,0 +1,68 @@
+import copy
+
+import pytest
+
+from digits.config import CHAMPION, Config
+from digits.training import card as model_card
+
+SCORE = {
+    "n_scored": 1000, "n_wrong": 12, "value": 0.988, "low": 0.979, "high": 0.993,
+    "expected_calibration_error": 0.004, "accepted": 0.99, "accepted_wrong": 3,
+}  # fmt: skip
+OTHERS = {"n_scored": 2000, "accepted": 0.02, "low": 0.015, "high": 0.027, "auroc": 0.9987}
+CARD = {
+    "name": "mine", "created": "2026-01-02T03:04:05+00:00", "data": "mnist", "data_digest": "ab" * 32,
+    "n_train": 57_466, "n_synthetic": {"digits": 13_750, "not digits": 27_500},
+    "config": Config.from_profile("best", seed=3).to_dict(), "n_parameters": 345_678, "epoch": 44,
+    "training_seconds": 1200.0, "temperature": 1.1, "threshold": 0.62, "versions": {"keras": "3"},
+    "machine": "x86_64, 2 cores", "commit": "abcdef",
+    "metrics": {"val": {**SCORE, "synthetic_non_digits": OTHERS}, "test": SCORE},
+}  # fmt: skip
+
+
+def test_the_card_states_what_json_holds():
+    text = model_card.render(CARD)
+    for fact in (
+        "345,678 parameters", "57,466 images", "13,750 synthetic digits", "27,500 synthetic images",
+        "digits train --data mnist --profile best --seed 3", "| test | 1,000 | 12 | 98.80 % |",
+        "Of 2,000 synthetic images that are no digit, 2.0% are accepted", "abcdef",
+    ):  # fmt: skip
+        assert fact in text
+
+
+def test_the_commands_of_a_run_that_started_from_another():
+    earlier = {key: CARD[key] for key in ("config", "epoch", "training_seconds", "commit")}
+    config = Config.from_profile("best", seed=4, epochs=9, filters=(8, 8, 8, 8)).to_dict()
+    text = model_card.render({**CARD, "config": config, "started_from": earlier})
+    assert "--profile best --seed 3`, then `digits train" in text
+    assert "--seed 4 --set filters=8,8,8,8 --set epochs=9 --start RUN`" in text
+    assert "40.0 minutes" in text
+
+
+def test_an_average_and_its_corruptions():
+    earlier = {key: CARD[key] for key in ("config", "epoch", "training_seconds", "commit")}
+    spoiled = {"n_scored": 500, "mean": 0.0125, "error": {"blur": [0.0125, 0.006, 0.026]}}
+    card = {**CARD, "started_from": earlier, "averaged": [earlier, earlier], "corruptions": spoiled}
+    text = model_card.render(card)
+    assert "--seed 3 --start RUN`, then `digits average RUN RUN`" in text
+    assert "500 validation images" in text and "| blur | 1.25 % | 0.60 to 2.60 % |" in text
+
+
+def test_what_the_whole_reader_makes_of_the_test_images():
+    readings = {"n_scored": 1000, "right": 980, "unsure": 18, "wrong": 2, "commit": "fedcba"}
+    text = model_card.render({**CARD, "readings": readings})
+    assert "`fedcba`), 980 of the 1,000" in text and "18 are unsure, and 2 are wrong" in text
+
+
+def test_a_model_without_the_rejecting_class_says_so():
+    card = copy.deepcopy(CARD)
+    card["config"] |= {"reject": False, "extra": False}
+    card["n_synthetic"] = {"digits": 0, "not digits": 0}
+    text = model_card.render(card)
+    assert "Whatever it is shown it takes for a digit" in text and "synthetic digits:" not in text
+
+
+@pytest.mark.skipif(not (CHAMPION / "card.json").exists(), reason="no champion in this checkout")
+def test_the_shipped_card_is_the_generated_one(tmp_path):
+    (tmp_path / "card.json").write_bytes((CHAMPION / "card.json").read_bytes())
+    assert model_card.write(tmp_path).read_text() == (CHAMPION / model_card.FILE).read_text()
