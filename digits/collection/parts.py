@@ -34,7 +34,7 @@ from digits import InputError
 from digits.collection.sources import Entry, entries, fetch, is_url, not_looked_at
 from digits.config import CHAMPION
 from digits.recognizer import Recognizer
-from digits.recognizer.parallel import Work, n_cores, read_each, spread
+from digits.recognizer.parallel import Work, map_ordered, n_cores, read_each
 from digits.storage import locked, write_json
 
 PART = 1000  # pictures in a part
@@ -194,7 +194,7 @@ def read_collection(
             results = spread_on_cluster(parts, start, scheduler, say)
         else:
             processes = min(workers or n_cores(), max(len(missing), 1))
-            results = enumerate(spread(parts, start, processes))
+            results = enumerate(map_ordered(parts, start, processes))
         for index, content in results:
             plan.write(missing[index], content)
             n_read += _size(plan, missing[index])

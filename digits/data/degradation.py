@@ -18,7 +18,7 @@ SIDE = 28
 FINE = 4  # sub-pixels of a pixel, along each axis, where edges are moved or lines drawn
 
 
-def spoiled(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def degrade(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Spoil `n` digits, each in one of six ways, equally often.
 
     Parameters
@@ -35,10 +35,10 @@ def spoiled(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray
     """
     rng = np.random.default_rng([seed, 4])
     chosen = rng.integers(len(x), size=n)
-    ways = rng.integers(len(WAYS), size=n)
+    ways = rng.integers(len(DEGRADATIONS), size=n)
     images = np.empty((n, SIDE, SIDE), np.uint8)
     for i, (index, way) in enumerate(zip(chosen, ways, strict=True)):
-        changed = WAYS[way](x[index].astype(np.float32) / 255, rng)
+        changed = DEGRADATIONS[way](x[index].astype(np.float32) / 255, rng)
         images[i] = np.uint8(np.clip(changed, 0, 1) * 255 + 0.5)
     return images, y[chosen].astype(np.int64)
 
@@ -108,4 +108,4 @@ def out_of_place(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ndimage.affine_transform(image, matrix, centre - matrix @ (centre + shift), order=1)
 
 
-WAYS = (hollow, half_dark, shaken, frosted, crossed_out, out_of_place)
+DEGRADATIONS = (hollow, half_dark, shaken, frosted, crossed_out, out_of_place)

@@ -12,7 +12,7 @@ import numpy as np
 from digits import InputError
 from digits.data.labels import load_labels
 from digits.pictures.decoding import EXTENSIONS
-from digits.pictures.filters import blurred
+from digits.pictures.filters import gaussian_filter
 
 if TYPE_CHECKING:
     from digits.recognizer import Reading, Recognizer
@@ -233,5 +233,7 @@ def _without_strangers(found: list[_Found], remarks: list[str]) -> list[_Found]:
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    first, second = (blurred(image.astype(np.float32), 1.0).ravel() for image in (one, other))
+    first, second = (
+        gaussian_filter(image.astype(np.float32), 1.0).ravel() for image in (one, other)
+    )
     return np.corrcoef(first, second)[0, 1] >= ALIKE

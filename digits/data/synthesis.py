@@ -178,7 +178,7 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels.astype(np.int64)
 
 
-def pictured(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Put `n` digits on small or poor pictures, and read them off again as a user's are read.
 
     What reaches the network then bears the marks of the way there: steps of a few coarse pixels,

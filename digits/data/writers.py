@@ -91,7 +91,7 @@ HABITS: dict[int, list[list[list[tuple[float, float]]]]] = {
 
 
 @dataclass(frozen=True)
-class Hand:
+class Writer:
     """One invented writer.
 
     Attributes
@@ -112,7 +112,7 @@ class Hand:
     unsteadiness: float = 0.05
 
     @classmethod
-    def invent(cls, seed: int, *, odd: int = 7) -> Hand:
+    def invent(cls, seed: int, *, odd: int = 7) -> Writer:
         """Invent a hand.
 
         Parameters

@@ -187,7 +187,7 @@ def per_class(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def mistakes(table: pd.DataFrame, n: int | None = None) -> pd.DataFrame:
+def errors(table: pd.DataFrame, n: int | None = None) -> pd.DataFrame:
     """Return the `n` wrong rows of the table (all by default), the most confident first."""
     wrong = table[is_wrong(table)]
     return wrong.sort_values("confidence", ascending=False, kind="stable").head(n or len(wrong))
@@ -274,7 +274,7 @@ def expected_calibration_error(table: pd.DataFrame, n_bins: int = CALIBRATION_BI
     return float(np.average((bins["accuracy"] - bins["confidence"]).abs(), weights=bins["n"]))
 
 
-def coverage_curve(table: pd.DataFrame) -> pd.DataFrame:
+def risk_coverage_curve(table: pd.DataFrame) -> pd.DataFrame:
     """Return what every possible threshold would accept, and how much of that is wrong.
 
     Returns
@@ -683,7 +683,7 @@ def corrupt(images: np.ndarray, name: str, severity: float = 1.0, seed: int = 0)
     return np.uint8(np.clip(changed, 0, 1) * 255 + 0.5)
 
 
-def errors_under(
+def corruption_errors(
     probabilities: Callable[[np.ndarray], np.ndarray],
     images: np.ndarray,
     labels: np.ndarray,

@@ -215,7 +215,7 @@ def _counts(table: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def spoilings(image: np.ndarray) -> dict[str, np.ndarray]:
+def degradations(image: np.ndarray) -> dict[str, np.ndarray]:
     """Return a digit in MNIST form as it would arrive if one step had been left out.
 
     Parameters

@@ -60,14 +60,14 @@ class Components:
         return chosen[self.labels]
 
 
-def labels_in(patch: np.ndarray) -> np.ndarray:
+def unique_labels(patch: np.ndarray) -> np.ndarray:
     """Return the labels that occur in a part of `Components.labels`, sorted, background left out."""
     occurs = np.bincount(patch.ravel()) > 0
     occurs[:1] = False
     return np.flatnonzero(occurs)
 
 
-def components(mask: np.ndarray) -> Components:
+def connected_components(mask: np.ndarray) -> Components:
     """Find the connected things on a mask, bool (height, width)."""
     height, width = mask.shape
     # Runs of ink in a row, as half-open ranges of the flattened mask; a column of background
@@ -121,7 +121,7 @@ def _corners(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: i
     return np.stack([top, bottom, left, right])
 
 
-def largest_in(values: np.ndarray, found: Components) -> np.ndarray:
+def max_by_component(values: np.ndarray, found: Components) -> np.ndarray:
     """Return the largest value in each thing, (n,); `values` has the labels' shape."""
     out = np.zeros(found.n + 1, values.dtype)
     np.maximum.at(out, found.labels[inside := found.labels > 0], values[inside])
@@ -139,7 +139,7 @@ def quantile(values: np.ndarray, share: float) -> float:
     return float(ordered[low]) + (place - low) * float(ordered[high] - ordered[low])
 
 
-def dilated(mask: np.ndarray, iterations: int = 1) -> np.ndarray:
+def dilate(mask: np.ndarray, iterations: int = 1) -> np.ndarray:
     """Grow a mask by a pixel in all eight directions, `iterations` times."""
     for _ in range(iterations):
         rows = mask.copy()
@@ -151,19 +151,19 @@ def dilated(mask: np.ndarray, iterations: int = 1) -> np.ndarray:
     return mask
 
 
-def outline(mask: np.ndarray) -> np.ndarray:
+def boundary(mask: np.ndarray) -> np.ndarray:
     """Return the pixels of a mask that have background, or the image's edge, on one of four sides."""
     inner = np.zeros_like(mask)
     inner[1:-1, 1:-1] = mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
     return mask & ~inner
 
 
-def running_max(image: np.ndarray, size: int, axis: int) -> np.ndarray:
+def maximum_filter1d(image: np.ndarray, size: int, axis: int) -> np.ndarray:
     """Return the largest of `size` pixels around each, along one axis."""
     return _running(image, size, axis, np.maximum)
 
 
-def running_min(image: np.ndarray, size: int, axis: int) -> np.ndarray:
+def minimum_filter1d(image: np.ndarray, size: int, axis: int) -> np.ndarray:
     """Return the smallest of `size` pixels around each, along one axis."""
     return _running(image, size, axis, np.minimum)
 
@@ -184,13 +184,13 @@ def _running(image: np.ndarray, size: int, axis: int, extreme: np.ufunc) -> np.n
     return np.moveaxis(extreme(wide[:n], wide[size - length : size - length + n]), 0, axis)
 
 
-def closed(image: np.ndarray, size: int) -> np.ndarray:
+def grey_closing(image: np.ndarray, size: int) -> np.ndarray:
     """Fill dark patches that no square of `size` by `size` pixels (an odd number) fits into."""
-    grown = running_max(running_max(image, size, 0), size, 1)
-    return running_min(running_min(grown, size, 0), size, 1)
+    grown = maximum_filter1d(maximum_filter1d(image, size, 0), size, 1)
+    return minimum_filter1d(minimum_filter1d(grown, size, 0), size, 1)
 
 
-def median(image: np.ndarray, size: int) -> np.ndarray:
+def median_filter(image: np.ndarray, size: int) -> np.ndarray:
     """Return the median of the `size` by `size` pixels around each; `size` is odd."""
     windows = sliding_window_view(np.pad(image, size // 2, "edge"), (size, size))
     out = np.empty_like(image)
@@ -203,7 +203,7 @@ def median(image: np.ndarray, size: int) -> np.ndarray:
     return out
 
 
-def blurred(image: np.ndarray, sigma: float, border: str = "symmetric") -> np.ndarray:
+def gaussian_filter(image: np.ndarray, sigma: float, border: str = "symmetric") -> np.ndarray:
     """Return the image, float32, under a Gaussian of standard deviation `sigma`.
 
     `border` says how `numpy.pad` continues the image: "symmetric" or "edge".
@@ -212,7 +212,7 @@ def blurred(image: np.ndarray, sigma: float, border: str = "symmetric") -> np.nd
     return _along(_along(image, weights, 0, border), weights, 1, border)
 
 
-def steepness(image: np.ndarray, sigma: float) -> np.ndarray:
+def gradient_magnitude(image: np.ndarray, sigma: float) -> np.ndarray:
     """Return the length of the gradient of the blurred image, float32."""
     weights = _gaussian(sigma)
     slopes = np.arange(len(weights)) / sigma**2 * weights

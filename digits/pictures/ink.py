@@ -18,12 +18,12 @@ from digits.pictures.decoding import Picture
 from digits.pictures.filters import (
     Box,
     Components,
-    components,
-    dilated,
-    labels_in,
+    connected_components,
+    dilate,
+    maximum_filter1d,
+    minimum_filter1d,
     quantile,
-    running_max,
-    running_min,
+    unique_labels,
 )
 
 DARK, LIGHT = "dark-on-light", "light-on-dark"
@@ -107,14 +107,14 @@ def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = Tru
     depth = np.maximum(paper - light, 0) * gain
     noise = _noise(light) * quantile(gain, 0.9)
     if noise > 1:
-        depth = filters.blurred(depth, 0.7)
+        depth = filters.gaussian_filter(depth, 0.7)
     least = max(FAINTEST, NOISE * noise)
     threshold = _threshold(depth, noise, least)
     mask = _followed(depth, threshold, least) if threshold else np.zeros(grey.shape, bool)
     outer = _surroundings(mask)
     if outer.any():
         # A dark desk around the sheet would set the threshold for faint pencil on it.
-        inner = np.where(dilated(outer, 3), 0, depth)
+        inner = np.where(dilate(outer, 3), 0, depth)
         lower = _threshold(inner, noise, least)
         if 0 < lower < threshold:
             mask |= _followed(inner, lower, least)
@@ -130,7 +130,7 @@ def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = Tru
     strength = np.zeros(grey.shape, np.float32)
     if mask.any():
         # Half a pixel around the mask belongs to the strokes' soft edges.
-        near = dilated(mask) & ~printed
+        near = dilate(mask) & ~printed
         darkest = quantile(depth[mask], 0.95)
         strength[near] = np.clip(depth[near] / darkest, 0, 1)
     return Ink(
@@ -187,7 +187,7 @@ def _darkness_of_ink(grey: np.ndarray) -> float:
     votes = []
     for share, side in ((2, 32), (6, 64)):
         coarse = _thumbnail(grey, side)  # a wide median is as smooth
-        paper = filters.median(coarse, max(5, max(coarse.shape) // share) | 1)
+        paper = filters.median_filter(coarse, max(5, max(coarse.shape) // share) | 1)
         if paper.shape != small.shape:
             paper = np.asarray(Image.fromarray(paper).resize(small.shape[::-1]))
         deviation = small - paper
@@ -221,8 +221,8 @@ def _paper(light: np.ndarray) -> np.ndarray:
         return np.full(light.shape, level, np.float32)
     small = _thumbnail(light, 160)
     window = max(5, min(small.shape) // 4) | 1
-    small = filters.median(small, 3)
-    smooth = filters.blurred(filters.closed(small, window), 2, "edge")
+    small = filters.median_filter(small, 3)
+    smooth = filters.gaussian_filter(filters.grey_closing(small, window), 2, "edge")
     size = light.shape[::-1]
     return np.asarray(Image.fromarray(smooth).resize(size, Image.Resampling.BILINEAR))
 
@@ -266,9 +266,9 @@ def _surroundings(mask: np.ndarray) -> np.ndarray:
     It touches the frame and spans more than half of the picture, or is a hollow outline around
     other things.
     """
-    things = components(mask)
+    things = connected_components(mask)
     labels, areas = things.labels, things.areas
-    frame = labels_in(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    frame = unique_labels(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     found = []
     for label in np.flatnonzero(things.lengths > 0.4 * min(mask.shape)) + 1:
         down, across = things.boxes[label - 1]
@@ -277,18 +277,18 @@ def _surroundings(mask: np.ndarray) -> np.ndarray:
         at_frame = max(tall, wide) > 0.5 and label in frame
         hollow = min(tall, wide) > 0.4 and areas[label - 1] < 0.15 * tall * wide * mask.size
         # What it is around: something else than itself.
-        if at_frame or (hollow and len(labels_in(labels[down, across])) > 1):
+        if at_frame or (hollow and len(unique_labels(labels[down, across])) > 1):
             found.append(label)
     return things.mask_of(found)
 
 
-def without_surroundings(ink: Ink) -> Ink:
+def remove_border_region(ink: Ink) -> Ink:
     """Return the ink less what seems to be a desk, a shadow or the edge of the sheet.
 
     It may also be a digit that fills the whole picture: who knows digits must decide.
     """
     outer = _surroundings(ink.mask)
-    near = dilated(outer)
+    near = dilate(outer)
     return replace(
         ink, mask=ink.mask & ~outer, strength=np.where(near, np.float32(0), ink.strength)
     )
@@ -300,22 +300,22 @@ def _followed(depth: np.ndarray, threshold: float, least: float) -> np.ndarray:
     Strokes of a fainter pen, down to `FAINT` of the darkest, have a threshold that is as much lower,
     if they are as large as what is dark, and as sharp.
     """
-    things = components(depth > LOW * threshold)
-    sure = filters.largest_in(depth, things) > threshold
+    things = connected_components(depth > LOW * threshold)
+    sure = filters.max_by_component(depth, things) > threshold
     mask = np.append(False, sure & _sharp(depth, things))[things.labels]
     if not mask.any():
         return mask
     floor = max(LOW * FAINT * threshold, least / 2)
-    things = components(depth > floor)
-    peaks = filters.largest_in(depth, things)
+    things = connected_components(depth > floor)
+    peaks = filters.max_by_component(depth, things)
     dark, inside = np.zeros(things.n + 1, bool), np.ones(things.n + 1, bool)
-    dark[labels_in(things.labels[mask])] = True
+    dark[unique_labels(things.labels[mask])] = True
     # What lies at the picture's edge is rather a desk's, or a book's.
     margin = max(1, min(mask.shape) // 50)
     middle = (slice(margin, -margin),) * 2
     at_edge = things.labels.copy()
     at_edge[middle] = 0
-    inside[labels_in(at_edge)] = False
+    inside[unique_labels(at_edge)] = False
     inside, dark = inside[1:], dark[1:]
     if not (dark & inside).any():
         return mask
@@ -338,8 +338,8 @@ def _sharp(depth: np.ndarray, things: Components, share: float = SHARP) -> np.nd
     """
     if things.n < 2 or min(depth.shape) < 40:
         return np.ones(things.n, bool)
-    steepest = filters.largest_in(filters.steepness(depth, 1), things)
-    sharpness = steepest / np.maximum(filters.largest_in(depth, things), 1e-9)
+    steepest = filters.max_by_component(filters.gradient_magnitude(depth, 1), things)
+    sharpness = steepest / np.maximum(filters.max_by_component(depth, things), 1e-9)
     large = things.areas >= 0.05 * things.areas.max()
     return sharpness >= share * sharpness[large].max()
 
@@ -350,18 +350,18 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     Only beside something of a digit's size that stands clear of the edge: a digit that is cut off
     by the picture's edge may be all that there is.
     """
-    things = components(mask)
+    things = connected_components(mask)
     labels, boxes = things.labels, things.boxes
     sides = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
     # A strip that covers a whole side is none of a digit's, whatever else there is.
     for side in sides:
-        for label in labels_in(side):
+        for label in unique_labels(side):
             narrow = min(s.stop - s.start for s in boxes[label - 1]) < 0.25 * min(mask.shape)
             if narrow and np.count_nonzero(side == label) > 0.95 * len(side):
                 mask = mask & (labels != label)
     if min(mask.shape) < 100:
         return mask
-    touching = labels_in(np.concatenate(sides))
+    touching = unique_labels(np.concatenate(sides))
     lengths = np.append(0, things.lengths)
     clear = np.delete(np.arange(len(lengths)), np.append(0, touching))
     if not len(touching) or not len(clear):
@@ -369,14 +369,14 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     clear = clear[lengths[clear] >= max(24, 0.1 * min(mask.shape), 0.5 * lengths[clear].max())]
     if not len(clear):
         return mask
-    edge = filters.steepness(depth, 1)
+    edge = filters.gradient_magnitude(depth, 1)
     inner = np.zeros(mask.shape, bool)
     inner[2:-2, 2:-2] = True  # a gradient at the very edge is that of half a stroke
     sharpness = np.zeros(len(lengths))
     for label in (*touching, *clear):
         box = boxes[label - 1]
         # Its outline tells: inside a thick stroke nothing is steep.
-        own = filters.outline(labels[box] == label) & inner[box]
+        own = filters.boundary(labels[box] == label) & inner[box]
         if own.any():
             sharpness[label] = quantile(edge[box][own], 0.9) / depth[box][own].max()
     usual = quantile(sharpness[clear], 0.5)
@@ -412,16 +412,16 @@ def _rules(mask: np.ndarray) -> np.ndarray:
     if not mask.any():
         return none
     # Most pictures have none: what is no part of anything long is no rule.
-    if components(mask).lengths.max() < 0.3 * min(mask.shape):
+    if connected_components(mask).lengths.max() < 0.3 * min(mask.shape):
         return none
     (level, level_bands), (upright, upright_bands) = _across(mask), _across(mask.T)
     across = level | upright.T
     if across.any():
         # What is left of them at crossings, and where they are rough.
-        things = components(mask & ~across)
-        bands = dilated(level_bands | upright_bands.T)
+        things = connected_components(mask & ~across)
+        bands = dilate(level_bands | upright_bands.T)
         outside = np.zeros(things.n + 1, bool)
-        outside[labels_in(np.where(bands, 0, things.labels))] = True
+        outside[unique_labels(np.where(bands, 0, things.labels))] = True
         across |= ~outside[things.labels] & (things.labels > 0)
     mask = mask & ~across
     if min(mask.shape) < 48 or not mask.any():
@@ -431,7 +431,7 @@ def _rules(mask: np.ndarray) -> np.ndarray:
     lines = level | upright
     if not lines.any():
         return across
-    heights = _heights(mask & ~dilated(lines))
+    heights = _heights(mask & ~dilate(lines))
     if not len(heights):
         return across
     long = 2.5 * quantile(heights, 0.9)
@@ -458,10 +458,10 @@ def _across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     height, width = mask.shape
     thickness = min(max(6, min(mask.shape) // 6), max(8, min(mask.shape) // 20))
     lines = _lines(mask, thickness, max(7, width // 12))
-    bridged = running_max(running_max(lines, max(9, width // 12), 1), 3, 0)
-    things = components(bridged)
-    thick = running_max(mask, 3, 0)
-    rest = components(mask & ~dilated(lines))
+    bridged = maximum_filter1d(maximum_filter1d(lines, max(9, width // 12), 1), 3, 0)
+    things = connected_components(bridged)
+    thick = maximum_filter1d(mask, 3, 0)
+    rest = connected_components(mask & ~dilate(lines))
     long = SPANNED * max((box[1].stop - box[1].start for box in rest.boxes), default=0)
     ways = []
     for label in np.flatnonzero(things.lengths >= PART * width) + 1:
@@ -508,7 +508,7 @@ def _thin(mask: np.ndarray, thickness: int) -> np.ndarray:
     """Return the pixels that are part of no upright run of `thickness` pixels or more."""
     # Around the picture is nothing: filters that reflect would see a line at its edge twice as thick.
     padded = np.pad(mask, ((thickness,) * 2, (0, 0)))
-    tall = running_max(running_min(padded, thickness, 0), thickness, 0)
+    tall = maximum_filter1d(minimum_filter1d(padded, thickness, 0), thickness, 0)
     return mask & ~tall[thickness:-thickness]
 
 
@@ -521,7 +521,7 @@ def _frames(mask: np.ndarray) -> np.ndarray:
     frames = np.zeros(mask.shape, bool)
     if min(mask.shape) < 48 or not mask.any():
         return frames
-    things = components(mask)
+    things = connected_components(mask)
     for label in np.flatnonzero(things.lengths >= SMALLEST_FRAME) + 1:
         box = things.boxes[label - 1]
         if min(s.stop - s.start for s in box) < SMALLEST_FRAME or _at_edge(box, mask.shape):
@@ -533,8 +533,8 @@ def _frames(mask: np.ndarray) -> np.ndarray:
         if lines is None:
             continue
         # Crossings belong to neither line: what is left over from them is small, or thin.
-        rest = components(own & ~lines)
-        width = 2 * np.count_nonzero(lines) / max(np.count_nonzero(filters.outline(lines)), 1)
+        rest = connected_components(own & ~lines)
+        width = 2 * np.count_nonzero(lines) / max(np.count_nonzero(filters.boundary(lines)), 1)
         crumbs = [
             index
             for index, part in enumerate(rest.boxes, 1)
@@ -585,8 +585,8 @@ def _frame_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     if n_straight < 3:
         return None
     lines |= whole
-    others = mask & ~dilated(lines, 2)
-    inside = components(others[band // 2 : -(band // 2), band // 2 : -(band // 2)])
+    others = mask & ~dilate(lines, 2)
+    inside = connected_components(others[band // 2 : -(band // 2), band // 2 : -(band // 2)])
     return lines if inside.lengths.max(initial=0) > 0.25 * side else None
 
 
@@ -597,8 +597,8 @@ def _lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.
     """
     shortest = shortest or max(15, min(mask.shape) // 30)
     # Lines lean: they count as level where a run fits into the line and its neighbours.
-    thick = running_max(mask, 3, 0)
-    runs = running_max(running_min(thick, shortest, 1), shortest, 1)
+    thick = maximum_filter1d(mask, 3, 0)
+    runs = maximum_filter1d(minimum_filter1d(thick, shortest, 1), shortest, 1)
     return runs & _thin(mask, thickness)
 
 
@@ -606,8 +606,8 @@ def _long_ones(lines: np.ndarray, long: float) -> np.ndarray:
     """Keep the level lines that are rules: those that cross the picture, and families of three."""
     width = lines.shape[1]
     gap = max(9, min(lines.shape) // 12)  # a digit that is written over the rule interrupts it
-    bridged = running_max(running_max(lines, gap, 1), 3, 0)
-    things = components(bridged)
+    bridged = maximum_filter1d(maximum_filter1d(lines, gap, 1), 3, 0)
+    things = connected_components(bridged)
     spans = [(box[1].start, box[1].stop) for box in things.boxes]
     starts, stops = np.array([(0, 0), *spans]).T
     lengths = stops - starts - (gap - 1)
@@ -623,8 +623,8 @@ def _long_ones(lines: np.ndarray, long: float) -> np.ndarray:
 
 def _without_crumbs(mask: np.ndarray, rules: np.ndarray) -> np.ndarray:
     """Remove the crumbs that a rule's rough edge leaves beside it."""
-    things = components(mask)
-    touching = labels_in(things.labels[dilated(rules)])
+    things = connected_components(mask)
+    touching = unique_labels(things.labels[dilate(rules)])
     thickness = max(3, min(mask.shape) // 40)
     crumbs = [
         label
@@ -637,5 +637,5 @@ def _without_crumbs(mask: np.ndarray, rules: np.ndarray) -> np.ndarray:
 
 def _heights(mask: np.ndarray) -> np.ndarray:
     """Return the longer sides of the things on a mask, specks left out."""
-    sides = components(mask).lengths
+    sides = connected_components(mask).lengths
     return sides[sides > max(6, sides.max(initial=0) / 8)]

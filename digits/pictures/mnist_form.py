@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from digits import InputError
-from digits.pictures.filters import components
+from digits.pictures.filters import connected_components
 
 SIZE = 28  # side of an MNIST image in pixels
 BOX = 20  # side of the box that the digit fills
@@ -74,7 +74,7 @@ def to_mnist_form(ink: np.ndarray) -> np.ndarray:
     return fit_and_centre(ink)
 
 
-def in_mnist_form(images: np.ndarray) -> np.ndarray:
+def is_mnist_form(images: np.ndarray) -> np.ndarray:
     """Tell which images need no normalising: `to_mnist_form` would give them back all but unchanged.
 
     Black all around, white somewhere, a box of 20 pixels, the centre of mass in the middle, and one
@@ -101,7 +101,7 @@ def in_mnist_form(images: np.ndarray) -> np.ndarray:
     # One below the other, with a blank row between, all images are labelled at once.
     column = np.zeros((len(images), SIZE + 1, SIZE), bool)
     column[:, :SIZE] = images > BRIDGE
-    things = components(column.reshape(-1, SIZE))
+    things = connected_components(column.reshape(-1, SIZE))
     image_of = [down.start // (SIZE + 1) for down, _ in things.boxes]
     return right & (np.bincount(image_of, minlength=len(images)) == 1)
 

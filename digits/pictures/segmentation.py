@@ -1,8 +1,8 @@
 """From ink to glyphs: what may be a digit, where it stands, and how it might be joined or cut.
 
 Connected strokes are one glyph. Whether two neighbours are one digit in pieces, or one wide glyph is
-two digits that touch, cannot be told from the ink alone: `joins` and `cuts` propose, and the
-recogniser, which knows what digits look like, decides.
+two digits that touch, cannot be decided from the ink alone: `propose_merges` and `propose_splits`
+over-segment, and the recognizer, which knows what digits look like, picks the best path.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from digits.pictures.filters import components, dilated, labels_in, outline, running_max
+from digits.pictures.filters import (
+    boundary,
+    connected_components,
+    dilate,
+    maximum_filter1d,
+    unique_labels,
+)
 from digits.pictures.ink import Ink
 from digits.pictures.mnist_form import stroke_width
 
@@ -99,7 +105,7 @@ def find_digits(ink: Ink) -> list[Glyph]:
     glyphs = _components(ink)
     if not glyphs:
         return []
-    usual = usual_height(glyphs)
+    usual = typical_size(glyphs)
     large = [glyph for glyph in glyphs if glyph.side >= SPECK * usual]
     crumbs: dict[int, list[Glyph]] = {}
     for crumb in glyphs:
@@ -111,12 +117,12 @@ def find_digits(ink: Ink) -> list[Glyph]:
         if gaps[nearest] <= CRUMB_GAP * usual and crumb.side >= 0.08 * usual:
             crumbs.setdefault(nearest, []).append(crumb)
     return in_reading_order(
-        [join([glyph, *crumbs.get(index, [])]) for index, glyph in enumerate(large)]
+        [merge([glyph, *crumbs.get(index, [])]) for index, glyph in enumerate(large)]
     )
 
 
 def _components(ink: Ink) -> list[Glyph]:
-    things = components(ink.mask)
+    things = connected_components(ink.mask)
     order = np.argsort(-things.lengths, kind="stable")[:MOST_GLYPHS]
     height, width = ink.mask.shape
     glyphs = []
@@ -129,13 +135,13 @@ def _components(ink: Ink) -> list[Glyph]:
         )
         patch = things.labels[window]
         stroke = patch == index + 1
-        own = dilated(stroke) & ((patch == 0) | stroke)
+        own = dilate(stroke) & ((patch == 0) | stroke)
         crop = np.where(own, ink.strength[window], np.float32(0))
         glyphs.append(Glyph(crop, window[1].start, window[0].start, ink.scale))
     return glyphs
 
 
-def usual_height(glyphs: list[Glyph]) -> float:
+def typical_size(glyphs: list[Glyph]) -> float:
     """Return the longer side that digits on this picture usually have, in working pixels.
 
     A weighted median of the longer sides: the weights favour what is large, so that specks do not
@@ -184,7 +190,7 @@ def _gaps(glyphs: list[Glyph]) -> np.ndarray:
     return gaps
 
 
-def join(glyphs: list[Glyph]) -> Glyph:
+def merge(glyphs: list[Glyph]) -> Glyph:
     """Return one glyph that holds the ink of all."""
     if len(glyphs) == 1:
         return glyphs[0]
@@ -202,7 +208,7 @@ def join(glyphs: list[Glyph]) -> Glyph:
     return replace(glyphs[0], ink=ink, left=left, top=top)
 
 
-def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
+def propose_merges(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
     """Propose which glyphs may be the pieces of one digit.
 
     Returns
@@ -212,7 +218,7 @@ def joins(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
     """
     if len(glyphs) < 2:
         return []
-    usual = usual_height(glyphs)
+    usual = typical_size(glyphs)
     left, top, width, height = np.array([(g.left, g.top, g.width, g.height) for g in glyphs]).T
     across = np.maximum(left[:, None] - (left + width), 0)
     down = np.maximum(top[:, None] - (top + height), 0)
@@ -259,7 +265,7 @@ def farthest(glyphs: list[Glyph]) -> float:
     return float(_gaps(glyphs).min(0).max())
 
 
-def kinship(glyphs: list[Glyph]) -> tuple[float, float]:
+def merge_features(glyphs: list[Glyph]) -> tuple[float, float]:
     """Return two signs that glyphs are pieces of one digit, each 0 to 1.
 
     Returns
@@ -271,7 +277,7 @@ def kinship(glyphs: list[Glyph]) -> tuple[float, float]:
     """
     overlaps, nearnesses = [], []
     for index, glyph in enumerate(glyphs):
-        rest = join([other for place, other in enumerate(glyphs) if place != index])
+        rest = merge([other for place, other in enumerate(glyphs) if place != index])
         across = min(glyph.left + glyph.width, rest.left + rest.width) - max(glyph.left, rest.left)
         down = min(glyph.top + glyph.height, rest.top + rest.height) - max(glyph.top, rest.top)
         overlaps.append(
@@ -285,7 +291,7 @@ def _nearness(a: Glyph, b: Glyph) -> float:
     width = min(stroke_width(a.ink), stroke_width(b.ink))
     if _gap(a, b) > width:
         return 0.0
-    whole = join([a, b])
+    whole = merge([a, b])
     apart = np.zeros(whole.ink.shape, bool)
     strokes = np.zeros(whole.ink.shape, bool)
     for glyph, canvas in ((a, apart), (b, strokes)):
@@ -295,7 +301,7 @@ def _nearness(a: Glyph, b: Glyph) -> float:
         return 0.0
     # Between two strokes, the shortest way begins and ends at an outline.
     # Of long ones every second place, or every third, is near enough: their strokes are wide.
-    from_, to = (np.argwhere(outline(stroke)) for stroke in (apart, strokes))
+    from_, to = (np.argwhere(boundary(stroke)) for stroke in (apart, strokes))
     from_, to = (ends[:: -(-len(ends) // MOST_PLACES)] for ends in (from_, to))
     down, across = (to[:, None, axis] - from_[:, axis] for axis in (0, 1))
     gap = math.sqrt((down**2 + across**2).min()) - 1
@@ -326,17 +332,17 @@ def at_necks(glyph: Glyph, share: float = 0.5) -> list[list[Glyph]]:
     peak, tall = small.max(), share * len(small)
     ink = small > NECKS[0] * peak
     for level in NECKS[1:]:
-        things = components(small > level * peak)
+        things = connected_components(small > level * peak)
         large = np.flatnonzero(things.lengths >= tall) + 1
         if not len(large) or (proposals and len(large) == len(proposals[-1])):
             continue
         owner = np.where(np.isin(things.labels, large), things.labels, 0)
         # Soft edges reach no further; what lies beyond them is a fainter digit, if it is as large.
         owner = _grown_into(owner, ink, max(2, round(SOFT_EDGE * len(small))))
-        rest = components(ink & (owner == 0))
+        rest = connected_components(ink & (owner == 0))
         others = np.append(0, np.where(rest.lengths >= tall, np.arange(rest.n) + 1 + things.n, 0))
         owner = _grown_into(owner + others[rest.labels], small > 0, max(owner.shape))
-        labels = labels_in(owner)
+        labels = unique_labels(owner)
         if len(labels) > 1:
             owner = owner[rows[:, None], columns]
             parts = [np.where(owner == label, glyph.ink, np.float32(0)) for label in labels]
@@ -356,14 +362,14 @@ def _grown_into(labels: np.ndarray, mask: np.ndarray, most: int) -> np.ndarray:
     """Let labels grow into a mask where none is yet, by at most so many pixels."""
     for _ in range(most):
         free = (labels == 0) & mask
-        grown = np.where(free, running_max(running_max(labels, 3, 0), 3, 1), labels)
+        grown = np.where(free, maximum_filter1d(maximum_filter1d(labels, 3, 0), 3, 1), labels)
         if np.array_equal(grown, labels):
             break
         labels = grown
     return labels
 
 
-def cuts(glyph: Glyph) -> list[list[Glyph]]:
+def propose_splits(glyph: Glyph) -> list[list[Glyph]]:
     """Propose how a glyph may be cut into digits that touch.
 
     Cuts run from top to bottom along the least ink, found by dynamic programming.

@@ -14,7 +14,7 @@ from PIL import Image
 
 from digits.pictures import filters
 from digits.pictures.decoding import Picture
-from digits.pictures.filters import components, running_max, running_min
+from digits.pictures.filters import connected_components, maximum_filter1d, minimum_filter1d
 
 SIDE = 200  # pixels: the longer side on which a sheet is looked for
 SMALLEST = 0.06  # share of the picture that a sheet covers at least
@@ -54,10 +54,10 @@ def find_sheet(picture: Picture) -> Window | None:
     """
     image = Image.fromarray(picture.pixels).convert("L")
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
-    grey = filters.median(np.asarray(image, np.float32), 3)
+    grey = filters.median_filter(np.asarray(image, np.float32), 3)
     if min(grey.shape) < 40:
         return None
-    things = components(grey > _otsu(grey))
+    things = connected_components(grey > _otsu(grey))
     if not things.n:
         return None
     label = int(things.areas.argmax()) + 1
@@ -70,8 +70,8 @@ def find_sheet(picture: Picture) -> Window | None:
     if share.sum() < STRAIGHT * share[down, across].size:
         return None
     # Light that falls off is no edge: there the ground is as bright as the sheet close by.
-    near = running_max(running_max(share, 5, 0), 5, 1) & ~share
-    core = running_min(running_min(share, 5, 0), 5, 1)
+    near = maximum_filter1d(maximum_filter1d(share, 5, 0), 5, 1) & ~share
+    core = minimum_filter1d(minimum_filter1d(share, 5, 0), 5, 1)
     rim = share & ~core
     if not core.any() or not near.any():
         return None
@@ -137,7 +137,7 @@ def _continued(grey: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> n
     level = filters.quantile(grey[inside], 0.7)
     weight, total = inside.astype(np.float32), np.where(inside, grey, np.float32(0))
     sigma = max(1.0, max(inside.shape) / 12)
-    weight = filters.blurred(weight, sigma, "edge") + np.float32(1e-4)
-    total = filters.blurred(total, sigma, "edge") + np.float32(1e-4 * level)
+    weight = filters.gaussian_filter(weight, sigma, "edge") + np.float32(1e-4)
+    total = filters.gaussian_filter(total, sigma, "edge") + np.float32(1e-4 * level)
     smooth = Image.fromarray(total / weight).resize(size, Image.Resampling.BILINEAR)
     return np.clip(np.asarray(smooth), 0, 255).astype(np.uint8)

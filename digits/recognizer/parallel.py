@@ -42,7 +42,7 @@ def n_cores() -> int:
     return os.cpu_count() or 1
 
 
-def spread(pieces: Iterable[list], start: Callable[[], Work], processes: int) -> Iterator:
+def map_ordered(pieces: Iterable[list], start: Callable[[], Work], processes: int) -> Iterator:
     """Do pieces of work in several processes, and yield their results in order.
 
     Parameters
@@ -239,7 +239,7 @@ def _read_all(pictures, recognizer, model, single, processes) -> Iterator[Readin
     rest = iter(pictures[n_read:])
     if n_read < len(pictures):
         pieces = iter(lambda: list(islice(rest, together)), [])
-        for readings in spread(pieces, partial(reader, model, single), processes):
+        for readings in map_ordered(pieces, partial(reader, model, single), processes):
             yield from readings
 
 

@@ -20,20 +20,20 @@ from PIL import Image
 from digits import InputError
 from digits.config import CHAMPION
 from digits.pictures import Picture, decode, filters, find_digits, find_ink, to_mnist_form
-from digits.pictures.ink import DARK, LIGHT, Ink, without_surroundings
-from digits.pictures.mnist_form import in_mnist_form, ink_box
+from digits.pictures.ink import DARK, LIGHT, Ink, remove_border_region
+from digits.pictures.mnist_form import ink_box, is_mnist_form
 from digits.pictures.segmentation import (
     Glyph,
     at_necks,
-    cuts,
     encloses,
     farthest,
     in_reading_order,
     is_line,
-    join,
-    joins,
-    kinship,
-    usual_height,
+    merge,
+    merge_features,
+    propose_merges,
+    propose_splits,
+    typical_size,
     words,
 )
 from digits.pictures.sheet import Window, cut_out, find_sheet
@@ -475,7 +475,7 @@ class Recognizer:
         if not pictures:
             return
         images = np.stack([decoded.pixels for _, decoded, _ in pictures])
-        ready = in_mnist_form(images)
+        ready = is_mnist_form(images)
         probabilities = np.zeros((len(images), 10), np.float32)
         probabilities[ready] = self.probabilities(images[ready])
         sure = probabilities.max(1) >= max(SURE, self.threshold)
@@ -535,7 +535,7 @@ class Recognizer:
     def _small_writing(self, decoded: Picture, look: _Look) -> Window | None:
         """Return where something is written, if it was made too small to be read there."""
         glyphs = [scored.glyph for scored in look.found + look.left]
-        if not glyphs or look.ink.scale > REDUCED or usual_height(glyphs) > SMALL_SIDE:
+        if not glyphs or look.ink.scale > REDUCED or typical_size(glyphs) > SMALL_SIDE:
             return None
         boxes = np.array([look.place(glyph) for glyph in glyphs], float)
         margin = 2 * boxes[:, 2:].max()
@@ -558,7 +558,7 @@ class Recognizer:
         best, ink = first, first.ink
         if ink.rules.any() and not ink.mask.any():
             return first  # an empty cell
-        inner = without_surroundings(ink)
+        inner = remove_border_region(ink)
         if inner.mask.any() and not np.array_equal(inner.mask, ink.mask):
             again = self._look(inner, single)
             if _confidence(again.found) > _confidence(best.found) and not self._loses(again, best):
@@ -581,7 +581,7 @@ class Recognizer:
         if _confidence(best.found) < self.threshold:
             # What was paper a moment ago reaches around the picture.
             light = find_ink(decoded, LIGHT if ink.polarity == DARK else DARK)
-            again = self._look(without_surroundings(light), single)
+            again = self._look(remove_border_region(light), single)
             surer = _confidence(again.found) >= self.threshold
             surer &= self._n_sure(again.found) >= self._n_sure(best.found)
             if surer and not self._loses(again, best) and _explains(again, best):
@@ -643,8 +643,8 @@ class Recognizer:
         if len(glyphs) > CROWD and self._hopeless(alone):
             # Grain, leaves, cloth: the pieces are no digits, nor are their joins.
             return _Look(ink, [], [], alone)
-        proposals = joins(glyphs)
-        joined = self._score([join([glyphs[i] for i in members]) for members in proposals])
+        proposals = propose_merges(glyphs)
+        joined = self._score([merge([glyphs[i] for i in members]) for members in proposals])
         chosen = _with_joins(alone, proposals, joined)
         n_sure = sum(scored.confidence >= self.threshold for scored in chosen)
         # The small ones first, while their areas are small together: a page of large scribbles
@@ -671,8 +671,10 @@ class Recognizer:
         """Take all as one digit: everything, or the largest with what is near, or it alone."""
         largest = max(range(len(glyphs)), key=lambda index: glyphs[index].side)
         options = [glyphs, [glyphs[largest]]]
-        options += [[glyphs[i] for i in members] for members in joins(glyphs) if largest in members]
-        return max(self._score([join(option) for option in options]), key=lambda s: s.best)
+        options += [
+            [glyphs[i] for i in members] for members in propose_merges(glyphs) if largest in members
+        ]
+        return max(self._score([merge(option) for option in options]), key=lambda s: s.best)
 
     def _beside(self, ink: Ink, one: _Scored) -> int:
         """Count what else on the picture is large, and for certain a digit."""
@@ -709,7 +711,7 @@ class Recognizer:
             return [piece for part in parts for piece in self._cut_if_better(part, n_sure + 1)]
         if whole.none > whole.best and _is_sign(whole.image):
             return [whole]
-        lattice = cuts(glyph)
+        lattice = propose_splits(glyph)
         if not lattice:
             return [whole]
         flat = iter(self._score([piece for pieces in lattice for piece in pieces]))
@@ -743,7 +745,7 @@ class Recognizer:
         left : list of _Scored
             What was dropped, but may be a digit, or hold some.
         """
-        usual = usual_height([scored.glyph for scored in found])
+        usual = typical_size([scored.glyph for scored in found])
         digits = [
             scored
             for scored in found
@@ -968,7 +970,7 @@ def _is_sign(image: np.ndarray, least: float = SIGN) -> bool:
         return False
     left, top, width, height = ink_box(image)
     square = Image.fromarray(image).resize((21, 21), box=(left, top, left + width, top + height))
-    ink = filters.blurred(np.asarray(square, np.float32), 1.5)
+    ink = filters.gaussian_filter(np.asarray(square, np.float32), 1.5)
     turns = [np.corrcoef(ink.ravel(), np.rot90(ink, turn).ravel())[0, 1] for turn in (1, 2)]
     return min(turns) >= least and ink[10, 10] > 0.8 * ink.max()
 
@@ -1001,7 +1003,7 @@ def _explains(look: _Look, other: _Look) -> bool:
         return False
     if len(found) == 1 and len(things) > COUNTERS and found[0].side > SPANS * max(height, width):
         return False
-    least = 0.5 * usual_height(found)
+    least = 0.5 * typical_size(found)
     return not any(
         thing.side >= least
         and not any(_holds(glyph, thing) for glyph in found)
@@ -1018,7 +1020,7 @@ def _is_mark(stroke: _Scored, digits: list[_Scored]) -> bool:
     """
     if stroke.digits.argmax() != 1:
         return False
-    glyph, usual = stroke.glyph, usual_height([scored.glyph for scored in digits])
+    glyph, usual = stroke.glyph, typical_size([scored.glyph for scored in digits])
     if glyph.side >= LOW * usual:
         return False
     others = [other.glyph for other in digits if other.digits.argmax() != 1]
@@ -1046,7 +1048,7 @@ def _best_way(scored: list[list[_Scored]]) -> tuple[float, list[_Scored], float]
     Parameters
     ----------
     scored : list of list of _Scored
-        What the model says of the pieces of `segmentation.cuts`.
+        What the model says of the pieces of `segmentation.propose_splits`.
 
     Returns
     -------
@@ -1084,7 +1086,7 @@ def _with_joins(
     gains, near = [], []
     for members, whole in zip(proposals, joined, strict=True):
         pieces = [alone[i] for i in members]
-        gain = KINSHIP_GAINS @ kinship([piece.glyph for piece in pieces])
+        gain = KINSHIP_GAINS @ merge_features([piece.glyph for piece in pieces])
         least, *_, most = sorted(pieces, key=lambda piece: piece.glyph.side)
         near.append(farthest([piece.glyph for piece in pieces]) < SPLINTER_GAP * most.glyph.side)
         is_splinter = least.confidence < SURE or least.digits.argmax() == 1

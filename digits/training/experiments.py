@@ -15,7 +15,7 @@ import pandas as pd
 from digits import data, evaluation
 from digits.config import Config
 from digits.data import Dataset
-from digits.data.writers import Hand
+from digits.data.writers import Writer
 from digits.training import augmentation
 from digits.training.backend import keras
 from digits.training.finetuning import Adapter
@@ -174,7 +174,7 @@ def learning_curve(
 
 def invented(adapter: Adapter, seed: int, odd: int = 7) -> tuple[np.ndarray, np.ndarray]:
     """Return features (100, k) and labels (100,) of pictures in an invented hand."""
-    images, labels = Hand.invent(seed, odd=odd).sample(100, seed)
+    images, labels = Writer.invent(seed, odd=odd).sample(100, seed)
     return adapter.features(images), labels
 
 

@@ -70,8 +70,8 @@ class TrainingImages:
                 y = np.concatenate([y, embedded.y_train, embedded.y_train])
             n, given = len(dataset.y_train), (dataset.x_train, dataset.y_train, config.seed)
             pools.append(("digits", *synthesis.digits(n // 4, config.seed)))
-            pools.append(("digits", *synthesis.pictured(n // 3, *given)))
-            pools.append(("spoiled digits", *degradation.spoiled(n // 3, *given)))
+            pools.append(("digits", *synthesis.rerender(n // 3, *given)))
+            pools.append(("spoiled digits", *degradation.degrade(n // 3, *given)))
         if config.reject:
             n = len(dataset.y_train) // 2
             others = synthesis.non_digits(n, dataset.x_train, dataset.y_train, config.seed)
@@ -672,7 +672,7 @@ def _add_corruptions(run_dir: Path, dataset: Dataset) -> None:
     """Read spoiled validation images, and renew the cards with what came out."""
     recognizer = Recognizer.load(run_dir)
     x, y = dataset.x_val[:N_CORRUPTED], dataset.y_val[:N_CORRUPTED]
-    spoiled = evaluation.errors_under(recognizer.probabilities, x, y)
+    spoiled = evaluation.corruption_errors(recognizer.probabilities, x, y)
     error = {row.corruption: [row.error, row.low, row.high] for row in spoiled.itertuples()}
     mean = float(spoiled["error"].mean())
     card = recognizer.card | {"corruptions": {"n_scored": len(y), "mean": mean, "error": error}}

@@ -47,7 +47,7 @@ def here(monkeypatch):
             parts.append([entry.file for entry in piece])
             yield work(piece, frozenset(), lambda place: None)
 
-    monkeypatch.setattr("digits.collection.parts.spread", spread)
+    monkeypatch.setattr("digits.collection.parts.map_ordered", spread)
     return parts
 
 

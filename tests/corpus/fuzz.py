@@ -66,7 +66,7 @@ def read_all(data: bytes) -> None:
     """
     from digits import InputError, pictures
     from digits.pictures import segmentation
-    from digits.pictures.ink import without_surroundings
+    from digits.pictures.ink import remove_border_region
 
     try:
         decoded = pictures.decode(picture(data))
@@ -78,18 +78,23 @@ def read_all(data: bytes) -> None:
     assert pixels.dtype == np.uint8 and pixels.ndim in (2, 3) and pixels.size
     assert pixels.ndim == 2 or pixels.shape[2] == 3
     ink = pictures.find_ink(decoded)
-    for found in (ink, without_surroundings(ink)):
+    for found in (ink, remove_border_region(ink)):
         assert found.strength.shape == found.mask.shape == pixels.shape[:2]
         assert np.isfinite(found.strength).all() and 0 <= found.scale <= 1
         assert found.strength.min() >= 0 and found.strength.max() <= 1
         glyphs = pictures.find_digits(found)
         if not glyphs:
             continue
-        proposals = segmentation.joins(glyphs)
-        whole = [segmentation.join([glyphs[i] for i in members]) for members in proposals[:20]]
-        pieces = [part for glyph in glyphs[:5] for row in segmentation.cuts(glyph) for part in row]
+        proposals = segmentation.propose_merges(glyphs)
+        whole = [segmentation.merge([glyphs[i] for i in members]) for members in proposals[:20]]
+        pieces = [
+            part
+            for glyph in glyphs[:5]
+            for row in segmentation.propose_splits(glyph)
+            for part in row
+        ]
         for members in proposals[:20]:
-            segmentation.kinship([glyphs[i] for i in members])
+            segmentation.merge_features([glyphs[i] for i in members])
         for glyph in [*glyphs, *whole, *pieces]:
             left, top, width, height = glyph.box
             assert left >= 0 and top >= 0 and width > 0 and height > 0

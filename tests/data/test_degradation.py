@@ -7,7 +7,7 @@ from digits.recognizer import Recognizer
 
 def test_spoiled_digits_have_the_labels_of_the_given_ones(embedded):
     x, y = embedded.x_train[:50], embedded.y_train[:50]
-    images, labels = degradation.spoiled(300, x, y, seed=1)
+    images, labels = degradation.degrade(300, x, y, seed=1)
     assert images.shape == (300, 28, 28) and images.dtype == np.uint8
     assert labels.shape == (300,) and set(labels) <= set(y)
     assert not any((image == x).all(axis=(1, 2)).any() for image in images)
@@ -15,11 +15,11 @@ def test_spoiled_digits_have_the_labels_of_the_given_ones(embedded):
 
 def test_the_seed_decides(embedded):
     given = (40, embedded.x_train, embedded.y_train)
-    first, same, other = (degradation.spoiled(*given, seed=seed)[0] for seed in (5, 5, 6))
+    first, same, other = (degradation.degrade(*given, seed=seed)[0] for seed in (5, 5, 6))
     assert np.array_equal(first, same) and not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize("way", degradation.WAYS)
+@pytest.mark.parametrize("way", degradation.DEGRADATIONS)
 def test_each_way_spoils_and_leaves_a_digit(way, embedded):
     recognizer, rng = Recognizer.load(), np.random.default_rng(2)
     x, y = embedded.x_test[:200], embedded.y_test[:200]

@@ -9,7 +9,7 @@ from PIL import Image
 from digits import InputError
 from digits.config import TEST_IMAGES
 from digits.data.examples import Examples, load_examples
-from digits.data.writers import Hand
+from digits.data.writers import Writer
 from digits.recognizer import Recognizer
 
 
@@ -21,7 +21,7 @@ def recognizer():
 @pytest.fixture
 def write(tmp_path):
     """Return a function that writes a digit of an ordinary hand into the folder, never twice alike."""
-    hand, rng = Hand.invent(0, odd=0), np.random.default_rng(0)
+    hand, rng = Writer.invent(0, odd=0), np.random.default_rng(0)
 
     def write(name: str, digit: int) -> None:
         path = tmp_path / name
@@ -172,7 +172,7 @@ def test_a_habit_is_used_and_a_slip_is_not(tmp_path, write, doubtful):
 @pytest.mark.slow
 def test_odd_digits_are_used(tmp_path, recognizer):
     """What the model doubts is what there is to learn."""
-    hand, rng = Hand.invent(1), np.random.default_rng(1)
+    hand, rng = Writer.invent(1), np.random.default_rng(1)
     for i in range(40):
         Image.fromarray(255 - hand.write(i % 10, rng)).save(tmp_path / f"{i % 10}_{i}.png")
     examples, _ = load_examples(tmp_path, recognizer)

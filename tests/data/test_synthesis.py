@@ -30,7 +30,7 @@ def test_non_digits_are_many_kinds_and_never_empty(embedded):
 @pytest.mark.slow
 def test_pictured_digits_are_the_given_ones_read_off_poor_pictures(embedded):
     x, y = embedded.x_train[:50], embedded.y_train[:50]
-    images, labels = synthesis.pictured(200, x, y, seed=1)
+    images, labels = synthesis.rerender(200, x, y, seed=1)
     assert images.shape == (200, 28, 28) and in_mnist_form(images)
     assert set(labels) == set(y)
     # Each image is nearer to some given image of its own label than to all others, mostly: poor

@@ -12,10 +12,10 @@ from digits.data.labels import load_labels
 from digits.evaluation.scoring import (
     ONE_DIGIT_STEPS,
     SEGMENTATION,
+    degradations,
     reading_steps,
     score_readings,
     score_steps,
-    spoilings,
 )
 from digits.recognizer import Reading
 
@@ -167,7 +167,7 @@ def box(image: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def test_each_spoiling_breaks_one_habit(seven):
-    spoiled = spoilings(seven)
+    spoiled = degradations(seven)
     assert {(image.shape, image.dtype) for image in spoiled.values()} == {
         ((28, 28), np.dtype("u1"))
     }
@@ -184,4 +184,4 @@ def test_each_spoiling_breaks_one_habit(seven):
 def test_a_dot_can_be_spoiled(seven):
     dot = np.zeros((28, 28), np.uint8)
     dot[14, 14] = 255
-    assert box(spoilings(dot)["half the size"])[2:] == (1, 1)
+    assert box(degradations(dot)["half the size"])[2:] == (1, 1)

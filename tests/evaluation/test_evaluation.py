@@ -132,11 +132,11 @@ def test_a_digit_that_never_occurs_scores_zero_not_nan():
 
 
 def test_mistakes_come_surest_first(table):
-    worst = evaluation.mistakes(table, 5)
+    worst = evaluation.errors(table, 5)
     assert len(worst) == 5
     assert worst["confidence"].is_monotonic_decreasing
     assert (worst["true"] != worst["predicted"]).all()
-    everything = evaluation.mistakes(table)
+    everything = evaluation.errors(table)
     assert len(everything) == evaluation.accuracy(table).n_wrong
     assert everything["confidence"].max() == worst["confidence"].iloc[0]
 
@@ -186,7 +186,7 @@ def test_certainty_falls_into_the_last_bin():
 
 def test_coverage_takes_equal_confidences_together():
     table = made([1, 1, 1, 1], [1, 2, 1, 2], [0.9, 0.6, 0.6, 0.3])
-    curve = evaluation.coverage_curve(table)
+    curve = evaluation.risk_coverage_curve(table)
     assert curve["threshold"].tolist() == [0.9, 0.6, 0.3]
     assert curve["n_accepted"].tolist() == [1, 3, 4]
     assert curve["n_wrong"].tolist() == [0, 1, 2]
@@ -264,7 +264,7 @@ def test_occlusion_maps_are_of_the_digit_read_and_of_the_true_one():
         return p
 
     table = evaluation.prediction_table(probabilities(images), np.array([8, 8, 8]))
-    maps = evaluation.occlusion_maps(probabilities, images, evaluation.mistakes(table))
+    maps = evaluation.occlusion_maps(probabilities, images, evaluation.errors(table))
     assert maps.shape == (1, 2, 28, 28)
     assert maps[0, 0, 6, 20] > 0 > maps[0, 1, 6, 20], "what speaks for the 3 speaks against the 8"
 
@@ -337,7 +337,7 @@ def test_errors_under_counts_mistakes(images):
         bright = pictures.mean(axis=(1, 2)) > 100
         return np.eye(10)[bright.astype(int)]
 
-    found = evaluation.errors_under(
+    found = evaluation.corruption_errors(
         brightness, images, labels, ["bright background", "thin stroke"], (0, 1)
     )
     assert found["corruption"].tolist() == ["bright background"] * 2 + ["thin stroke"] * 2

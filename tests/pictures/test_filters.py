@@ -28,7 +28,7 @@ def image(request):
 @settings(deadline=None)
 @given(masks())
 def test_components(mask):
-    found = filters.components(mask)
+    found = filters.connected_components(mask)
     labels, n = ndimage.label(mask, EIGHT)
     np.testing.assert_array_equal(found.labels, labels)
     assert found.n == n
@@ -40,9 +40,9 @@ def test_components(mask):
 @settings(deadline=None)
 @given(masks())
 def test_labels_in_and_mask_of(mask):
-    found = filters.components(mask)
+    found = filters.connected_components(mask)
     part = found.labels[: len(mask) // 2 + 1]
-    np.testing.assert_array_equal(filters.labels_in(part), np.setdiff1d(part, [0]))
+    np.testing.assert_array_equal(filters.unique_labels(part), np.setdiff1d(part, [0]))
     some = list(range(1, found.n + 1, 2))
     np.testing.assert_array_equal(found.mask_of(some), np.isin(found.labels, some))
 
@@ -57,9 +57,9 @@ def test_components_of_a_spiral_are_one():
                 row, column = row + step[0], column + step[1]
             step = (step[1], -step[0])
         length += 2
-    assert filters.components(spiral).n == 1
+    assert filters.connected_components(spiral).n == 1
     np.testing.assert_array_equal(
-        filters.components(~spiral).labels, ndimage.label(~spiral, EIGHT)[0]
+        filters.connected_components(~spiral).labels, ndimage.label(~spiral, EIGHT)[0]
     )
 
 
@@ -67,17 +67,17 @@ def test_components_of_a_spiral_are_one():
 @given(masks(), st.integers(1, 4))
 def test_dilated_and_outline(mask, iterations):
     np.testing.assert_array_equal(
-        filters.dilated(mask, iterations), ndimage.binary_dilation(mask, EIGHT, iterations)
+        filters.dilate(mask, iterations), ndimage.binary_dilation(mask, EIGHT, iterations)
     )
-    np.testing.assert_array_equal(filters.outline(mask), mask & ~ndimage.binary_erosion(mask))
+    np.testing.assert_array_equal(filters.boundary(mask), mask & ~ndimage.binary_erosion(mask))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 15, 100])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_running_extremes(image, size, axis):
     for ours, scipys in (
-        (filters.running_max, ndimage.maximum_filter1d),
-        (filters.running_min, ndimage.minimum_filter1d),
+        (filters.maximum_filter1d, ndimage.maximum_filter1d),
+        (filters.minimum_filter1d, ndimage.minimum_filter1d),
     ):
         np.testing.assert_array_equal(ours(image, size, axis), scipys(image, size, axis))
         mask = image > 100
@@ -89,25 +89,25 @@ def test_running_extremes(image, size, axis):
 @pytest.mark.parametrize("size", [3, 5, 11])
 def test_closed_and_median(image, size):
     np.testing.assert_array_equal(
-        filters.closed(image, size), ndimage.grey_closing(image, (size, size), mode="nearest")
+        filters.grey_closing(image, size), ndimage.grey_closing(image, (size, size), mode="nearest")
     )
     np.testing.assert_array_equal(
-        filters.median(image, size), ndimage.median_filter(image, size, mode="nearest")
+        filters.median_filter(image, size), ndimage.median_filter(image, size, mode="nearest")
     )
 
 
 @pytest.mark.parametrize("sigma", [0.7, 1, 2])
 def test_blurred_and_steepness(image, sigma):
     np.testing.assert_allclose(
-        filters.blurred(image, sigma), ndimage.gaussian_filter(image, sigma), atol=2e-4
+        filters.gaussian_filter(image, sigma), ndimage.gaussian_filter(image, sigma), atol=2e-4
     )
     np.testing.assert_allclose(
-        filters.blurred(image, sigma, "edge"),
+        filters.gaussian_filter(image, sigma, "edge"),
         ndimage.gaussian_filter(image, sigma, mode="nearest"),
         atol=2e-4,
     )
     np.testing.assert_allclose(
-        filters.steepness(image, sigma),
+        filters.gradient_magnitude(image, sigma),
         ndimage.gaussian_gradient_magnitude(image, sigma),
         atol=2e-4,
     )
@@ -120,8 +120,8 @@ def test_quantile(image, share):
 
 
 def test_largest_in(image):
-    found = filters.components(image > 150)
+    found = filters.connected_components(image > 150)
     np.testing.assert_array_equal(
-        filters.largest_in(image, found),
+        filters.max_by_component(image, found),
         ndimage.maximum(image, found.labels, np.arange(1, found.n + 1)),
     )

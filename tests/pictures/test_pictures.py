@@ -12,9 +12,9 @@ from digits import InputError
 from digits.data import load
 from digits.pictures import decode, find_digits, find_ink, to_mnist_form
 from digits.pictures.decoding import LARGEST, WORKING_SIDE
-from digits.pictures.ink import DARK, LIGHT, without_surroundings
-from digits.pictures.mnist_form import in_mnist_form, ink_box, stroke_width
-from digits.pictures.segmentation import cuts, in_reading_order, join, joins
+from digits.pictures.ink import DARK, LIGHT, remove_border_region
+from digits.pictures.mnist_form import ink_box, is_mnist_form, stroke_width
+from digits.pictures.segmentation import in_reading_order, merge, propose_merges, propose_splits
 
 
 def page(*shapes, size=(400, 300), paper="white", ink="black", width=6):
@@ -69,15 +69,15 @@ def test_what_needs_no_normalising():
         "blank": np.zeros_like(image),
     }
     stack = np.stack(list(images.values()))
-    assert dict(zip(images, in_mnist_form(stack), strict=True)) == {
+    assert dict(zip(images, is_mnist_form(stack), strict=True)) == {
         name: name == "as MNIST" for name in images
     }
-    assert in_mnist_form(stack[:0]).shape == (0,)
+    assert is_mnist_form(stack[:0]).shape == (0,)
     assert ink_box(image) == (7, 4, 14, 20)
 
 
 def test_most_images_of_a_data_set_in_mnist_form_need_no_normalising(embedded):
-    assert in_mnist_form(embedded.x_test).mean() > 0.95
+    assert is_mnist_form(embedded.x_test).mean() > 0.95
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 3), (0, 4)])
@@ -398,7 +398,7 @@ def test_a_shadow_is_not_ink():
 def test_a_desk_around_the_sheet_can_be_left_out():
     image = Image.new("L", (800, 600), 90)
     image.paste(page([(100, 60), (100, 200)]).convert("L"), (200, 150))
-    found = without_surroundings(find_ink(decode(image), DARK))
+    found = remove_border_region(find_ink(decode(image), DARK))
     assert [glyph.box[:2] for glyph in find_digits(found)] == [pytest.approx((296, 209), abs=4)]
 
 
@@ -444,20 +444,20 @@ def test_specks_are_dropped():
 
 def test_joining_holds_the_ink_of_both():
     glyphs = find_digits(find_ink(decode(page((100, 150, 40), (150, 205, 14)))))
-    assert joins(glyphs) == [(0, 1)]
-    whole = join(glyphs)
+    assert propose_merges(glyphs) == [(0, 1)]
+    whole = merge(glyphs)
     assert whole.ink.sum() == pytest.approx(sum(glyph.ink.sum() for glyph in glyphs))
     assert whole.box[0] == glyphs[0].box[0]
 
 
 def test_far_glyphs_are_not_proposed_as_one():
     glyphs = find_digits(find_ink(decode(page((100, 150, 40), (300, 150, 40)))))
-    assert joins(glyphs) == []
+    assert propose_merges(glyphs) == []
 
 
 def test_a_cut_divides_circles_that_touch():
     (glyph,) = find_digits(find_ink(decode(page((100, 150, 40), (176, 150, 40)))))
-    lattice = cuts(glyph)
+    lattice = propose_splits(glyph)
     n = len(lattice)
     # Cuts that leave two pieces, neither wider than a digit may be.
     both = [i for i in range(1, n) if i <= len(lattice[0]) and len(lattice[i]) == n - i]

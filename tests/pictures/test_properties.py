@@ -333,7 +333,7 @@ def test_any_logits_have_a_temperature_a_threshold_and_metrics(logits, labels):
         assert (table["confidence"] >= threshold).mean() >= 0.99
         error = evaluation.expected_calibration_error(table)
         assert all(map(math.isfinite, (error, *evaluation.summary(table).values())))
-        assert evaluation.coverage_curve(table)["n_accepted"].iloc[-1] == len(labels)
+        assert evaluation.risk_coverage_curve(table)["n_accepted"].iloc[-1] == len(labels)
         assert evaluation.confusion(table).sum() == len(labels)
 
 

@@ -134,7 +134,7 @@ def test_per_class_draws_percent(table, perfect):
 
 
 def test_predictions_show_the_image_of_each_row(images, table):
-    rows = evaluation.mistakes(table, 5)
+    rows = evaluation.errors(table, 5)
     assert len(rows) > 2
     figure = plots.plot_predictions(images, rows, "worst", n_columns=2)
     assert len(figure.axes) == 2 * -(-len(rows) // 2)
@@ -146,12 +146,12 @@ def test_predictions_show_the_image_of_each_row(images, table):
 
 
 def test_figures_of_mistakes_survive_a_perfect_model(images, perfect):
-    none = evaluation.mistakes(perfect)
+    none = evaluation.errors(perfect)
     assert plots.plot_predictions(images, none, "nothing").get_suptitle() == "nothing"
     assert (
         "no mistake" in plots.plot_occlusion(images, np.zeros((0, 2, 28, 28)), none).get_suptitle()
     )
-    plots.plot_coverage(evaluation.coverage_curve(perfect), 0.5)
+    plots.plot_coverage(evaluation.risk_coverage_curve(perfect), 0.5)
     ax = plots.plot_embedding(np.zeros((20, 2)), perfect)
     assert "0 mistakes" in ax.get_title()
 
@@ -165,7 +165,7 @@ def test_reliability_has_a_panel_for_each_calibration(table):
 
 
 def test_coverage_marks_the_threshold(table):
-    curve = evaluation.coverage_curve(table)
+    curve = evaluation.risk_coverage_curve(table)
     ax = plots.plot_coverage(curve, 0.6)
     accepted = table[table["accepted"]]
     (x,), (y,) = ax.lines[1].get_data()
@@ -175,7 +175,7 @@ def test_coverage_marks_the_threshold(table):
 
 
 def test_occlusion_draws_image_and_two_maps(images, table):
-    rows = evaluation.mistakes(table, 2)
+    rows = evaluation.errors(table, 2)
     maps = np.random.default_rng(2).normal(size=(2, 2, 28, 28))
     figure = plots.plot_occlusion(images, maps, rows)
     grid = np.array(figure.axes[:6]).reshape(3, 2)

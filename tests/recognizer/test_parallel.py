@@ -14,7 +14,7 @@ import pytest
 
 from digits import InputError
 from digits.recognizer import Reading, parallel
-from digits.recognizer.parallel import LOST, read_all, read_each, spread
+from digits.recognizer.parallel import LOST, map_ordered, read_all, read_each
 
 # What runs in other processes is found by them in this file.
 
@@ -55,7 +55,7 @@ def never_starting():
 
 
 def test_results_come_in_order_from_several_processes():
-    results = list(spread([[n] for n in range(12)], doubling, 2))
+    results = list(map_ordered([[n] for n in range(12)], doubling, 2))
     assert [result for _, result in results] == [[2 * n] for n in range(12)]
     assert len({process for process, _ in results}) == 2
     assert os.getpid() not in {process for process, _ in results}
@@ -69,7 +69,7 @@ def test_no_more_work_is_taken_while_the_first_is_slow():
             taken.append(n)
             yield [n]
 
-    results = spread(pieces(), doubling, 2)
+    results = map_ordered(pieces(), doubling, 2)
     assert next(results)[1] == [6]
     assert len(taken) <= 2 * parallel.AHEAD + 1
     results.close()
@@ -78,7 +78,7 @@ def test_no_more_work_is_taken_while_the_first_is_slow():
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_what_kills_its_process_is_left_out_and_nothing_else():
     pieces = [["a", "kill", "b", "kill"], ["c"], ["kill"], ["d", "e"]]
-    assert list(spread(pieces, partial(dying, None), 2)) == [
+    assert list(map_ordered(pieces, partial(dying, None), 2)) == [
         ["a", "lost", "b", "lost"],
         ["c"],
         ["lost"],
@@ -88,18 +88,18 @@ def test_what_kills_its_process_is_left_out_and_nothing_else():
 
 def test_processes_that_cannot_start_end_the_run_in_one_line():
     with pytest.raises(InputError, match=r"keep ending \(exit status 3\)"):
-        list(spread([["a"]], never_starting, 1))
+        list(map_ordered([["a"]], never_starting, 1))
     with pytest.raises(InputError, match="no such model"):
-        list(spread([["a"]], refusing, 2))
+        list(map_ordered([["a"]], refusing, 2))
 
 
 ORPHANS = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from digits.recognizer.parallel import spread
+from digits.recognizer.parallel import map_ordered
 from test_parallel import doubling
 if __name__ == "__main__":
-    for process, _ in spread(([n] for n in range(10**6)), doubling, 2):
+    for process, _ in map_ordered(([n] for n in range(10**6)), doubling, 2):
         print(process, flush=True)
         time.sleep(0.05)
 """
@@ -172,7 +172,7 @@ def test_each_picture_gets_a_reading_whatever_happens():
 
 def test_few_pictures_are_read_without_other_processes(monkeypatch):
     monkeypatch.setattr(parallel, "Recognizer", Reader)
-    monkeypatch.setattr(parallel, "spread", None)
+    monkeypatch.setattr(parallel, "map_ordered", None)
     pictures = [str(n) for n in range(100)]
     assert [r.file for r in read_all(pictures, processes=2)] == pictures
     assert list(read_all([])) == []
@@ -198,7 +198,7 @@ def test_many_pictures_are_shared_and_stay_in_order(monkeypatch, slow):
     clock = [0.0]
     monkeypatch.setattr(parallel.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(parallel, "Recognizer", Slow)
-    monkeypatch.setattr(parallel, "spread", spread_here)
+    monkeypatch.setattr(parallel, "map_ordered", spread_here)
     pictures = [str(n) for n in range(1000)]
     assert [r.file for r in read_all(pictures, processes=2)] == pictures
     assert 800 < len(shared) < 1000
@@ -209,7 +209,7 @@ def test_one_process_is_enough_where_one_is_asked_for(monkeypatch):
     monkeypatch.setattr(parallel, "Recognizer", Reader)
     monkeypatch.setattr(parallel, "PATIENCE", -1)
     monkeypatch.setattr(parallel, "WORTHWHILE", -1)
-    monkeypatch.setattr(parallel, "spread", None)
+    monkeypatch.setattr(parallel, "map_ordered", None)
     assert len(list(read_all([str(n) for n in range(50)], processes=1))) == 50
 
 
@@ -218,5 +218,5 @@ def test_several_processes_read_what_one_reads():
 
     images = [np.full((30, 30), grey, np.uint8) for grey in range(0, 250, 25)] + [b"no picture"]
     expected = [reading.to_dict() for reading in Recognizer.load().read_many(images)]
-    (readings,) = spread([images], partial(parallel.reader, None, False), 1)
+    (readings,) = map_ordered([images], partial(parallel.reader, None, False), 1)
     assert [reading.to_dict() for reading in readings] == expected

@@ -17,7 +17,7 @@ pytest.importorskip("keras")
 from digits import InputError, cli, data, training
 from digits.config import CHAMPION
 from digits.data.examples import Examples
-from digits.data.writers import Hand
+from digits.data.writers import Writer
 from digits.evaluation import Score
 from digits.recognizer import Recognizer
 from digits.training import card as model_card
@@ -40,10 +40,10 @@ def hand():
     model = Recognizer.load()
 
     def n_wrong(seed: int) -> int:
-        x, y = Hand.invent(seed).sample(50, 9)
+        x, y = Writer.invent(seed).sample(50, 9)
         return (model.predict(x)["digit"].to_numpy() != y).sum()
 
-    chosen = Hand.invent(max(range(6), key=n_wrong))
+    chosen = Writer.invent(max(range(6), key=n_wrong))
     return chosen.sample(N_TAUGHT, 1), chosen.sample(N_HELD_OUT, 2)
 
 
@@ -413,7 +413,7 @@ def run(capsys):
 @pytest.fixture
 def folder(tmp_path):
     """Return a folder of ten pictures and one without a label."""
-    own, rng = Hand.invent(0, odd=0), np.random.default_rng(0)
+    own, rng = Writer.invent(0, odd=0), np.random.default_rng(0)
     (tmp_path / "mine").mkdir()
     for digit in range(10):
         Image.fromarray(255 - own.write(digit, rng)).save(tmp_path / "mine" / f"{digit}.png")
