@@ -50,9 +50,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 report: $(INSTALLED) ## run all notebooks and write reports/<data>/index.html
 	$(BIN)/digits report --data "$(DATA)" --profile "$(PROFILE)" $(if $(OUTPUT),--output "$(OUTPUT)")
 
-lint: $(INSTALLED) ## check style and format
+lint: $(INSTALLED) ## check style, format, and which room imports which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify $(STRIP) notebooks/*.ipynb
 
 strip: $(INSTALLED) ## strip the notebooks' outputs before a commit, as `make lint` wants them
