@@ -108,4 +108,4 @@ lock: ## renew requirements.lock from pyproject.toml
 	  --extra train --extra notebooks --extra scale --extra heic --extra dev pyproject.toml -o requirements.lock
 
 clean: ## remove .venv, build folders and failed reports; runs/ and reports/ stay
-	rm -rf $(VENV) build .pytest_cache .ruff_cache .hypothesis .coverage reports/*.failed *.egg-info
+	rm -rf $(VENV) build .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage reports/*.failed *.egg-info
