@@ -39,7 +39,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	  requirements.lock \
 	  || { echo "Installing with pip, without uv: some minutes" >&2; \
 	    $(PIP_INSTALL) --require-hashes -r requirements.lock; } \
-	  || { echo "Not installed: can a package index be reached? See README.md, If something fails" >&2; \
+	  || { echo "Not installed: can a package index be reached? See docs/troubleshooting.md" >&2; \
 	    exit 1; }
 	@PYTHONWARNINGS=ignore $(PIP_INSTALL) --no-build-isolation -e .
 	@missing=$$($(PIP) check) || { echo "$$missing" >&2; \
