@@ -28,7 +28,7 @@ from digits.data import Dataset, synthesis
 from digits.data.examples import Examples
 from digits.evaluation import Score
 from digits.recognizer import Recognizer
-from digits.storage import locked, publish, recover, write_json
+from digits.storage import replaced_folder, write_json
 from digits.training import augmentation, fit
 from digits.training import card as model_card
 from digits.training.backend import keras
@@ -313,20 +313,11 @@ def finetune(
     say = progress or (lambda line: None)
     started = time.perf_counter()
     _refuse_other_folders(output)
-    try:
-        with locked(output):
-            recover(output)
-            partial = output.with_name(output.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            try:
-                outcome = _finetune(examples, dataset, partial, base, seed, started, say)
-                if outcome.problem and not force:
-                    return outcome
-                publish(partial, output)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"cannot write the model folder {output}: {error.strerror}") from None
+    with replaced_folder(output) as partial:
+        outcome = _finetune(examples, dataset, partial, base, seed, started, say)
+        if outcome.problem and not force:
+            shutil.rmtree(partial)
+            return outcome
     return Outcome(**{**vars(outcome), "folder": output})
 
 
@@ -389,7 +380,6 @@ def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) 
     adapter.teach(variations, labels, seed, weight=weight)
     seconds = time.perf_counter() - started
 
-    partial.mkdir(parents=True)
     for layer in adapter.network.layers:
         layer.trainable = True  # as a trained network is saved: who trains it further decides anew
     adapter.network.save(partial / "model.keras")

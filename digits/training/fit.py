@@ -20,7 +20,7 @@ from digits import InputError, data, evaluation
 from digits.config import Config, git_commit, package_versions
 from digits.data import Dataset, degradation, synthesis
 from digits.recognizer import Recognizer
-from digits.storage import locked, publish, recover, write_json
+from digits.storage import replaced_folder, write_json
 from digits.training import card as model_card
 from digits.training.backend import keras
 from digits.training.model import build_cnn
@@ -154,16 +154,12 @@ def train(
         another run, `start` is no run of the same network, or `resume` finds a run with other
         settings or other data.
     """
-    try:
-        with locked(run_dir):
-            recover(Path(run_dir))
-            return _train(dataset, config, Path(run_dir), start, resume, progress)
-    except OSError as error:
-        raise InputError(f"cannot write the run folder {run_dir}: {error.strerror}") from None
+    with replaced_folder(run_dir, keep=True) as partial:
+        _train(dataset, config, partial, start, resume, progress)
+    return Path(run_dir)
 
 
-def _train(dataset, config, run_dir, start, resume, progress) -> Path:
-    partial = run_dir.with_name(run_dir.name + ".partial")
+def _train(dataset, config, partial, start, resume, progress) -> None:
     plan = {
         "config": config.to_dict(),
         "data": dataset.name,
@@ -205,8 +201,6 @@ def _train(dataset, config, run_dir, start, resume, progress) -> Path:
     _audit_epochs(partial, dataset, model, history)
     for leftover in (*partial.glob("epoch_*.weights.h5"), partial / "checkpoint.keras"):
         leftover.unlink()
-    publish(partial, run_dir)
-    return run_dir
 
 
 def average(
@@ -245,28 +239,22 @@ def average(
         model.set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
     except ValueError:
         raise InputError("these are runs of different networks; no average makes sense") from None
-    try:
-        with locked(run_dir):
-            recover(run_dir)
-            partial = run_dir.with_name(run_dir.name + ".partial")
-            plan = {
-                "config": config.to_dict(),
-                "data": dataset.name,
-                "data_digest": dataset.digest,
-                "average": [str(run) for run in runs],
-            }
-            _begin(partial, plan, resume=False)
-            model.save(partial / "model.keras")
-            export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
-            card = {key: value for key, value in cards[-1].items() if key != "metrics"}
-            card |= {"name": run_dir.name, "averaged": [_told(card) for card in cards], **_made()}
-            write_json(partial / "card.json", card)
-            calibrate(partial, dataset)
-            _add_corruptions(partial, dataset)
-            add_readings(partial, dataset)
-            publish(partial, run_dir)
-    except OSError as error:
-        raise InputError(f"cannot write the run folder {run_dir}: {error.strerror}") from None
+    with replaced_folder(run_dir) as partial:
+        plan = {
+            "config": config.to_dict(),
+            "data": dataset.name,
+            "data_digest": dataset.digest,
+            "average": [str(run) for run in runs],
+        }
+        write_json(partial / "config.json", plan)
+        model.save(partial / "model.keras")
+        export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
+        card = {key: value for key, value in cards[-1].items() if key != "metrics"}
+        card |= {"name": run_dir.name, "averaged": [_told(card) for card in cards], **_made()}
+        write_json(partial / "card.json", card)
+        calibrate(partial, dataset)
+        _add_corruptions(partial, dataset)
+        add_readings(partial, dataset)
     return run_dir
 
 
@@ -327,20 +315,17 @@ def _told(card: dict) -> dict:
 
 def _begin(partial: Path, plan: dict, resume: bool) -> list[dict]:
     """Prepare the partial folder; return the history of the epochs that are done."""
-    try:
-        if resume and (partial / "checkpoint.keras").exists():
-            earlier = json.loads((partial / "config.json").read_text())
-            if earlier != plan:
-                raise InputError(
-                    f"{partial} was begun with other settings or data; repeat them, or start again "
-                    "without --resume"
-                )
-            return _read_history(partial)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        (partial / "config.json").write_text(json.dumps(plan, indent=1))
-    except OSError as error:
-        raise InputError(f"cannot write the run folder {partial}: {error.strerror}") from None
+    if resume and (partial / "checkpoint.keras").exists():
+        earlier = json.loads((partial / "config.json").read_text())
+        if earlier != plan:
+            raise InputError(
+                f"{partial} was begun with other settings or data; repeat them, or start again "
+                "without --resume"
+            )
+        return _read_history(partial)
+    shutil.rmtree(partial)
+    partial.mkdir()
+    write_json(partial / "config.json", plan)
     return []
 
 

@@ -229,7 +229,7 @@ def test_report_holds_notebooks_pages_and_metrics(made):
         "index.html",
         "metrics.json",
     ]
-    assert [path.name for path in folder.parent.iterdir()] == ["embedded"]
+    assert [path.name for path in folder.parent.glob("[!.]*")] == ["embedded"]
     metrics = report.read_metrics(folder / "metrics.json")
     assert metrics["evaluation"]["accuracy"]["n_wrong"] == 7
     about = metrics["report"]
@@ -398,7 +398,8 @@ def test_a_failing_notebook_is_kept_and_the_earlier_report_stays(project):
     failed = project / "reports" / "embedded.failed"
     assert "before" in (failed / "02_break.ipynb").read_text()
     assert not (failed / "04_score.ipynb").exists()
-    assert sorted(file.name for file in folder.parent.iterdir()) == ["embedded", "embedded.failed"]
+    left = sorted(file.name for file in folder.parent.glob("[!.]*"))
+    assert left == ["embedded", "embedded.failed"]
 
 
 @pytest.mark.slow
@@ -424,7 +425,7 @@ def test_a_stopped_report_leaves_nothing(project):
 
     with pytest.raises(KeyboardInterrupt):
         make(project, progress=lambda event, n: event and stop(event, n))
-    assert list((project / "reports").iterdir()) == []
+    assert list((project / "reports").glob("[!.]*")) == []
 
 
 def test_a_folder_of_other_things_is_never_replaced(project):
