@@ -240,7 +240,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
 # --- Confidence --------------------------------------------------------------------------------
 
 
-def calibration(table: pd.DataFrame, n_bins: int = CALIBRATION_BINS) -> pd.DataFrame:
+def calibration_curve(table: pd.DataFrame, n_bins: int = CALIBRATION_BINS) -> pd.DataFrame:
     """Compare confidence and accuracy in bins of equal width.
 
     Returns
@@ -265,12 +265,12 @@ def calibration(table: pd.DataFrame, n_bins: int = CALIBRATION_BINS) -> pd.DataF
 
 
 def expected_calibration_error(table: pd.DataFrame, n_bins: int = CALIBRATION_BINS) -> float:
-    """Return the mean distance between confidence and accuracy over the bins of `calibration`.
+    """Return the mean distance between confidence and accuracy over the bins of `calibration_curve`.
 
     Bins weigh as many images as they hold. The expected calibration error of Naeini et al. (2015)
     with the 15 equal-width bins of Guo et al. (2017); 0 to 1.
     """
-    bins = calibration(table, n_bins)
+    bins = calibration_curve(table, n_bins)
     return float(np.average((bins["accuracy"] - bins["confidence"]).abs(), weights=bins["n"]))
 
 

@@ -170,7 +170,7 @@ def test_summary_repeats_the_single_figures(table):
 def test_calibration_error_by_hand():
     # Bins of width 1/15: 0.9 with three of four right, and 0.5 with one of one right.
     table = made([1, 1, 1, 1, 1], [1, 1, 1, 2, 1], [0.9, 0.9, 0.9, 0.9, 0.5])
-    bins = evaluation.calibration(table)
+    bins = evaluation.calibration_curve(table)
     assert bins["n"].tolist() == [1, 4]
     assert bins["accuracy"].tolist() == [1.0, 0.75]
     assert bins["low"].tolist() == pytest.approx([7 / 15, 13 / 15])
@@ -179,7 +179,7 @@ def test_calibration_error_by_hand():
 
 
 def test_certainty_falls_into_the_last_bin():
-    bins = evaluation.calibration(made([1, 1], [1, 1], [1.0, 0.99]))
+    bins = evaluation.calibration_curve(made([1, 1], [1, 1], [1.0, 0.99]))
     assert bins["n"].tolist() == [2]
     assert bins["high"].tolist() == [1.0]
 

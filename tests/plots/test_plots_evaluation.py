@@ -157,7 +157,7 @@ def test_figures_of_mistakes_survive_a_perfect_model(images, perfect):
 
 
 def test_reliability_has_a_panel_for_each_calibration(table):
-    bins = evaluation.calibration(table)
+    bins = evaluation.calibration_curve(table)
     figure = plots.plot_reliability({"a": bins, "b": bins}, {"a": 0.05, "b": 0.02})
     assert [ax.get_title() for ax in figure.axes] == ["a: error 5.00%", "b: error 2.00%"]
     assert figure.get_suptitle().endswith("accuracy b")
