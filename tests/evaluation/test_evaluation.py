@@ -329,7 +329,7 @@ def test_bad_corruptions_are_refused(images):
     assert evaluation.corrupt(images[:0], "jpeg").shape == (0, 28, 28)
 
 
-def test_errors_under_counts_mistakes(images):
+def test_corruption_errors_counts_mistakes(images):
     labels = np.zeros(len(images), int)
 
     def brightness(pictures):
