@@ -1,4 +1,4 @@
-"""The steps from a picture to a digit, one after the other, and digits spoiled on purpose."""
+"""The steps from a picture to a digit, one after the other, and digits that lack one of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from PIL import Image
 
 from digits.config import TEST_IMAGES
 from digits.data.labels import load_labels
-from digits.evaluation.scoring import (
+from digits.evaluation.scoring import score_readings
+from digits.evaluation.steps import (
     ONE_DIGIT_STEPS,
     SEGMENTATION,
     degradations,
     reading_steps,
-    score_readings,
     score_steps,
 )
 from digits.recognizer import Reading
@@ -148,7 +148,7 @@ def test_a_folder_without_digits_has_nothing_to_score(folder):
     assert table.loc[SEGMENTATION].to_dict() == counts(0, 0, 0, 0, 0, 0, 0)
 
 
-# --- Spoilings -------------------------------------------------------------------------------------
+# --- One step left out -----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def box(image: np.ndarray) -> tuple[int, int, int, int]:
     return rows.min(), columns.min(), np.ptp(rows) + 1, np.ptp(columns) + 1
 
 
-def test_each_spoiling_breaks_one_habit(seven):
+def test_each_degradation_leaves_one_step_out(seven):
     spoiled = degradations(seven)
     assert {(image.shape, image.dtype) for image in spoiled.values()} == {
         ((28, 28), np.dtype("u1"))
@@ -181,7 +181,7 @@ def test_each_spoiling_breaks_one_habit(seven):
     assert box(spoiled["thick strokes"])[2:] == (20, 14)
 
 
-def test_a_dot_can_be_spoiled(seven):
+def test_a_dot_can_be_halved(seven):
     dot = np.zeros((28, 28), np.uint8)
     dot[14, 14] = 255
     assert box(degradations(dot)["half the size"])[2:] == (1, 1)
