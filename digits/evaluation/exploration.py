@@ -61,8 +61,7 @@ def look_alikes(images: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
         closest = distances.argmin()
         index_a, index_b = members[a][closest], members[b][found[closest]]
         rows.append((a, b, index_a, index_b, distances[closest]))
-    columns = ["digit_a", "digit_b", "index_a", "index_b", "distance"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=["digit_a", "digit_b", "index_a", "index_b", "distance"])
     return table.sort_values("distance", kind="stable", ignore_index=True)
 
 

@@ -35,10 +35,7 @@ SEGMENTATION = "+ segmentation"
 
 
 def reading_steps(path: str | Path) -> dict[str, np.ndarray]:
-    """Return the network's input, uint8 (28, 28), after each of `ONE_DIGIT_STEPS`.
-
-    The picture is taken as that of one digit.
-    """
+    """Return the input of the network, uint8 (28, 28), after each step, for a picture of one digit."""
     with Image.open(path) as image:
         plain = np.asarray(image.convert("L"))
     picture = decode(path)
