@@ -30,6 +30,7 @@ def test_rows_hold_the_images_and_are_named(images):
     assert np.array_equal(first[:, 30:58], images[1])
     assert np.allclose(second[:, :28], images[3] / 255.0)
     assert np.ma.getmaskarray(np.ma.masked_invalid(second))[:, 30:].all()
+    assert [ax.images[0].get_clim() for ax in figure.axes] == [(0, 255), (0, 1)]
     assert names(figure) == ["first", "second"]
     assert figure.get_suptitle() == "Two rows"
     assert names(plots.plot_rows({"a": images, "b": images, "c": images}, "", 2))[:3] == list("abc")

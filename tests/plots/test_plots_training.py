@@ -96,3 +96,4 @@ def test_gains_state_both_errors(texts, line):
     ax = plots.plot_gains(gains, "Gains")
     assert texts(ax) == ["20.0 to 5.0", "10.0 to 10.0"]
     assert list(line(ax, "after").get_xdata()) == pytest.approx([5, 10])
+    assert ax.get_xlim()[1] > 20, "the text beside the larger error has room"
