@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from digits import InputError, evaluation
 from digits.config import CHAMPION, git_commit, package_versions
@@ -138,7 +139,7 @@ class Adapter:
         images = _replayed(dataset, self.rejects, seed, n_replay, n_synthetic)
         self.n_replayed = {kind: len(part) for kind, part in images.items()}
         self._replay = self.features(np.concatenate(list(images.values())))
-        self._kept = evaluation.softmax(self.logits(self._replay)).astype(np.float32)
+        self._kept = softmax(np.float64(self.logits(self._replay)), axis=1).astype(np.float32)
 
     @property
     def rejects(self) -> bool:

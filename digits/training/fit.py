@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
 
 from digits import InputError, data, evaluation
 from digits.config import Config, git_commit, package_versions
@@ -557,7 +559,7 @@ _EXPORTERS = {"onnx": export_onnx, "litert": _export_litert, "keras": _export_ke
 
 
 def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
-    difference = np.abs(evaluation.softmax(expected) - evaluation.softmax(found)).max()
+    difference = np.abs(softmax(np.float64(expected), 1) - softmax(np.float64(found), 1)).max()
     if not difference < PARITY:
         raise RuntimeError(
             f"the {name} export differs from Keras by {difference:.2g} in probability"
@@ -628,7 +630,7 @@ def calibrate(run_dir: Path, dataset: Dataset) -> dict:
         raise InputError(f"{run_dir} was trained on other data than {dataset.name}")
     logits = recognizer.logits(dataset.x_val)
     card["temperature"] = evaluation.fit_temperature(logits, dataset.y_val)
-    confidence = evaluation.softmax(logits, card["temperature"])[:, :10].max(1)
+    confidence = softmax(np.float64(logits) / card["temperature"], axis=1)[:, :10].max(1)
     card["threshold"] = evaluation.choose_threshold(confidence)
     write_json(run_dir / "card.json", card)
 
@@ -646,7 +648,7 @@ def calibrate(run_dir: Path, dataset: Dataset) -> dict:
         "accepted": accepted.value,
         "low": accepted.low,
         "high": accepted.high,
-        "auroc": evaluation.auroc(known, confidence),
+        "auroc": float(roc_auc_score([1] * len(known) + [0] * len(others), [*known, *confidence])),
     }
     write_json(run_dir / "card.json", card)
     model_card.write(run_dir)
