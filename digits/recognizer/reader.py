@@ -42,35 +42,37 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIDE = 28
-NOT_A_DIGIT = 10  # index of the output that rejects, in models that have it
+REJECT_CLASS = 10  # index of the output that rejects, in models that have it
 SLACK = 0.5  # what floats may lie beyond 0 and 1
 BATCH = 128  # images that are run at a time, which bounds the memory
 
 # What speaks against an explanation of the ink, as natural logarithms of probability. Glyphs as
 # they stand are the rule; pieces to be joined and digits that touch are the exceptions.
-JOIN_PRICE = 0.7
+MERGE_PENALTY = 0.7
 # What speaks for joining: pieces that lie inside one another; strokes that all but touch.
-KINSHIP_GAINS = np.array([6.0, 2.0])
+MERGE_COEF = np.array([6.0, 2.0])
 # A splinter of a broken stroke may look like a 1, which it is hardly so near to what it completes.
-SPLINTER_GAIN = 2.0
-SPLINTER_GAP = 0.12  # of the larger piece's longer side
-CUT_PRICE = 1.5
-LEAST_ALONE = 0.2  # certainty of cuts on a picture that shows no digit beside them
-MOST_WAYS = 12  # readings of touching digits that are followed from cut to cut
-DROP_PRICE = 1.0
+FRAGMENT_BONUS = 2.0
+FRAGMENT_GAP = 0.12  # of the larger piece's longer side
+SPLIT_PENALTY = 1.5
+MIN_P_SPLIT_ALONE = 0.2  # certainty of cuts on a picture that shows no digit beside them
+BEAM_WIDTH = 12  # readings of touching digits that are followed from cut to cut
+REJECT_PENALTY = 1.0
 # What tells digits that touch from letters that can be cut as well: the pieces' summed log
 # probability, the width over the height, the number of cuts. A logistic regression on touching digits
 # of MNIST's training images and touching letters of `synthesis`, 370 of them in equal parts.
-TOUCHING = np.array([0.46, 2.68, -1.23])
-TOUCHING_PRIOR = 1.3  # odds that a wide glyph is digits rather than letters, where no digit is near
-HOPE = 0.3  # share of a picture's glyphs that are sure, if it is a page of digits
+TOUCHING_COEF = np.array([0.46, 2.68, -1.23])
+TOUCHING_ODDS = 1.3  # odds that a wide glyph is digits rather than letters, where no digit is near
+MIN_SURE_SHARE = 0.3  # share of a picture's glyphs that are sure, if it is a page of digits
 FEW = 4  # glyphs up to which unsure answers are given all the same
-CROWD = 40  # glyphs from which a picture without hope is not looked at more closely
-MOST_CUT = 1_500_000  # pixels of all glyphs that are tried as digits that touch
-CERTAIN = 0.95  # probability of "no digit" from which something as large as the digits is dropped
+MAX_CLUTTER = 40  # glyphs from which a picture without hope is not looked at more closely
+MAX_SPLIT_PIXELS = 1_500_000  # pixels of all glyphs that are tried as digits that touch
+CERTAIN_REJECT = (
+    0.95  # probability of "no digit" from which something as large as the digits is dropped
+)
 WIDE = 1.2  # width over height from which a glyph may well be several digits
 PAIR = 0.7  # the same from which it may be two narrow ones
-SURE = 0.95  # a glyph read with at least this confidence is not cut
+CONFIDENT = 0.95  # a glyph read with at least this confidence is not cut
 SMALL = 0.4  # share of the usual height below which only a sure digit is taken for one
 LOW = 0.6  # share of the usual height below which a stroke may be a comma rather than a 1
 PALE = 0.5  # share of the darkest ink from which a stroke is no fainter than others
@@ -80,7 +82,9 @@ TURNED = {
     3: "read after a quarter turn to the right",
 }
 SIGN = 0.25  # correlation of a plus or a times, written by hand, with itself turned
-MOST_CLOSE = 50_000_000  # pixels of a picture that is opened again as a whole, for the memory
+MAX_REOPENED_PIXELS = (
+    50_000_000  # pixels of a picture that is opened again as a whole, for the memory
+)
 COUNTERS = 4  # pieces of paper in and around one digit, at most
 SPANS = 0.6  # share of the picture's longer side
 SMALL_SIDE = 40  # working pixels below which digits are looked at again where there are more
@@ -174,30 +178,30 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class _Scored:
+class Candidate:
     """A glyph and what the model says of it: log-probabilities of ten digits, and of none."""
 
     glyph: Glyph
     image: np.ndarray
     digits: np.ndarray
-    none: float
+    log_p_reject: float
 
     @property
-    def best(self) -> float:
+    def log_p(self) -> float:
         return float(self.digits.max())
 
     @property
     def confidence(self) -> float:
-        return float(np.exp(self.best))
+        return float(np.exp(self.log_p))
 
     @property
-    def worth(self) -> float:
+    def score(self) -> float:
         """How well this glyph explains its ink: as a digit, or as something to be dropped."""
-        return max(self.best, self.none - DROP_PRICE)
+        return max(self.log_p, self.log_p_reject - REJECT_PENALTY)
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """One way to look at a picture, and what it explains.
 
     `found` is read; `left` is as large as a digit and neither read nor for certain something else;
@@ -206,9 +210,9 @@ class _Look:
     """
 
     ink: Ink
-    found: list[_Scored]
-    left: list[_Scored]
-    things: list[_Scored]
+    found: list[Candidate]
+    left: list[Candidate]
+    things: list[Candidate]
     turn: int = 0
     origin: tuple[int, int] = (0, 0)
 
@@ -362,7 +366,7 @@ class Recognizer:
                 f"images of shape {images.shape} arrived; expected (n, 28, 28) in MNIST form "
                 "(digits.pictures.to_mnist_form makes it)"
             )
-        if not _is_shades(images):
+        if not _has_valid_range(images):
             raise InputError(
                 f"images of {images.dtype}{_range(images)} arrived; expected uint8 from 0 to 255, or "
                 "floats from 0 to 1"
@@ -462,7 +466,7 @@ class Recognizer:
                 yield from self._read_small(waiting, single)
                 waiting = []
             if not small:
-                yield _noted(self._read_decoded(file, decoded, single, picture), decoded)
+                yield _with_note(self._read_decoded(file, decoded, single, picture), decoded)
         yield from self._read_small(waiting, single)
 
     def _read_small(
@@ -478,32 +482,32 @@ class Recognizer:
         ready = is_mnist_form(images)
         probabilities = np.zeros((len(images), 10), np.float32)
         probabilities[ready] = self.probabilities(images[ready])
-        sure = probabilities.max(1) >= max(SURE, self.threshold)
+        sure = probabilities.max(1) >= max(CONFIDENT, self.threshold)
         for index, (file, decoded, source) in enumerate(pictures):
             if sure[index]:
                 reading = _sure_reading(file, images[index], probabilities[index])
             else:
                 reading = self._read_decoded(file, decoded, single, source)
-            yield _noted(reading, decoded)
+            yield _with_note(reading, decoded)
 
     def _read_decoded(self, file: str, decoded: Picture, single: bool, source) -> Reading:
         look = self._closer_look(decoded, self._best_look(decoded, single), single, source)
         reading = self._reading(file, look)
-        if single and look.found and (beside := self._beside(look.ink, look.found[0])):
+        if single and look.found and (beside := self._count_other_digits(look.ink, look.found[0])):
             digits = tuple(replace(digit, accepted=False) for digit in reading.digits)
             what = "another digit is" if beside == 1 else f"{beside} more digits are"
             message = f"{what} on it; read it as a page, not as a single digit"
             return replace(reading, digits=digits, status="unsure", message=message)
         return reading
 
-    def _best_look(self, decoded: Picture, single: bool) -> _Look:
+    def _best_look(self, decoded: Picture, single: bool) -> Look:
         look = self._look(find_ink(decoded), single)
         return look if self._is_sure(look) else self._second_look(decoded, look, single)
 
-    def _closer_look(self, decoded: Picture, look: _Look, single: bool, source) -> _Look:
+    def _closer_look(self, decoded: Picture, look: Look, single: bool, source) -> Look:
         """Look at the sheet alone where it does not fill the picture, and at small writing closely."""
         width, height = decoded.size
-        if width * height > MOST_CLOSE:
+        if width * height > MAX_REOPENED_PIXELS:
             return look
         for find in (find_sheet, partial(self._small_writing, look=look)):
             window = find(decoded)
@@ -527,12 +531,12 @@ class Recognizer:
                 look = closer
         return look
 
-    def _clear(self, look: _Look) -> list[_Scored]:
+    def _clear(self, look: Look) -> list[Candidate]:
         """Return what is a digit for certain and no 1, which any scratch on a desk looks like."""
         sure = [s for s in look.found if s.confidence >= self.threshold]
         return [s for s in sure if s.digits.argmax() != 1]
 
-    def _small_writing(self, decoded: Picture, look: _Look) -> Window | None:
+    def _small_writing(self, decoded: Picture, look: Look) -> Window | None:
         """Return where something is written, if it was made too small to be read there."""
         glyphs = [scored.glyph for scored in look.found + look.left]
         if not glyphs or look.ink.scale > REDUCED or typical_size(glyphs) > SMALL_SIDE:
@@ -543,13 +547,13 @@ class Recognizer:
         box = np.clip(np.concatenate([low, high]) / np.tile(decoded.size, 2), 0, 1)
         return Window(tuple(box.tolist()))
 
-    def _is_sure(self, look: _Look) -> bool:
+    def _is_sure(self, look: Look) -> bool:
         return bool(look.found) and not look.left and self._n_sure(look.found) == len(look.found)
 
-    def _n_sure(self, scored: list[_Scored]) -> int:
+    def _n_sure(self, scored: list[Candidate]) -> int:
         return sum(s.confidence >= self.threshold for s in scored)
 
-    def _second_look(self, decoded: Picture, first: _Look, single: bool) -> _Look:
+    def _second_look(self, decoded: Picture, first: Look, single: bool) -> Look:
         """Look again, in other ways, at a picture that was not read for certain.
 
         A desk or a rule may be taken for ink, or ink for a rule; the paper for ink; the page may lie
@@ -588,7 +592,7 @@ class Recognizer:
                 return again
         return best
 
-    def _likely_turn(self, look: _Look) -> int:
+    def _likely_turn(self, look: Look) -> int:
         """Return after how many quarter turns to the left far more things are digits, else 0.
 
         One digit alone does not tell: a 6 is a 9, and many a 4 or 7 is a sign of its own. Nor does a
@@ -598,16 +602,16 @@ class Recognizer:
             return 0
         images = np.stack([scored.image for scored in look.things])
         turned = [self.probabilities(np.rot90(images, turn, (1, 2))) for turn in range(4)]
-        n_sure = [np.count_nonzero((p.max(1) >= SURE) & (p.argmax(1) != 1)) for p in turned]
+        n_sure = [np.count_nonzero((p.max(1) >= CONFIDENT) & (p.argmax(1) != 1)) for p in turned]
         best = int(np.argmax(n_sure))
         if best % 2 and n_sure[best] == n_sure[best - 2]:
             return 0  # which side is up cannot be told
         return best if n_sure[best] >= max(2, 2 * n_sure[0]) else 0
 
-    def _loses(self, look: _Look, other: _Look) -> bool:
+    def _loses(self, look: Look, other: Look) -> bool:
         """Tell whether what the other look reads for certain is ink that this one does not read."""
 
-        def is_lost(scored: _Scored) -> bool:
+        def is_lost(scored: Candidate) -> bool:
             glyph = scored.glyph
             if any(_holds(found.glyph, glyph) for found in look.found):
                 return False
@@ -618,65 +622,67 @@ class Recognizer:
 
         return any(is_lost(s) for s in other.found if s.confidence >= self.threshold)
 
-    def _score(self, glyphs: Sequence[Glyph]) -> list[_Scored]:
+    def _score(self, glyphs: Sequence[Glyph]) -> list[Candidate]:
         if not glyphs:
             return []
         images = np.stack([to_mnist_form(glyph.ink) for glyph in glyphs])
         table = self._log_probabilities(images)
         none = (
-            table[:, NOT_A_DIGIT] if table.shape[1] > NOT_A_DIGIT else np.full(len(table), -np.inf)
+            table[:, REJECT_CLASS]
+            if table.shape[1] > REJECT_CLASS
+            else np.full(len(table), -np.inf)
         )
         return [
-            _Scored(glyph, image, row[:10], float(lost))
+            Candidate(glyph, image, row[:10], float(lost))
             for glyph, image, row, lost in zip(glyphs, images, table, none, strict=True)
         ]
 
-    def _look(self, ink: Ink, single: bool) -> _Look:
+    def _look(self, ink: Ink, single: bool) -> Look:
         """Choose the explanation of the ink that the model finds most probable."""
         glyphs = find_digits(ink)
         if not glyphs:
-            return _Look(ink, [], [], [])
+            return Look(ink, [], [], [])
         if single:
-            found = [self._as_one(glyphs)]
-            return _Look(ink, found, [], found)
+            found = [self._read_single(glyphs)]
+            return Look(ink, found, [], found)
         alone = self._score(glyphs)
-        if len(glyphs) > CROWD and self._hopeless(alone):
+        if len(glyphs) > MAX_CLUTTER and self._is_clutter(alone):
             # Grain, leaves, cloth: the pieces are no digits, nor are their joins.
-            return _Look(ink, [], [], alone)
+            return Look(ink, [], [], alone)
         proposals = propose_merges(glyphs)
         joined = self._score([merge([glyphs[i] for i in members]) for members in proposals])
-        chosen = _with_joins(alone, proposals, joined)
+        chosen = select_merges(alone, proposals, joined)
         n_sure = sum(scored.confidence >= self.threshold for scored in chosen)
         # The small ones first, while their areas are small together: a page of large scribbles
         # would be cut for minutes.
         areas = [whole.glyph.ink.size for whole in chosen]
         order = np.argsort(areas, kind="stable")
-        allowed = set(order[np.cumsum(np.take(areas, order)) <= MOST_CUT].tolist())
+        allowed = set(order[np.cumsum(np.take(areas, order)) <= MAX_SPLIT_PIXELS].tolist())
         chosen = [
             part
             for index, whole in enumerate(chosen)
-            for part in (self._cut_if_better(whole, n_sure) if index in allowed else [whole])
+            for part in (self._split_touching(whole, n_sure) if index in allowed else [whole])
         ]
-        found, left = self._without_strangers(chosen)
-        if len(found) > FEW and self._hopeless(found):
+        found, left = self._reject_non_digits(chosen)
+        if len(found) > FEW and self._is_clutter(found):
             found, left = [], []
-        return _Look(ink, found, left, alone)
+        return Look(ink, found, left, alone)
 
-    def _hopeless(self, scored: list[_Scored]) -> bool:
+    def _is_clutter(self, scored: list[Candidate]) -> bool:
         """Tell whether hardly any of many glyphs is a digit: it is no page of digits, then."""
         sure = sum(s.confidence >= self.threshold or s.glyph.cut for s in scored)
-        return sure < HOPE * len(scored)
+        return sure < MIN_SURE_SHARE * len(scored)
 
-    def _as_one(self, glyphs: list[Glyph]) -> _Scored:
+    def _read_single(self, glyphs: list[Glyph]) -> Candidate:
         """Take all as one digit: everything, or the largest with what is near, or it alone."""
         largest = max(range(len(glyphs)), key=lambda index: glyphs[index].side)
         options = [glyphs, [glyphs[largest]]]
         options += [
             [glyphs[i] for i in members] for members in propose_merges(glyphs) if largest in members
         ]
-        return max(self._score([merge(option) for option in options]), key=lambda s: s.best)
+        return max(self._score([merge(option) for option in options]), key=lambda s: s.log_p)
 
-    def _beside(self, ink: Ink, one: _Scored) -> int:
+    def _count_other_digits(self, ink: Ink, one: Candidate) -> int:
         """Count what else on the picture is large, and for certain a digit."""
         x, y, width, height = one.glyph.box
 
@@ -691,48 +697,52 @@ class Recognizer:
             for glyph in find_digits(ink)
             if glyph.side >= 0.5 * one.glyph.side and not inside(glyph)
         ]
-        return sum(scored.confidence >= SURE for scored in self._score(others))
+        return sum(scored.confidence >= CONFIDENT for scored in self._score(others))
 
-    def _cut_if_better(self, whole: _Scored, n_sure: int) -> list[_Scored]:
+    def _split_touching(self, whole: Candidate, n_sure: int) -> list[Candidate]:
         """Return the digits that touch, or the whole where it is no more than one."""
         glyph = whole.glyph
         if glyph.width < 0.5 * glyph.height:
             return [whole]
-        if whole.confidence >= SURE:
+        if whole.confidence >= CONFIDENT:
             if glyph.width < PAIR * glyph.height:
                 return [whole]
             # A fainter neighbour may hang on to a digit, which looks no different to the model.
             parts = [self._score(parts) for parts in at_necks(glyph, ALIKE)]
-            if any(min(part.confidence for part in proposal) >= SURE for proposal in parts):
+            if any(min(part.confidence for part in proposal) >= CONFIDENT for proposal in parts):
                 return [replace(whole, digits=whole.digits - np.log(2))]
             return [whole]
         parts = max(map(self._score, at_necks(glyph)), key=_confidence, default=[])
-        if 2 * sum(part.confidence >= SURE for part in parts) >= max(len(parts), 1):
-            return [piece for part in parts for piece in self._cut_if_better(part, n_sure + 1)]
-        if whole.none > whole.best and _is_sign(whole.image):
+        if 2 * sum(part.confidence >= CONFIDENT for part in parts) >= max(len(parts), 1):
+            return [piece for part in parts for piece in self._split_touching(part, n_sure + 1)]
+        if whole.log_p_reject > whole.log_p and _is_sign(whole.image):
             return [whole]
         lattice = propose_splits(glyph)
         if not lattice:
             return [whole]
         flat = iter(self._score([piece for pieces in lattice for piece in pieces]))
         scored = [[next(flat) for _ in pieces] for pieces in lattice]
-        value, pieces, share = _best_way(scored)
-        if value <= whole.best:
+        value, pieces, share = beam_search(scored)
+        if value <= whole.log_p:
             return [whole]
         # A letter, too, can be cut into strokes like digits: how likely is it that these are some?
         # Less so on a picture without any other digit.
         evidence = np.array(
-            [sum(piece.best for piece in pieces), glyph.width / glyph.height, len(pieces) - 1]
+            [sum(piece.log_p for piece in pieces), glyph.width / glyph.height, len(pieces) - 1]
         )
-        likely = -np.logaddexp(0.0, -(TOUCHING @ evidence + np.log(TOUCHING_PRIOR * (1 + n_sure))))
+        likely = -np.logaddexp(
+            0.0, -(TOUCHING_COEF @ evidence + np.log(TOUCHING_ODDS * (1 + n_sure)))
+        )
         certainty = likely + share
-        if likely < np.log(0.5) or (not n_sure and certainty < np.log(LEAST_ALONE)):
-            if min(piece.confidence for piece in pieces) < SURE:
+        if likely < np.log(0.5) or (not n_sure and certainty < np.log(MIN_P_SPLIT_ALONE)):
+            if min(piece.confidence for piece in pieces) < CONFIDENT:
                 return [whole]
-            return [replace(whole, none=min(whole.none, np.log(0.9)))]  # not for certain no digit
+            return [
+                replace(whole, log_p_reject=min(whole.log_p_reject, np.log(0.9)))
+            ]  # not for certain no digit
         return [replace(piece, digits=piece.digits + certainty) for piece in pieces]
 
-    def _without_strangers(self, found: list[_Scored]) -> tuple[list[_Scored], list[_Scored]]:
+    def _reject_non_digits(self, found: list[Candidate]) -> tuple[list[Candidate], list[Candidate]]:
         """Drop what is no digit, unless nothing else is there.
 
         What has the size of the digits beside it is dropped only where that is certain, and never
@@ -741,34 +751,36 @@ class Recognizer:
 
         Returns
         -------
-        digits : list of _Scored
-        left : list of _Scored
+        digits : list of Candidate
+        left : list of Candidate
             What was dropped, but may be a digit, or hold some.
         """
         usual = typical_size([scored.glyph for scored in found])
         digits = [
             scored
             for scored in found
-            if scored.none < scored.best
-            and (scored.glyph.side >= SMALL * usual or scored.confidence >= SURE)
+            if scored.log_p_reject < scored.log_p
+            and (scored.glyph.side >= SMALL * usual or scored.confidence >= CONFIDENT)
         ]
-        digits = [scored for scored in digits if not _is_mark(scored, digits)]
+        digits = [scored for scored in digits if not _is_punctuation(scored, digits)]
         # What is drawn around a digit is a circle, not a 0.
         circles = [s for s in digits if any(encloses(s.glyph, other.glyph) for other in digits)]
         digits = [s for s in digits if not any(s is circle for circle in circles)]
         if not digits:
-            return [s for s in found if s.glyph.side >= 0.5 * usual and s.none < np.log(0.9)], []
+            return [
+                s for s in found if s.glyph.side >= 0.5 * usual and s.log_p_reject < np.log(0.9)
+            ], []
         heights = [scored.glyph.height for scored in digits]
         sides = [scored.glyph.side for scored in digits]
 
-        def is_sign(scored: _Scored) -> bool:
+        def is_sign(scored: Candidate) -> bool:
             low = scored.glyph.height < 0.85 * usual
             return _is_sign(scored.image, SIGN if low else 2 * SIGN)
 
-        def is_other(scored: _Scored) -> bool:
-            return scored.none >= np.log(CERTAIN) or is_sign(scored)
+        def is_other(scored: Candidate) -> bool:
+            return scored.log_p_reject >= np.log(CERTAIN_REJECT) or is_sign(scored)
 
-        def doubtful(scored: _Scored) -> bool:
+        def doubtful(scored: Candidate) -> bool:
             glyph = scored.glyph
             if glyph.width > WIDE * glyph.height:
                 is_high = 0.8 * min(heights) <= glyph.height <= 1.5 * max(heights)
@@ -776,23 +788,23 @@ class Recognizer:
             alike = 0.8 * min(sides) <= glyph.side <= 1.25 * max(sides)
             return alike and not is_other(scored)
 
-        digits += [s for s in found if s.best <= s.none and doubtful(s)]
+        digits += [s for s in found if s.log_p <= s.log_p_reject and doubtful(s)]
         # Fainter than the rest, and not a digit for certain: dirt, or what shows through the paper.
         faint = [s for s in digits if s.glyph.ink.max() < PALE and s.confidence < self.threshold]
         if len(faint) < len(digits):
             digits = [s for s in digits if not any(s is pale for pale in faint)]
-        digits = self._without_words(digits, found)
+        digits = self._reject_words(digits, found)
         kept = {id(scored) for scored in digits}
-        dropped = [s for s in found if id(s) not in kept and not _is_mark(s, digits)]
+        dropped = [s for s in found if id(s) not in kept and not _is_punctuation(s, digits)]
         dropped = [s for s in dropped if s.glyph.side >= 0.5 * usual]
         if not dropped:
             return digits, []
-        is_upright = not self._lies(digits + dropped, len(digits))
+        is_upright = not self._are_turned(digits + dropped, len(digits))
 
         def is_around(glyph: Glyph) -> bool:
             return any(encloses(glyph, digit.glyph) for digit in digits)
 
-        def may_hold_digits(scored: _Scored) -> bool:
+        def may_hold_digits(scored: Candidate) -> bool:
             # Those that hang together, or hang on to a line.
             glyph = scored.glyph
             if glyph.width > PAIR * glyph.height and glyph.height >= 0.8 * min(heights):
@@ -803,17 +815,17 @@ class Recognizer:
         left = [s for s in dropped if not (is_upright and is_other(s)) or may_hold_digits(s)]
         return digits, left
 
-    def _lies(self, scored: list[_Scored], n_digits: int) -> bool:
+    def _are_turned(self, scored: list[Candidate], n_digits: int) -> bool:
         """Tell whether all are digits after a turn, though only the first of them are as they stand."""
         images = np.stack([s.image for s in scored])
         for turn in (1, 2, 3):
             turned = self.probabilities(np.rot90(images, turn, (1, 2)))
             # Any level line is a 1 after a quarter turn.
-            if turned.max(1).min() >= SURE and (turned[n_digits:].argmax(1) != 1).all():
+            if turned.max(1).min() >= CONFIDENT and (turned[n_digits:].argmax(1) != 1).all():
                 return True
         return False
 
-    def _without_words(self, digits: list[_Scored], found: list[_Scored]) -> list[_Scored]:
+    def _reject_words(self, digits: list[Candidate], found: list[Candidate]) -> list[Candidate]:
         """Leave out what stands among letters: most of a word is no digit for certain."""
         sure = {id(s.glyph.ink) for s in digits if s.confidence >= self.threshold}
         letters = set()
@@ -825,7 +837,7 @@ class Recognizer:
             return digits
         return [scored for scored in digits if id(scored.glyph.ink) not in letters]
 
-    def _reading(self, file: str, look: _Look) -> Reading:
+    def _reading(self, file: str, look: Look) -> Reading:
         found = look.found
         if not found:
             written = bool(look.ink.mask.any())
@@ -893,7 +905,7 @@ def _refuse_keras(path: Path) -> None:
     raise InputError(f"{path} is a model of Keras, and ONNX is expected; {advice}")
 
 
-def _is_shades(images: np.ndarray) -> bool:
+def _has_valid_range(images: np.ndarray) -> bool:
     """Tell whether an array's dtype and values are those that `Recognizer.logits` takes."""
     if images.dtype == np.uint8 or images.dtype == bool:
         return True
@@ -910,7 +922,7 @@ def _range(images: np.ndarray) -> str:
     return f" from {images.min()} to {images.max()}"
 
 
-def _noted(reading: Reading, picture: Picture) -> Reading:
+def _with_note(reading: Reading, picture: Picture) -> Reading:
     """Add what is to be said of the file to what is said of the reading."""
     if not picture.note:
         return reading
@@ -932,7 +944,7 @@ def _sure_reading(file: str, image: np.ndarray, probabilities: np.ndarray) -> Re
     return Reading(file, str(digit.digit), (str(digit.digit),), digit.confidence, digits=(digit,))
 
 
-def _confidence(found: list[_Scored]) -> float:
+def _confidence(found: list[Candidate]) -> float:
     """Return the mean confidence of the digits found, 0 where there are none."""
     return float(np.mean([scored.confidence for scored in found])) if found else 0.0
 
@@ -945,12 +957,12 @@ def _is_on(window, box: tuple[int, int, int, int], size: tuple[int, int]) -> boo
     return inside and share[0] * share[1] < 0.5
 
 
-def _swallows(whole: _Scored, pieces: list[_Scored], tallest: int) -> bool:
+def _swallows(whole: Candidate, pieces: list[Candidate], tallest: int) -> bool:
     """Tell whether a digit that is certain would be lost in a whole: in a circle, or on a line.
 
     It may be a piece of a digit that is certain, too, and no larger than others, `tallest` pixels.
     """
-    sure = [piece for piece in pieces if piece.confidence >= SURE]
+    sure = [piece for piece in pieces if piece.confidence >= CONFIDENT]
     if not sure:
         return False
     circled = any(
@@ -958,7 +970,7 @@ def _swallows(whole: _Scored, pieces: list[_Scored], tallest: int) -> bool:
         for piece in sure
         for other in pieces
     )
-    return circled or whole.confidence < SURE or whole.glyph.side > 1.35 * tallest
+    return circled or whole.confidence < CONFIDENT or whole.glyph.side > 1.35 * tallest
 
 
 def _is_sign(image: np.ndarray, least: float = SIGN) -> bool:
@@ -983,7 +995,7 @@ def _holds(glyph: Glyph, other: Glyph) -> bool:
     return inside and other.side <= 1.5 * glyph.side
 
 
-def _explains(look: _Look, other: _Look) -> bool:
+def _explains(look: Look, other: Look) -> bool:
     """Tell whether what is as large as a digit in another look lies in the digits of this one.
 
     Several things in one digit are not explained by it. But a thing at the picture's edge may be the
@@ -1012,7 +1024,7 @@ def _explains(look: _Look, other: _Look) -> bool:
     )
 
 
-def _is_mark(stroke: _Scored, digits: list[_Scored]) -> bool:
+def _is_punctuation(stroke: Candidate, digits: list[Candidate]) -> bool:
     """Tell whether what reads as a 1 is a comma, an apostrophe or a bit of a line among digits.
 
     All have the same shape. But a 1 is about as tall as the digits beside it, and crosses their
@@ -1042,30 +1054,30 @@ def _is_mark(stroke: _Scored, digits: list[_Scored]) -> bool:
     )
 
 
-def _best_way(scored: list[list[_Scored]]) -> tuple[float, list[_Scored], float]:
+def beam_search(scored: list[list[Candidate]]) -> tuple[float, list[Candidate], float]:
     """Choose the cuts between touching digits.
 
     Parameters
     ----------
-    scored : list of list of _Scored
+    scored : list of list of Candidate
         What the model says of the pieces of `segmentation.propose_splits`.
 
     Returns
     -------
     value : float
         Log probability of the best pieces, less the price of each cut.
-    pieces : list of _Scored
+    pieces : list of Candidate
     share : float
         Log probability of what they read, among all that other cuts would read.
     """
     n = len(scored)
     # What can be read up to each edge: text -> value of all ways, value and pieces of the best.
-    ways: list[dict[str, tuple[float, float, list[_Scored]]]] = [{} for _ in range(n + 1)]
+    ways: list[dict[str, tuple[float, float, list[Candidate]]]] = [{} for _ in range(n + 1)]
     ways[0][""] = (0.0, 0.0, [])
     for first, pieces in enumerate(scored):
-        likeliest = sorted(ways[first].items(), key=lambda way: -way[1][0])[:MOST_WAYS]
+        likeliest = sorted(ways[first].items(), key=lambda way: -way[1][0])[:BEAM_WIDTH]
         for last, piece in enumerate(pieces, first + 1):
-            gain = piece.best - (CUT_PRICE if last < n else 0.0)
+            gain = piece.log_p - (SPLIT_PENALTY if last < n else 0.0)
             for text, (total, value, before) in likeliest:
                 text += str(piece.digits.argmax())
                 known = ways[last].get(text, (-np.inf, -np.inf, []))
@@ -1076,9 +1088,9 @@ def _best_way(scored: list[list[_Scored]]) -> tuple[float, list[_Scored], float]
     return value, pieces, float(total - every)
 
 
-def _with_joins(
-    alone: list[_Scored], proposals: list[tuple[int, ...]], joined: list[_Scored]
-) -> list[_Scored]:
+def select_merges(
+    alone: list[Candidate], proposals: list[tuple[int, ...]], joined: list[Candidate]
+) -> list[Candidate]:
     """Replace pieces by the digits that they make, the most convincing first.
 
     What is a digit for certain is a piece only of what is one for certain, too.
@@ -1086,17 +1098,17 @@ def _with_joins(
     gains, near = [], []
     for members, whole in zip(proposals, joined, strict=True):
         pieces = [alone[i] for i in members]
-        gain = KINSHIP_GAINS @ merge_features([piece.glyph for piece in pieces])
+        gain = MERGE_COEF @ merge_features([piece.glyph for piece in pieces])
         least, *_, most = sorted(pieces, key=lambda piece: piece.glyph.side)
-        near.append(farthest([piece.glyph for piece in pieces]) < SPLINTER_GAP * most.glyph.side)
-        is_splinter = least.confidence < SURE or least.digits.argmax() == 1
+        near.append(farthest([piece.glyph for piece in pieces]) < FRAGMENT_GAP * most.glyph.side)
+        is_splinter = least.confidence < CONFIDENT or least.digits.argmax() == 1
         is_splinter &= least.glyph.side < ALIKE * whole.glyph.side
-        if near[-1] and whole.confidence >= SURE and is_splinter:
-            gain += SPLINTER_GAIN
-        gains.append(whole.best - JOIN_PRICE + gain - sum(piece.worth for piece in pieces))
+        if near[-1] and whole.confidence >= CONFIDENT and is_splinter:
+            gain += FRAGMENT_BONUS
+        gains.append(whole.log_p - MERGE_PENALTY + gain - sum(piece.score for piece in pieces))
     taken: set[int] = set()
     chosen = []
-    tallest = max((s.glyph.height for s in alone if s.confidence >= SURE), default=math.inf)
+    tallest = max((s.glyph.height for s in alone if s.confidence >= CONFIDENT), default=math.inf)
     swallows = [
         _swallows(whole, [alone[i] for i in members], tallest)
         for members, whole in zip(proposals, joined, strict=True)
@@ -1111,7 +1123,7 @@ def _with_joins(
     open_ = {
         i
         for members, whole, is_near, lost in zip(proposals, joined, near, swallows, strict=True)
-        if is_near and not lost and whole.confidence >= SURE and not taken & set(members)
+        if is_near and not lost and whole.confidence >= CONFIDENT and not taken & set(members)
         for i in members
     }
     rest = [index for index in range(len(alone)) if index not in taken]

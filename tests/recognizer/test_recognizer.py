@@ -402,13 +402,13 @@ def test_digits_that_touch_are_cut_and_said_to_be(recognizer, clear):
 def scored(side, confidence, none, width=5):
     """Return a glyph of this size, with these probabilities of a 1 and of no digit."""
     from digits.pictures.segmentation import Glyph
-    from digits.recognizer.reader import _Scored
+    from digits.recognizer.reader import Candidate
 
     rest = (1 - confidence - none) / 9
     digits = np.full(10, np.log(max(rest, 1e-6)))
     digits[1] = np.log(confidence)
     image = np.zeros((28, 28), np.uint8)
-    return _Scored(
+    return Candidate(
         Glyph(np.ones((side, width), np.float32), 0, 0, 1.0), image, digits, np.log(none)
     )
 
@@ -431,14 +431,14 @@ def test_three_that_touch_are_cut_where_they_touch(recognizer, clear):
 
 
 def test_other_cuts_that_read_otherwise_lessen_the_certainty():
-    from digits.recognizer.reader import _best_way
+    from digits.recognizer.reader import beam_search
 
     a_one, poor = scored(30, 0.9, 0.05), scored(30, 0.01, 0.9)
     sure = replace(a_one, digits=np.roll(a_one.digits, 1))  # a 2 where the other way reads 1 1
     # Two cuts, three edges: [1, whole] [1]
-    value, pieces, share = _best_way([[a_one, poor], [a_one]])
+    value, pieces, share = beam_search([[a_one, poor], [a_one]])
     assert len(pieces) == 2 and np.exp(share) > 0.9
-    value, pieces, share = _best_way([[a_one, sure], [a_one]])
+    value, pieces, share = beam_search([[a_one, sure], [a_one]])
     assert pieces == [sure] and 0.7 < np.exp(share) < 0.9
     assert value == pytest.approx(np.log(0.9))
 
@@ -446,7 +446,7 @@ def test_other_cuts_that_read_otherwise_lessen_the_certainty():
 def test_a_wide_glyph_among_digits_is_not_dropped_in_silence():
     sure = [scored(30, 0.98, 0.01), scored(34, 0.97, 0.01)]
     wide, tall = scored(31, 0.001, 0.99, width=50), scored(90, 0.001, 0.99, width=150)
-    found, left = always(logits_for(10))._without_strangers([*sure, wide, tall])
+    found, left = always(logits_for(10))._reject_non_digits([*sure, wide, tall])
     assert [scored.glyph.width for scored in found] == [5, 5, 50], (
         "the tall one is no row of digits"
     )
@@ -456,7 +456,7 @@ def test_a_wide_glyph_among_digits_is_not_dropped_in_silence():
 def test_an_odd_digit_among_digits_is_not_dropped_in_silence():
     sure = [scored(30, 0.98, 0.01), scored(34, 0.97, 0.01)]
     odd, blot, speck = scored(31, 0.2, 0.7), scored(31, 0.001, 0.99), scored(8, 0.2, 0.7)
-    kept, left = always(logits_for(10))._without_strangers([*sure, odd, blot, speck])
+    kept, left = always(logits_for(10))._reject_non_digits([*sure, odd, blot, speck])
     assert not left, "a blot is named, a speck too small"
     assert [any(k is s for k in kept) for s in (odd, blot, speck)] == [True, False, False]
 
