@@ -1,0 +1,246 @@
+"""A model in ONNX Runtime: probabilities of digits for images in MNIST form.
+
+TensorFlow is neither needed nor imported.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from digits import InputError
+from digits.config import CHAMPION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIDE = 28
+SLACK = 0.5  # what floats may lie beyond 0 and 1: enlarging and sharpening go a little further
+BATCH = 128  # images that are run at a time, which bounds the memory
+
+
+class Classifier:
+    """A model that classifies images in MNIST form. Use `load`.
+
+    Attributes
+    ----------
+    card : dict
+        The model's card.
+    temperature : float
+        What logits are divided by, so that the confidence is the share of right answers.
+    threshold : float
+        The confidence from which an answer is accepted.
+    """
+
+    def __init__(self, session, card: dict):
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self.card = card
+        self.temperature = float(card["temperature"])
+        self.threshold = float(card["threshold"])
+
+    @classmethod
+    def load(cls, path: str | os.PathLike | None = None, *, threads: int | None = None) -> Self:
+        """Load a model.
+
+        Parameters
+        ----------
+        path : path or None
+            A folder with ``model.onnx`` and ``card.json`` (a run's folder), or an ``.onnx`` file
+            with ``card.json`` beside it; the shipped model by default.
+        threads : int or None
+            Cores that the model may use; by default all.
+
+        Raises
+        ------
+        InputError
+            If the model does not exist, or is not one of this project's.
+        """
+        path = Path(path) if path is not None else CHAMPION
+        model = path / "model.onnx" if path.is_dir() else path
+        _refuse_keras(path / "model.keras" if path.is_dir() and not model.exists() else path)
+        if not model.is_file():
+            raise InputError(
+                f"{model} does not exist; give a run's folder or an .onnx file, "
+                "or train one with `digits train`"
+            )
+        card = _load_card(model.with_name("card.json"))
+        return cls(_start_session(model, threads), card)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Return the model's raw outputs.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            uint8 0 to 255 or float 0 to 1, (n, 28, 28) or (n, 28, 28, 1), in MNIST form.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (n, 10), or (n, 11) where the model has an output for "not a digit".
+
+        Raises
+        ------
+        InputError
+            If the images have another shape, dtype or range.
+        """
+        return self._run(images, 0)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return what the layer before the output computes: where an image lies for the model.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            As for `logits`.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 (n, units of that layer), none negative.
+
+        Raises
+        ------
+        InputError
+            If the model's file gives logits alone, or as for `logits`.
+        """
+        if len(self._session.get_outputs()) < 2:
+            raise InputError(
+                "this model's file gives no features; write it anew with `digits export`"
+            )
+        return self._run(images, 1)
+
+    def _run(self, images: np.ndarray, which: int) -> np.ndarray:
+        """Return one of the outputs for images in MNIST form."""
+        images = np.asarray(images)
+        if images.ndim == 4 and images.shape[3] == 1:  # as Keras has them
+            images = images[..., 0]
+        if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
+            raise InputError(
+                f"images of shape {images.shape} arrived; expected (n, 28, 28) in MNIST form "
+                "(digits.pictures.to_mnist_form makes it)"
+            )
+        has_range = images.dtype.kind in "if" and images.size > 0
+        low, high = (images.min(), images.max()) if has_range else (0, 0)
+        is_float = (
+            images.dtype.kind == "f" and low >= -SLACK and high <= 1 + SLACK
+        )  # NaN fails both
+        if not is_float and images.dtype not in (np.uint8, bool):
+            found = f" from {low} to {high}" if has_range else ""
+            raise InputError(
+                f"images of {images.dtype}{found} arrived; expected uint8 from 0 to 255, or "
+                "floats from 0 to 1"
+            )
+        scale = 255.0 if images.dtype == np.uint8 else 1.0
+        output = self._session.get_outputs()[which]
+        out = np.empty((len(images), output.shape[-1]), np.float32)
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH].astype(np.float32)[..., None] / scale
+            (out[start : start + BATCH],) = self._session.run([output.name], {self._input: batch})
+        return out
+
+    def log_probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the calibrated probability of each output; shapes as `logits`."""
+        scaled = self.logits(images) / self.temperature
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """Return the calibrated probability of each digit, float32 (n, 10).
+
+        A row sums to one, less what the model gives to "not a digit".
+        """
+        return np.exp(self.log_probabilities(images)[:, :10])
+
+    def predict(self, images: np.ndarray) -> pd.DataFrame:
+        """Read images in MNIST form.
+
+        Parameters
+        ----------
+        images : numpy.ndarray
+            As for `logits`: ink is white on black.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an image: digit (int), confidence (float, 0 to 1), accepted (bool).
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If pandas is not installed; `probabilities` and `Recognizer.read` do without.
+        """
+        import pandas as pd
+
+        probabilities = self.probabilities(images)
+        confidence = probabilities.max(axis=1)
+        return pd.DataFrame(
+            {
+                "digit": probabilities.argmax(axis=1),
+                "confidence": confidence,
+                "accepted": confidence >= self.threshold,
+            }
+        )
+
+
+def _refuse_keras(path: Path) -> None:
+    """Say how to come from a Keras model to the ONNX model that is expected here."""
+    if path.suffix.lower() not in (".keras", ".h5", ".hdf5") or not path.is_file():
+        return
+    saved, model = path.with_name("model.keras"), path.with_name("model.onnx")
+    if model.is_file():
+        advice = f"give its folder, {path.parent}"
+    else:
+        advice = f"`digits export --format onnx --run {path.parent} {model}` writes it"
+        if path.name != saved.name:
+            advice = f"save it from Keras as {saved}, and {advice}"
+    raise InputError(f"{path} is a model of Keras, and ONNX is expected; {advice}")
+
+
+def _load_card(path: Path) -> dict:
+    """Read a model's card, and check what reading depends on."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        if not 0 < float(card["temperature"]) < math.inf:
+            raise ValueError(f"the temperature is {card['temperature']!r}")
+        if not 0 <= float(card["threshold"]) <= 1:
+            raise ValueError(f"the threshold is {card['threshold']!r}")
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; it belongs beside the model") from None
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+        raise InputError(
+            f"{path} is not a model card ({type(error).__name__}: {error}); "
+            "expected JSON with a temperature above 0 and a threshold from 0 to 1"
+        ) from None
+    return card
+
+
+def _start_session(model: Path, threads: int | None):
+    """Start ONNX Runtime on a model of this project."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3  # errors only: notes on the machine help nobody who reads
+    # Idle threads would otherwise spin, and slow down whatever else runs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(
+            os.fspath(model), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's errors share no base class
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{model} is not an ONNX model that can be run ({reason})") from None
+    shape, outputs = session.get_inputs()[0].shape, session.get_outputs()[0].shape
+    if list(shape[1:]) != [SIDE, SIDE, 1] or outputs[-1] not in (10, 11):
+        raise InputError(
+            f"{model} takes {shape} and gives {outputs}; expected (n, 28, 28, 1) and (n, 10) or "
+            "(n, 11)"
+        )
+    return session
