@@ -317,22 +317,20 @@ def test_an_annotated_copy_never_replaces_a_picture_that_was_read(run, folder):
     assert (folder / "one_read-2.png").exists()
 
 
-def test_unsure_digits_have_a_broken_frame():
-    picture = decode(np.full((300, 300), 255, np.uint8))
-    boxes = [(40, 100, 80, 120), (180, 100, 80, 120)]
-    found = [digit(7, 0.99, True, boxes[0]), digit(4, 0.5, False, boxes[1])]
-    copy = annotate(picture, Reading("x", "74", ["74"], 0.5, "unsure", "", found))
-    pixels = np.asarray(copy).astype(int)
+def test_unsure_digits_differ_by_a_question_mark_not_by_colour_alone():
+    picture, box = decode(np.full((300, 300), 255, np.uint8)), (100, 100, 80, 120)
 
-    def share(colour, box):
-        """Share of the left edge of a frame that has this colour."""
-        x, y, _, height = box
-        edge = pixels[y : y + height, x - 4 : x + 1]
+    def drawn(accepted):
+        found = [digit(7, 0.5, accepted, box)]
+        return np.asarray(annotate(picture, Reading("x", "7", ["7"], 0.5, "ok", "", found)))
+
+    sure, unsure = drawn(True), drawn(False)
+    for copy, colour in ((sure, SURE), (unsure, UNSURE)):
         rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
-        return (np.abs(edge - rgb).sum(-1) < 30).any(1).mean()
-
-    assert share(SURE, boxes[0]) == 1
-    assert 0.3 < share(UNSURE, boxes[1]) < 0.8
+        edge = copy[100:220, 95:101].astype(int)
+        assert (np.abs(edge - rgb).sum(-1) < 30).any(1).all(), "a frame all along"
+    labels = [(copy[:97] < 200).any(-1) for copy in (sure, unsure)]
+    assert np.ptp(np.flatnonzero(labels[1].any(0))) > np.ptp(np.flatnonzero(labels[0].any(0))) + 3
 
 
 def test_boxes_are_drawn_where_they_are_after_a_picture_was_turned_and_reduced():

@@ -18,20 +18,10 @@ SMALLEST_SIDE = 224  # longest side of a copy in pixels: 28 pixels are enlarged 
 
 
 def annotate(picture: Picture, reading: Reading) -> Image.Image:
-    """Return a copy of a picture with a frame, the digit and its confidence around each digit.
+    """Return a copy, RGB, with a frame, the digit and its confidence around each digit.
 
-    Parameters
-    ----------
-    picture : Picture
-        As `digits.pictures.decoding.decode` returns it.
-    reading : Reading
-        What was read on it.
-
-    Returns
-    -------
-    PIL.Image.Image
-        RGB, with room above the picture where a text needs it. Small pictures are enlarged, so that the
-        texts have pixels to stand on.
+    There is room above the picture where a text needs it. Small pictures are enlarged, so that the
+    texts have pixels to stand on.
     """
     copy = Image.fromarray(picture.pixels).convert("RGB")
     enlarged = max(1.0, min(8.0, SMALLEST_SIDE / max(copy.size)))

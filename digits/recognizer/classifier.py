@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIDE = 28
+KERAS = (".keras", ".h5", ".hdf5")  # suffixes of the models that Keras writes
 SLACK = 0.5  # what floats may lie beyond 0 and 1: enlarging and sharpening go a little further
 BATCH = 128  # images that are run at a time, which bounds the memory
 
 
 class Classifier:
     """A model that classifies images in MNIST form. Use `load`.
+
+    All methods take `images`, uint8 0 to 255 or float 0 to 1, (n, 28, 28) or (n, 28, 28, 1), white
+    on black, and raise an InputError for another shape, dtype or range.
 
     Attributes
     ----------
@@ -62,8 +66,14 @@ class Classifier:
             If the model does not exist, or is not one of this project's.
         """
         path = Path(path) if path is not None else CHAMPION
-        model = path / "model.onnx" if path.is_dir() else path
-        _refuse_keras(path / "model.keras" if path.is_dir() and not model.exists() else path)
+        folder, model = (path, path / "model.onnx") if path.is_dir() else (path.parent, path)
+        saved = model if model.suffix in KERAS else folder / "model.keras"
+        if saved.is_file() and (model == saved or not model.exists()):
+            raise InputError(
+                f"{saved} is a Keras model, and ONNX is expected; give a folder with model.onnx, which "
+                f"`digits export --format onnx --run {folder} {folder / 'model.onnx'}` writes from "
+                "model.keras"
+            )
         if not model.is_file():
             raise InputError(
                 f"{model} does not exist; give a run's folder or an .onnx file, "
@@ -73,42 +83,16 @@ class Classifier:
         return cls(_start_session(model, threads), card)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """Return the model's raw outputs.
-
-        Parameters
-        ----------
-        images : numpy.ndarray
-            uint8 0 to 255 or float 0 to 1, (n, 28, 28) or (n, 28, 28, 1), in MNIST form.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 (n, 10), or (n, 11) where the model has an output for "not a digit".
-
-        Raises
-        ------
-        InputError
-            If the images have another shape, dtype or range.
-        """
+        """Return the raw outputs, float32 (n, 10), or (n, 11) with an output for "not a digit"."""
         return self._run(images, 0)
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Return what the layer before the output computes: where an image lies for the model.
-
-        Parameters
-        ----------
-        images : numpy.ndarray
-            As for `logits`.
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 (n, units of that layer), none negative.
+        """Return what the layer before the output computes, float32 (n, units), none negative.
 
         Raises
         ------
         InputError
-            If the model's file gives logits alone, or as for `logits`.
+            If the model's file gives logits alone.
         """
         if len(self._session.get_outputs()) < 2:
             raise InputError(
@@ -159,17 +143,7 @@ class Classifier:
         return np.exp(self.log_probabilities(images)[:, :10])
 
     def predict(self, images: np.ndarray) -> pd.DataFrame:
-        """Read images in MNIST form.
-
-        Parameters
-        ----------
-        images : numpy.ndarray
-            As for `logits`: ink is white on black.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row an image: digit (int), confidence (float, 0 to 1), accepted (bool).
+        """Return a table with one row an image: digit (int), confidence (0 to 1), accepted (bool).
 
         Raises
         ------
@@ -180,27 +154,9 @@ class Classifier:
 
         probabilities = self.probabilities(images)
         confidence = probabilities.max(axis=1)
-        return pd.DataFrame(
-            {
-                "digit": probabilities.argmax(axis=1),
-                "confidence": confidence,
-                "accepted": confidence >= self.threshold,
-            }
-        )
-
-
-def _refuse_keras(path: Path) -> None:
-    """Say how to come from a Keras model to the ONNX model that is expected here."""
-    if path.suffix.lower() not in (".keras", ".h5", ".hdf5") or not path.is_file():
-        return
-    saved, model = path.with_name("model.keras"), path.with_name("model.onnx")
-    if model.is_file():
-        advice = f"give its folder, {path.parent}"
-    else:
-        advice = f"`digits export --format onnx --run {path.parent} {model}` writes it"
-        if path.name != saved.name:
-            advice = f"save it from Keras as {saved}, and {advice}"
-    raise InputError(f"{path} is a model of Keras, and ONNX is expected; {advice}")
+        accepted = confidence >= self.threshold
+        columns = {"digit": probabilities.argmax(axis=1), "confidence": confidence}
+        return pd.DataFrame(columns | {"accepted": accepted})
 
 
 def _load_card(path: Path) -> dict:

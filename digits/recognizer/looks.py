@@ -16,7 +16,7 @@ import numpy as np
 from digits import InputError
 from digits.pictures import Glyph, Picture, find_digits, find_ink
 from digits.pictures.ink import DARK, LIGHT, Ink, remove_border_region
-from digits.pictures.segmentation import in_reading_order, typical_size
+from digits.pictures.segmentation import in_reading_order, merge, typical_size
 from digits.pictures.sheet import Window, cut_out, find_sheet
 from digits.recognizer.candidates import (
     CONFIDENT,
@@ -40,21 +40,9 @@ REDUCED = 0.67  # scale of a picture that was made smaller
 class Look:
     """One way to look at a picture, and what it explains.
 
-    Attributes
-    ----------
-    ink : Ink
-    threshold : float
-        Confidence from which a digit is sure.
-    found : list of Candidate
-        The digits.
-    unread : list of Candidate
-        What is as large as a digit, and neither read nor for certain something else.
-    alone : list of Candidate
-        All glyphs as they stand.
-    turn : int
-        Quarter turns of the page to the left.
-    origin : tuple of int
-        Where the part that was looked at begins, in pixels of the upright picture.
+    `found` are the digits; `unread` is as large as a digit, and neither read nor for certain
+    something else; `alone` is each glyph as it stands. The page was turned to the left `turn`
+    times; the part that was looked at begins at `origin`, in pixels of the upright picture.
     """
 
     ink: Ink
@@ -94,21 +82,14 @@ class Look:
     def digits(self) -> list[DigitReading]:
         """Return the digits in reading order."""
         by_ink = {id(digit.glyph.ink): digit for digit in self.found}
-        digits = []
-        for glyph in in_reading_order([digit.glyph for digit in self.found]):
-            digit = by_ink[id(glyph.ink)]
-            digits.append(
-                DigitReading(
-                    digit=digit.digit,
-                    confidence=digit.confidence,
-                    box=self.place(glyph),
-                    row=glyph.row,
-                    accepted=digit.confidence >= self.threshold,
-                    cut=glyph.cut,
-                    image=digit.image,
-                )
-            )
-        return digits
+        ordered = in_reading_order([digit.glyph for digit in self.found])
+
+        def reading(digit: Candidate, glyph: Glyph) -> DigitReading:
+            box, accepted = self.place(glyph), digit.confidence >= self.threshold
+            known = (digit.digit, digit.confidence, box, glyph.row, accepted)
+            return DigitReading(*known, glyph.cut, digit.image)
+
+        return [reading(by_ink[id(glyph.ink)], glyph) for glyph in ordered]
 
     def loses(self, other: Look) -> bool:
         """Tell whether what the other look reads for certain is ink that this one does not read."""
@@ -166,16 +147,9 @@ def _holds(glyph: Glyph, other: Glyph) -> bool:
 
 @dataclass(frozen=True)
 class Viewer:
-    """Looks at pictures.
+    """Looks at pictures; a digit is sure from a confidence of `threshold` on.
 
-    Attributes
-    ----------
-    scorer : callable
-        See `candidates.Scorer`.
-    threshold : float
-        Confidence from which a digit is sure.
-    single : bool
-        Whether a picture is taken as one digit.
+    With `single`, all of a picture is one digit.
     """
 
     scorer: Scorer
@@ -213,17 +187,8 @@ class Viewer:
     def count_others(self, look: Look) -> int:
         """Count what else on a picture of one digit is large, and for certain a digit."""
         one = look.found[0].glyph
-
-        def is_inside(glyph: Glyph) -> bool:
-            return (
-                one.left <= glyph.left
-                and one.top <= glyph.top
-                and glyph.left + glyph.width <= one.left + one.width
-                and glyph.top + glyph.height <= one.top + one.height
-            )
-
         large = [glyph for glyph in find_digits(look.ink) if glyph.side >= 0.5 * one.side]
-        others = [glyph for glyph in large if not is_inside(glyph)]
+        others = [glyph for glyph in large if merge([one, glyph]).ink.size > one.ink.size]
         return sum(digit.confidence >= CONFIDENT for digit in score_glyphs(others, self.scorer))
 
     def _look(self, ink: Ink) -> Look:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
 
@@ -16,6 +17,10 @@ from digits.recognizer.candidates import CONFIDENT
 from digits.recognizer.classifier import BATCH, SIDE, Classifier
 from digits.recognizer.looks import Viewer
 from digits.recognizer.reading import DigitReading, Reading
+
+BLANK = (
+    "nothing is written on it, or too faintly for its grain; write darker or take a sharper photo"
+)
 
 
 class Recognizer(Classifier):
@@ -55,7 +60,8 @@ class Recognizer(Classifier):
                         reading = Reading.of(file, [digit])
                     else:
                         reading = self._read_picture(file, opened, source, single)
-                    yield reading.with_note(opened.note)
+                    message = "; ".join(filter(None, (reading.message, opened.note)))
+                    yield replace(reading, message=message)
 
     def _sure_digits(self, images: list[np.ndarray]) -> list[DigitReading | None]:
         """Return a digit for each grey image, (28, 28), that is in MNIST form and sure as it is.
@@ -76,10 +82,15 @@ class Recognizer(Classifier):
         viewer = Viewer(self.log_probabilities, self.threshold, single)
         look = viewer.view(picture, partial(decode, source))
         if not look.found:
-            return Reading.of_no_digit(file, is_blank=not look.ink.mask.any())
-        reading = Reading.of(file, look.digits(), n_unread=len(look.unread), turn=look.turn)
-        if single and (n_others := viewer.count_others(look)):
-            return reading.not_alone(n_others)
+            message = "what is written is not a digit" if look.ink.mask.any() else BLANK
+            return Reading(file, status="no-digit", message=message)
+        n_others = viewer.count_others(look) if single else 0
+        digits = [replace(d, accepted=d.accepted and not n_others) for d in look.digits()]
+        reading = Reading.of(file, digits, n_unread=len(look.unread), turn=look.turn)
+        if n_others:
+            what = "another digit is" if n_others == 1 else f"{n_others} more digits are"
+            message = f"{what} on it; read it as a page, not as a single digit"
+            return replace(reading, message=message)
         return reading
 
 

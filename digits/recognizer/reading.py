@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-TURNED = {
-    1: "read after a quarter turn to the left",
-    2: "read upside down",
-    3: "read after a quarter turn to the right",
-}
-BLANK = (
-    "nothing is written on it, or too faintly for its grain; write darker or take a sharper photo"
-)
+TURNED = [
+    "",
+    "read after a quarter turn to the left",
+    "read upside down",
+    "read after a quarter turn to the right",
+]
 
 
 @dataclass(frozen=True)
@@ -90,52 +88,26 @@ class Reading:
     ) -> Reading:
         """Sum up the digits found, at least one, in reading order.
 
-        `n_unread` things as large as digits were not read; the page was turned to the left `turn`
-        times.
+        `n_unread` things as large as digits were not read; the page was turned left `turn` times.
         """
-        rows = [""] * (digits[-1].row + 1)
-        for digit in digits:
-            rows[digit.row] += str(digit.digit)
         n_unsure = sum(not digit.accepted for digit in digits)
         messages = []
         if n_unsure:
             what = "the digit" if len(digits) == 1 else f"{n_unsure} of {len(digits)} digits"
             messages.append(f"not sure of {what}; look at it, or give a clearer picture")
         if n_unread:
-            what = (
-                "thing as large as digits is" if n_unread == 1 else "things as large as digits are"
-            )
-            messages.append(f"{n_unread} more {what} not read; look at the picture")
+            things, are = ("thing", "is") if n_unread == 1 else ("things", "are")
+            what = f"{n_unread} more {things} as large as digits {are} not read"
+            messages.append(f"{what}; look at the picture")
         if turn:
             messages.append(TURNED[turn])
-        return cls(
-            file,
-            "".join(rows),
-            tuple(rows),
-            min(digit.confidence for digit in digits),
-            "unsure" if n_unsure or n_unread else "ok",
-            "; ".join(messages),
-            tuple(digits),
-        )
-
-    @classmethod
-    def of_no_digit(cls, file: str, *, is_blank: bool) -> Reading:
-        message = BLANK if is_blank else "what is written is not a digit"
-        return cls(file, status="no-digit", message=message)
-
-    def not_alone(self, n_others: int) -> Reading:
-        """Doubt a single digit that has others beside it."""
-        what = "another digit is" if n_others == 1 else f"{n_others} more digits are"
-        return replace(
-            self,
-            status="unsure",
-            message=f"{what} on it; read it as a page, not as a single digit",
-            digits=tuple(replace(digit, accepted=False) for digit in self.digits),
-        )
-
-    def with_note(self, note: str) -> Reading:
-        """Add what must be said of the file."""
-        return replace(self, message="; ".join(filter(None, (self.message, note))))
+        rows = [""] * (digits[-1].row + 1)
+        for digit in digits:
+            rows[digit.row] += str(digit.digit)
+        status = "unsure" if n_unsure or n_unread else "ok"
+        least = min(digit.confidence for digit in digits)
+        message = "; ".join(messages)
+        return cls(file, "".join(rows), tuple(rows), least, status, message, tuple(digits))
 
     def to_dict(self) -> dict:
         """Return what `digits predict --json` prints."""

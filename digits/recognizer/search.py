@@ -25,12 +25,15 @@ from digits.pictures.segmentation import (
 from digits.recognizer.candidates import (
     ALIKE,
     CONFIDENT,
+    DOUBTFUL_REJECT,
+    PAIR,
     Candidate,
     Scorer,
+    is_sign,
     mean_confidence,
+    reject_non_digits,
     score_glyphs,
 )
-from digits.recognizer.rejection import DOUBTFUL_REJECT, PAIR, is_sign, reject_non_digits
 
 # Penalties and gains are natural logarithms of probability. Glyphs as they stand are the rule;
 # pieces to be merged and digits that touch are the exceptions.
@@ -59,21 +62,8 @@ def interpret(
 ) -> tuple[list[Candidate], list[Candidate], list[Candidate]]:
     """Choose the explanation of the glyphs that the scorer finds most probable.
 
-    Parameters
-    ----------
-    glyphs : list of Glyph
-    scorer : callable
-        See `candidates.Scorer`.
-    threshold : float
-        Confidence from which a digit is sure, 0 to 1.
-
-    Returns
-    -------
-    digits : list of Candidate
-    unread : list of Candidate
-        What is as large as a digit, and neither read nor for certain something else.
-    alone : list of Candidate
-        Each glyph as it stands.
+    Returns the digits; what is as large as a digit, and neither read nor for certain something
+    else; and each glyph as it stands. From a confidence of `threshold` on a digit is sure.
     """
     alone = score_glyphs(glyphs, scorer)
     if len(glyphs) > MAX_CLUTTER and _is_clutter(alone, threshold):
