@@ -37,17 +37,10 @@ SIGN = 0.25  # correlation of a plus or a times, written by hand, with itself tu
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A glyph, and what a scorer says of it.
+    """A glyph, its image in MNIST form, uint8 (28, 28), and what a scorer says of it.
 
-    Attributes
-    ----------
-    glyph : Glyph
-    image : numpy.ndarray
-        uint8 (28, 28): the glyph in MNIST form.
-    log_digits : numpy.ndarray
-        float (10,): log-probability of each digit.
-    log_p_reject : float
-        Log-probability of "not a digit", -inf where the model cannot reject.
+    `log_digits` are the log-probabilities of the ten digits, `log_p_reject` that of "not a digit",
+    -inf where the model cannot reject.
     """
 
     glyph: Glyph
@@ -70,7 +63,7 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        """How well this glyph explains its ink: as a digit, or as something to be rejected."""
+        """How well it explains its ink: as a digit, or as something to be rejected."""
         return max(self.log_p, self.log_p_reject - REJECT_PENALTY)
 
     def discounted(self, p: float) -> Candidate:
@@ -108,11 +101,7 @@ def reject_non_digits(
     where it is wider than one digit: digits that touch, or one written in an odd way, must make
     the answer unsure, not shorter.
 
-    Returns
-    -------
-    digits : list of Candidate
-    unread : list of Candidate
-        What was rejected, but may be a digit, or hold some.
+    Returns the digits, and what was rejected but may be a digit, or hold some.
     """
     usual = typical_size([candidate.glyph for candidate in candidates])
     large = [c for c in candidates if c.glyph.side >= LARGE * usual]

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SIDE = 28
-KERAS = (".keras", ".h5", ".hdf5")  # suffixes of the models that Keras writes
 SLACK = 0.5  # what floats may lie beyond 0 and 1: enlarging and sharpening go a little further
 BATCH = 128  # images that are run at a time, which bounds the memory
 
@@ -50,15 +49,13 @@ class Classifier:
 
     @classmethod
     def load(cls, path: str | os.PathLike | None = None, *, threads: int | None = None) -> Self:
-        """Load a model.
+        """Load a model; it may use `threads` cores, by default all.
 
         Parameters
         ----------
         path : path or None
             A folder with ``model.onnx`` and ``card.json`` (a run's folder), or an ``.onnx`` file
             with ``card.json`` beside it; the shipped model by default.
-        threads : int or None
-            Cores that the model may use; by default all.
 
         Raises
         ------
@@ -67,17 +64,12 @@ class Classifier:
         """
         path = Path(path) if path is not None else CHAMPION
         folder, model = (path, path / "model.onnx") if path.is_dir() else (path.parent, path)
-        saved = model if model.suffix in KERAS else folder / "model.keras"
-        if saved.is_file() and (model == saved or not model.exists()):
+        is_keras = model.suffix in (".keras", ".h5", ".hdf5")
+        if is_keras or not model.is_file():
             raise InputError(
-                f"{saved} is a Keras model, and ONNX is expected; give a folder with model.onnx, which "
-                f"`digits export --format onnx --run {folder} {folder / 'model.onnx'}` writes from "
-                "model.keras"
-            )
-        if not model.is_file():
-            raise InputError(
-                f"{model} does not exist; give a run's folder or an .onnx file, "
-                "or train one with `digits train`"
+                f"{model} {'is not ONNX' if model.is_file() else 'does not exist'}; give a run's "
+                "folder or an .onnx file, write it from model.keras with `digits export --format onnx "
+                f"--run {folder} {folder / 'model.onnx'}`, or train one with `digits train`"
             )
         card = _load_card(model.with_name("card.json"))
         return cls(_start_session(model, threads), card)

@@ -82,14 +82,13 @@ class Look:
     def digits(self) -> list[DigitReading]:
         """Return the digits in reading order."""
         by_ink = {id(digit.glyph.ink): digit for digit in self.found}
-        ordered = in_reading_order([digit.glyph for digit in self.found])
-
-        def reading(digit: Candidate, glyph: Glyph) -> DigitReading:
+        digits = []
+        for glyph in in_reading_order([digit.glyph for digit in self.found]):
+            digit = by_ink[id(glyph.ink)]
             box, accepted = self.place(glyph), digit.confidence >= self.threshold
-            known = (digit.digit, digit.confidence, box, glyph.row, accepted)
-            return DigitReading(*known, glyph.cut, digit.image)
-
-        return [reading(by_ink[id(glyph.ink)], glyph) for glyph in ordered]
+            what = (digit.digit, digit.confidence, box, glyph.row, accepted, glyph.cut, digit.image)
+            digits.append(DigitReading(*what))
+        return digits
 
     def loses(self, other: Look) -> bool:
         """Tell whether what the other look reads for certain is ink that this one does not read."""
@@ -101,7 +100,7 @@ class Look:
             return np.count_nonzero(ink & own) > 0.5 * np.count_nonzero(own)
 
         sure = [digit.glyph for digit in other.sure]
-        return any(not self._holds(glyph) and is_ink(glyph) for glyph in sure)
+        return any(not _is_held(glyph, self.found) and is_ink(glyph) for glyph in sure)
 
     def explains(self, other: Look) -> bool:
         """Tell whether what is as large as a digit in another look lies in the digits of this one.
@@ -112,29 +111,25 @@ class Look:
         """
         found = [digit.glyph for digit in self.found]
         height, width = self.ink.mask.shape
+        things = [thing.glyph for thing in other.alone]
         inner = [
-            thing.glyph
-            for thing in other.alone
-            if min(thing.glyph.left, thing.glyph.top) > 0
-            and thing.glyph.left + thing.glyph.width < width
-            and thing.glyph.top + thing.glyph.height < height
+            thing
+            for thing in things
+            if 0 < thing.left < width - thing.width and 0 < thing.top < height - thing.height
         ]
         held = [sum(_holds(glyph, thing) for thing in inner) for glyph in found]
-        if len(inner) == len(other.alone) and max(held, default=0) > 1:
+        if len(inner) == len(things) and max(held, default=0) > 1:
             return False
         is_large = len(found) == 1 and found[0].side > SPANS * max(height, width)
-        if is_large and len(other.alone) > COUNTERS:
+        if is_large and len(things) > COUNTERS:
             return False
         least = 0.5 * typical_size(found)
         return all(
             thing.side < least
-            or self._holds(thing)
+            or _is_held(thing, self.found)
             or sum(_holds(thing, glyph) for glyph in found) > 1
             for thing in inner
         )
-
-    def _holds(self, glyph: Glyph) -> bool:
-        return any(_holds(digit.glyph, glyph) for digit in self.found)
 
 
 def _holds(glyph: Glyph, other: Glyph) -> bool:
@@ -143,6 +138,10 @@ def _holds(glyph: Glyph, other: Glyph) -> bool:
     down = other.top + other.height / 2 - glyph.top
     inside = 0 <= across <= glyph.width and 0 <= down <= glyph.height
     return inside and other.side <= 1.5 * glyph.side
+
+
+def _is_held(glyph: Glyph, digits: list[Candidate]) -> bool:
+    return any(_holds(digit.glyph, glyph) for digit in digits)
 
 
 @dataclass(frozen=True)
@@ -211,11 +210,6 @@ class Viewer:
         if inner.mask.any() and not np.array_equal(inner.mask, ink.mask):
             again = self._look(inner)
             if again.confidence > best.confidence and not again.loses(best):
-                best = again
-        if ink.rules.any() and len(best.found) < 2:
-            # The stem of a 4 may go from one edge of the picture to the other.
-            again = self._look(find_ink(picture, ink.polarity, rules=False))
-            if again.is_sure and len(again.alone) == 1:
                 best = again
         if self.single or best.is_sure:
             return best

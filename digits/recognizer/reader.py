@@ -72,11 +72,16 @@ class Recognizer(Classifier):
         is_ready = is_mnist_form(stack)
         probabilities = np.zeros((len(stack), 10), np.float32)
         probabilities[is_ready] = self.probabilities(stack[is_ready])
-        least = max(CONFIDENT, self.threshold)
-        return [
-            _digit_on(image, row) if row.max() >= least else None
-            for image, row in zip(images, probabilities, strict=True)
-        ]
+
+        def digit_on(image: np.ndarray, row: np.ndarray) -> DigitReading | None:
+            confidence = float(row.max())
+            if confidence < max(CONFIDENT, self.threshold):
+                return None
+            left, top, width, height = ink_box(image)
+            box = (left - 1, top - 1, width + 2, height + 2)  # as a glyph's, with its soft edge
+            return DigitReading(int(row.argmax()), confidence, box, 0, True, False, image)
+
+        return list(map(digit_on, images, probabilities))
 
     def _read_picture(self, file: str, picture: Picture, source, single: bool) -> Reading:
         viewer = Viewer(self.log_probabilities, self.threshold, single)
@@ -87,11 +92,11 @@ class Recognizer(Classifier):
         n_others = viewer.count_others(look) if single else 0
         digits = [replace(d, accepted=d.accepted and not n_others) for d in look.digits()]
         reading = Reading.of(file, digits, n_unread=len(look.unread), turn=look.turn)
-        if n_others:
-            what = "another digit is" if n_others == 1 else f"{n_others} more digits are"
-            message = f"{what} on it; read it as a page, not as a single digit"
-            return replace(reading, message=message)
-        return reading
+        if not n_others:
+            return reading
+        what = "another digit is" if n_others == 1 else f"{n_others} more digits are"
+        message = f"{what} on it; read it as a page, not as a single digit"
+        return replace(reading, message=message)
 
 
 def _open(picture) -> tuple[str, Picture | InputError, object]:
@@ -106,17 +111,3 @@ def _open(picture) -> tuple[str, Picture | InputError, object]:
 def _is_small(entry: tuple[str, Picture | InputError, object]) -> bool:
     """Tell whether a picture has 28 by 28 grey pixels."""
     return isinstance(entry[1], Picture) and entry[1].pixels.shape == (SIDE, SIDE)
-
-
-def _digit_on(image: np.ndarray, probabilities: np.ndarray) -> DigitReading:
-    """Return the sure digit on an image in MNIST form."""
-    left, top, width, height = ink_box(image)
-    return DigitReading(
-        digit=int(probabilities.argmax()),
-        confidence=float(probabilities.max()),
-        box=(left - 1, top - 1, width + 2, height + 2),  # as a glyph's, with its soft edge
-        row=0,
-        accepted=True,
-        cut=False,
-        image=image,
-    )

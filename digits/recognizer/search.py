@@ -133,18 +133,10 @@ def select_merges(
         if gain > 0 and not taken & set(members):
             taken |= set(members)
             chosen.append(whole)
-    doubted = {
-        i
-        for _, rivals, members, _ in merges
-        if rivals and not taken & set(members)
-        for i in members
-    }
-    rest = [
-        candidate.discounted(0.5) if index in doubted else candidate
-        for index, candidate in enumerate(alone)
-        if index not in taken
-    ]
-    return rest + chosen
+    undecided = [members for _, rivals, members, _ in merges if rivals and not taken & set(members)]
+    doubted = {i for members in undecided for i in members}
+    rest = [i for i in range(len(alone)) if i not in taken]
+    return [alone[i].discounted(0.5) if i in doubted else alone[i] for i in rest] + chosen
 
 
 def _swallows(whole: Candidate, pieces: list[Candidate], tallest: float) -> bool:
@@ -207,18 +199,9 @@ def p_touching_digits(pieces: list[Candidate], aspect: float, n_sure: int) -> fl
 def beam_search(lattice: list[list[Candidate]]) -> tuple[float, list[Candidate], float]:
     """Choose the cuts between touching digits.
 
-    Parameters
-    ----------
-    lattice : list of list of Candidate
-        The scored pieces of `segmentation.propose_splits`.
-
-    Returns
-    -------
-    log_p : float
-        Log-probability of the best pieces, less a penalty for each cut.
-    pieces : list of Candidate
-    p_reading : float
-        Probability of the digits that they read, among all that other cuts would read.
+    Takes the scored pieces of `segmentation.propose_splits`. Returns the log-probability of the best
+    pieces, less a penalty for each cut; the pieces; and the probability of the digits that they
+    read, among all that other cuts would read.
     """
     n = len(lattice)
     # What can be read up to each edge: text -> log-probability of all paths, and of the best path;
