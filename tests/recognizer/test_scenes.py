@@ -15,7 +15,6 @@ from scenes import (
     Scene,
     dark_corner,
     dotted,
-    hands,
     image,
     number,
     on_desk,
@@ -78,46 +77,12 @@ def recognizer():
 
 
 @pytest.mark.slow
-def test_the_same_seed_makes_the_same_pictures():
-    once, again, other = list(scenes(2, 5)), list(scenes(2, 5)), list(scenes(2, 6))
-    assert [s.name for s in once] == [s.name for s in again] == [s.name for s in other]
-    for a, b in zip(once, again, strict=True):
-        assert a.text == b.text
-        assert np.array_equal(a.image, b.image), a.name
-    assert not any(np.array_equal(a.image, b.image) for a, b in zip(once, other, strict=True))
-
-
-@pytest.mark.slow
-def test_each_kind_is_drawn():
-    made = list(scenes(3, SEED))
+def test_each_kind_is_drawn_and_the_same_for_the_same_seed():
+    made, again = list(scenes(3, SEED)), list(scenes(3, SEED))
     assert list(dict.fromkeys(scene.name for scene in made)) == list(KINDS)
-    assert len(made) == 3 * len(KINDS) - 2
-    for name, picture, text in made:
-        width, height = picture.size
-        assert (text == "") == name.startswith("blank"), name
-        assert set(text) <= set("0123456789")
-        if name.startswith("turned"):
-            assert (height > width) == (name != "turned: 180"), name
-        elif name.startswith("row"):
-            assert width > height or len(text) == 1, name
-
-
-@pytest.mark.slow
-def test_every_digit_is_there_in_several_hands():
-    assert list(hands()) == [*"0123456789"]
-    assert all(len(lines) >= 3 for lines in hands().values())
-
-
-def test_rules_dots_and_squares_lie_where_they_should():
-    for side, dark in {"below": np.s_[16:18], "above": np.s_[2:4]}.items():
-        ink = ruled(np.zeros((20, 30)), side, 2, 2)
-        assert ink[dark].all() and ink.astype(bool).sum() == 2 * 30
-    for side, dark in {"right": np.s_[:, 26:28], "left": np.s_[:, 2:4]}.items():
-        ink = ruled(np.zeros((20, 30)), side, 2, 2)
-        assert ink[dark].all() and ink.astype(bool).sum() == 2 * 20
-    dots = dotted(np.zeros((20, 30)), 0, 2)
-    assert dots[-1].any() and not dots[-1].all() and not dots[:-2].any()
-    assert (squared(np.zeros((20, 30)), 10, 0.5) == 0.5).sum() == 20 * 30 - 16 * 24
+    for scene, other in zip(made, again, strict=True):
+        assert scene.text == other.text and np.array_equal(scene.image, other.image), scene.name
+        assert (scene.text == "") == scene.name.startswith("blank"), scene.name
 
 
 def test_answers_are_counted_by_what_they_are_worth():
@@ -174,12 +139,6 @@ def sure(recognizer, pixels) -> str | None:
     return reading.text if reading.status == "ok" else None
 
 
-def _lying(rng, look, height):
-    # 3, 4 and 7 are no digits upside down; a single digit that lies is another sign.
-    text = number(rng, 2, 4, first="347")
-    return page(rng, text, height, 1, change=LOOKS[look])
-
-
 @pytest.mark.slow
 @given(seeds, st.sampled_from(sorted(SURROUNDINGS)), st.integers(26, 150))
 @SOME
@@ -194,7 +153,8 @@ def test_nothing_sure_disappears_for_what_is_drawn_around(recognizer, rng, aroun
 @given(seeds, st.sampled_from(sorted(LOOKS)), st.integers(26, 150))
 @SOME
 def test_nothing_sure_disappears_for_how_the_page_lies(recognizer, rng, look, height):
-    pixels, text = _lying(rng, look, height)
+    # 3, 4 and 7 are not digits upside down; a single digit that lies is another sign.
+    pixels, text = page(rng, number(rng, 2, 4, first="347"), height, 1, change=LOOKS[look])
     assert sure(recognizer, pixels) in (text, None), f"{look}: {text}"
 
 
@@ -206,12 +166,3 @@ def test_every_fainter_digit_is_in_the_answer(recognizer, rng, strength, place):
     strengths = np.where(np.arange(len(text)) == place % len(text), strength, 1)
     pixels, text = page(rng, text, strengths=strengths)
     assert sure(recognizer, pixels) in (text, None), f"{text} in inks {strengths}"
-
-
-@pytest.mark.slow
-@given(seeds, st.sampled_from(sorted(LOOKS)), st.integers(26, 150))
-@SOME
-def test_a_second_look_answers_for_all_digits(recognizer, rng, look, height):
-    pixels, text = _lying(rng, look, height)
-    answer = sure(recognizer, pixels)
-    assert answer is None or len(answer) >= len(text), f"{look}: {answer} of {text}"
