@@ -104,9 +104,8 @@ class Classifier:
             )
         has_range = images.dtype.kind in "if" and images.size > 0
         low, high = (images.min(), images.max()) if has_range else (0, 0)
-        is_float = (
-            images.dtype.kind == "f" and low >= -SLACK and high <= 1 + SLACK
-        )  # NaN fails both
+        # NaN fails both.
+        is_float = images.dtype.kind == "f" and low >= -SLACK and high <= 1 + SLACK
         if not is_float and images.dtype not in (np.uint8, bool):
             found = f" from {low} to {high}" if has_range else ""
             raise InputError(
@@ -124,8 +123,7 @@ class Classifier:
     def log_probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the logarithm of the calibrated probability of each output; shapes as `logits`."""
         scaled = self.logits(images) / self.temperature
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
+        return scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the calibrated probability of each digit, float32 (n, 10).
@@ -135,12 +133,9 @@ class Classifier:
         return np.exp(self.log_probabilities(images)[:, :10])
 
     def predict(self, images: np.ndarray) -> pd.DataFrame:
-        """Return a table with one row an image: digit (int), confidence (0 to 1), accepted (bool).
+        """Return a table, a row an image: digit (int), confidence (0 to 1), accepted (bool).
 
-        Raises
-        ------
-        ModuleNotFoundError
-            If pandas is not installed; `probabilities` and `Recognizer.read` do without.
+        It needs pandas, unlike `probabilities` and `Recognizer.read`.
         """
         import pandas as pd
 

@@ -1,9 +1,8 @@
 """The different looks at one picture, and which of them is believed.
 
-A desk or a rule may be taken for ink, or ink for a rule, or the paper for ink; the page may lie on
-its side; writing may be too small on a picture that was reduced. The invariants: nothing that was
-sure disappears, everything as large as a digit is accounted for, and another look wins only if it
-explains more, not if it is surer of less.
+A desk or the paper may be taken for ink; the page may lie on its side; writing may be too small. The
+invariants: nothing that was sure disappears, everything as large as a digit is accounted for, and
+another look wins only if it explains more, not if it is surer of less.
 """
 
 from __future__ import annotations
