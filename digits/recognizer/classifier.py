@@ -123,7 +123,8 @@ class Classifier:
     def log_probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the logarithm of the calibrated probability of each output; shapes as `logits`."""
         scaled = self.logits(images) / self.temperature
-        return scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the calibrated probability of each digit, float32 (n, 10).
