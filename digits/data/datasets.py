@@ -49,10 +49,10 @@ IDX_FILES = {
     "x_test": "t10k-images-idx3-ubyte.gz",
     "y_test": "t10k-labels-idx1-ubyte.gz",
 }
-LARGEST_UNPACKED = 3_000_000_000  # bytes that an .npz or .csv may hold; MNIST has 55 million
+MAX_BYTES = 3_000_000_000  # bytes that an .npz or .csv may hold; MNIST has 55 million
 CSV_COLUMNS = 1 + 28 * 28  # the label, then the pixels
-AUTO_PATIENCE = 20.0  # seconds that "auto" waits for a download before it takes the embedded set
-DOWNLOAD_PATIENCE = 300.0  # seconds that "mnist" waits
+AUTO_TIMEOUT = 20.0  # seconds that "auto" waits for a download before it takes the embedded set
+DOWNLOAD_TIMEOUT = 300.0  # seconds that "mnist" waits
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Datas
     if name == "auto":
         return _load_auto(seed)
     if name == "mnist":
-        return _load_mnist(seed, DOWNLOAD_PATIENCE)
+        return _load_mnist(seed, DOWNLOAD_TIMEOUT)
     if name == "embedded":
         return _load_embedded(seed)
     path = Path(name).expanduser()
@@ -129,7 +129,7 @@ def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Datas
 
 def _load_auto(seed: int) -> Dataset:
     try:
-        return _load_mnist(seed, AUTO_PATIENCE)
+        return _load_mnist(seed, AUTO_TIMEOUT)
     except InputError as error:
         note = (
             "MNIST could not be had, so everything here is computed on the 1,797 small digits inside "
@@ -159,9 +159,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DIGITS_CACHE") or pooch.os_cache("digits"))
 
 
-def _load_mnist(seed: int, patience: float) -> Dataset:
+def _load_mnist(seed: int, timeout: float) -> Dataset:
     named = os.environ.get("DIGITS_MNIST")
-    path = Path(named).expanduser() if named else _fetch_mnist(patience)
+    path = Path(named).expanduser() if named else _download_mnist(timeout)
     return _split_mnist(read_mnist(path), seed)
 
 
@@ -187,23 +187,23 @@ def read_mnist(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _fetch_mnist(patience: float) -> Path:
+def _download_mnist(timeout: float) -> Path:
     """Return the cached file, downloading it if it is missing or its checksum is wrong."""
     import pooch
     import requests
 
     pooch.get_logger().setLevel(logging.WARNING)
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
 
     def download(url: str, output_file: str, _pooch: object) -> None:
         # requests' own timeout is per read; the deadline bounds the whole, however slow the line.
-        with requests.get(url, stream=True, timeout=min(10.0, patience)) as response:
+        with requests.get(url, stream=True, timeout=min(10.0, timeout)) as response:
             response.raise_for_status()
             with open(output_file, "wb") as file:
                 for chunk in response.iter_content(1 << 16):
                     file.write(chunk)
                     if time.monotonic() > deadline:
-                        raise TimeoutError(f"not complete within {patience:.0f} s")
+                        raise TimeoutError(f"not complete within {timeout:.0f} s")
 
     cached = cache_folder() / "mnist.npz"
 
@@ -297,7 +297,7 @@ def _is_mnist(arrays: dict[str, np.ndarray]) -> bool:
 
 def _split_mnist(arrays: dict[str, np.ndarray], seed: int) -> Dataset:
     x, y = arrays["x_train"], arrays["y_train"].astype(np.int64)
-    train, val = _stratified(np.arange(len(y)), y, N_VALIDATION, seed)
+    train, val = _stratified_split(np.arange(len(y)), y, N_VALIDATION, seed)
     return _dataset(
         "mnist",
         (x[train], y[train]),
@@ -317,8 +317,8 @@ def embedded_split(seed: int = SPLIT_SEED) -> tuple[np.ndarray, np.ndarray, np.n
     from sklearn.datasets import load_digits
 
     y = load_digits().target
-    rest, test = _stratified(np.arange(len(y)), y, len(y) // 5, SPLIT_SEED)
-    train, val = _stratified(rest, y, len(rest) // 7, seed)
+    rest, test = _stratified_split(np.arange(len(y)), y, len(y) // 5, SPLIT_SEED)
+    train, val = _stratified_split(rest, y, len(rest) // 7, seed)
     return train, val, np.sort(test)
 
 
@@ -356,10 +356,10 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise InputError(f"{path} {_instead_of_npz(path)}")
             unpacked = sum(member.file_size for member in file.zip.infolist())
-            if unpacked > LARGEST_UNPACKED:
+            if unpacked > MAX_BYTES:
                 raise InputError(
                     f"{path} unpacks to {unpacked / 1e9:,.0f} GB; expected images of 28 by 28 pixels, "
-                    f"{LARGEST_UNPACKED / 1e9:.0f} GB at most"
+                    f"{MAX_BYTES / 1e9:.0f} GB at most"
                 )
             arrays = {key: file[key] for key in file.files}
             # What has no array's head comes back as bytes.
@@ -397,8 +397,8 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
         f"expected {CSV_COLUMNS} columns, the label and then the pixels, as in Kaggle's train.csv"
     )
     try:
-        if path.stat().st_size > LARGEST_UNPACKED:
-            raise InputError(f"{path} is larger than {LARGEST_UNPACKED / 1e9:.0f} GB; {wanted}")
+        if path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path} is larger than {MAX_BYTES / 1e9:.0f} GB; {wanted}")
         with path.open(encoding="utf-8-sig") as file:
             first = file.readline(1 << 16).replace('"', "").strip().split(",")
         if len(first) == CSV_COLUMNS - 1:
@@ -421,10 +421,10 @@ def _read_csv(path: Path) -> dict[str, np.ndarray]:
 
 def _split_own(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
     if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
-        train = _checked(path, arrays, "x_train", "y_train")
-        test = _checked(path, arrays, "x_test", "y_test")
+        train = _validated(path, arrays, "x_train", "y_train")
+        test = _validated(path, arrays, "x_test", "y_test")
     elif {"x", "y"} <= set(arrays):
-        x, y = _checked(path, arrays, "x", "y")
+        x, y = _validated(path, arrays, "x", "y")
         rest, held = _split_or_explain(path, np.arange(len(y)), y, len(y) // 5, seed)
         train, test = (x[rest], y[rest]), (x[held], y[held])
     else:
@@ -433,7 +433,7 @@ def _split_own(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
             "and y_test, or x and y"
         )
     if {"x_val", "y_val"} <= set(arrays):
-        val = _checked(path, arrays, "x_val", "y_val")
+        val = _validated(path, arrays, "x_val", "y_val")
     else:
         x, y = train
         rest, held = _split_or_explain(
@@ -443,7 +443,7 @@ def _split_own(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
     return _dataset(path.stem, train, val, test)
 
 
-def _checked(
+def _validated(
     path: Path, arrays: dict[str, np.ndarray], x_key: str, y_key: str
 ) -> tuple[np.ndarray, np.ndarray]:
     x, y = arrays[x_key], arrays[y_key]
@@ -471,7 +471,7 @@ def _checked(
 
 def _split_or_explain(path, index, y, n_held, seed):
     try:
-        return _stratified(index, y, n_held, seed)
+        return _stratified_split(index, y, n_held, seed)
     except ValueError:
         raise InputError(
             f"{path} is too small to be split by class: it holds {len(y)} images; give at least 100, "
@@ -479,7 +479,7 @@ def _split_or_explain(path, index, y, n_held, seed):
         ) from None
 
 
-def _stratified(
+def _stratified_split(
     index: np.ndarray, y: np.ndarray, n_held: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split `index` into the rest and `n_held`, each class in proportion, both in rising order."""

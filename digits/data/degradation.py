@@ -1,4 +1,4 @@
-"""Digits spoiled beyond what augmentation does: hollow, half in the dark, shaken, frosted, crossed out.
+"""Digits spoiled beyond what augmentation does: hollow, half in the dark, motion blur, frosted, crossed out.
 
 People still read them, and people do make them: outlines filled later, the edge of a dark table in
 the picture, a camera that moved, glass or mist before it, a pen that tried itself out, a digit that
@@ -65,7 +65,7 @@ def half_dark(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(dark, depth * (1 - image), image)
 
 
-def shaken(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def motion_blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Smear along a curved path of 3 to 8 pixels, as a hand moves while a shutter is open."""
     length, angle, bend = rng.uniform(3, 8), rng.uniform(0, math.pi), rng.uniform(-1, 1)
     along = np.linspace(-0.5, 0.5, 2 * math.ceil(length) + 1)
@@ -108,4 +108,4 @@ def out_of_place(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ndimage.affine_transform(image, matrix, centre - matrix @ (centre + shift), order=1)
 
 
-DEGRADATIONS = (hollow, half_dark, shaken, frosted, crossed_out, out_of_place)
+DEGRADATIONS = (hollow, half_dark, motion_blurred, frosted, crossed_out, out_of_place)

@@ -17,25 +17,25 @@ from digits.pictures.filters import gaussian_filter
 if TYPE_CHECKING:
     from digits.recognizer import Reading, Recognizer
 
-FEWEST = 10  # pictures from which fine-tuning is worth a try
+MIN_EXAMPLES = 10  # pictures from which fine-tuning is worth a try
 LABELS = "labels.csv"
 NAMED = re.compile(r"(\d+)(?=$|[ _.-])")  # "7", "7_first", "7-2", but not "7th" or "IMG_1234"
-# Probability of "not a digit" from which a picture is taken for none, unless another with the same
+# Probability of "not a digit" from which a picture is taken for no digit, unless another with the same
 # label looks like it: a slip is not repeated, a habit is. Of digits in invented hands (`hands`) 1 % are
 # above it, of letters 85 %.
-STRANGE = 0.9
+NON_DIGIT = 0.9
 # Correlation of two blurred images from which they look alike. Three quarters of the pairs of a digit
 # in one invented hand reach it, and one in twenty letters beside two random digits.
 ALIKE = 0.73
 
 
-class _Found(NamedTuple):
+class _Candidate(NamedTuple):
     """A digit that was found on a picture."""
 
     name: str
     label: int
     image: np.ndarray
-    strange: bool
+    is_non_digit: bool
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,11 @@ class Examples:
         Raises
         ------
         InputError
-            If there are fewer than `FEWEST`, or they all show the same digit.
+            If there are fewer than `MIN_EXAMPLES`, or they all show the same digit.
         """
-        if len(self) < FEWEST:
+        if len(self) < MIN_EXAMPLES:
             raise InputError(
-                f"{len(self)} usable pictures; expected at least {FEWEST}, better two of each digit: "
+                f"{len(self)} usable pictures; expected at least {MIN_EXAMPLES}, better two of each digit: "
                 "add more, nothing was changed"
             )
         if len(set(self.labels.tolist())) == 1:
@@ -114,11 +114,11 @@ def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples,
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; give one that holds pictures of digits")
-    listed = _listed(folder) if (folder / LABELS).exists() else None
+    listed = _listed_labels(folder) if (folder / LABELS).exists() else None
     found, remarks = [], []
     for path in _pictures(folder):
         name = path.relative_to(folder).as_posix()
-        label = _named(path, folder) if listed is None else listed.get(name, "")
+        label = _label_in_path(path, folder) if listed is None else listed.get(name, "")
         problem = _label_problem(label, name, listed is not None)
         if not problem:
             whole, single = recognizer.read(path), recognizer.read(path, single=True)
@@ -127,10 +127,10 @@ def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples,
             remarks.append(f"{name} is left out: {problem}")
             continue
         image = single.digits[0].image
-        none = 1.0 - float(recognizer.probabilities(image[None]).sum())
-        strange = whole.status == "no-digit" or none > STRANGE
-        found.append(_Found(name, int(label), image, strange))
-    found = _without_strangers(_without_copies(found, remarks), remarks)
+        non_digit = 1.0 - float(recognizer.probabilities(image[None]).sum())
+        is_non_digit = whole.status == "no-digit" or non_digit > NON_DIGIT
+        found.append(_Candidate(name, int(label), image, is_non_digit))
+    found = _without_strangers(_drop_duplicates(found, remarks), remarks)
     examples = Examples(
         np.array([one.image for one in found], np.uint8).reshape(-1, 28, 28),
         np.array([one.label for one in found], np.int64),
@@ -148,14 +148,14 @@ def _pictures(folder: Path) -> list[Path]:
     )
 
 
-def _listed(folder: Path) -> dict[str, str]:
+def _listed_labels(folder: Path) -> dict[str, str]:
     table = load_labels(folder)
     return dict(
         zip((Path(file).as_posix() for file in table["file"]), table["written"], strict=True)
     )
 
 
-def _named(path: Path, folder: Path) -> str:
+def _label_in_path(path: Path, folder: Path) -> str:
     """Return the label that a path gives: its subfolder's name, else how its own begins."""
     parts = path.relative_to(folder).parts
     if len(parts) > 1 and parts[0].isdecimal():
@@ -187,9 +187,9 @@ def _picture_problem(whole: Reading, single: Reading) -> str:
     return ""
 
 
-def _without_copies(found: list[_Found], remarks: list[str]) -> list[_Found]:
+def _drop_duplicates(found: list[_Candidate], remarks: list[str]) -> list[_Candidate]:
     """Keep one of pictures that are the same; none of those that bear several labels."""
-    same: dict[bytes, list[_Found]] = {}
+    same: dict[bytes, list[_Candidate]] = {}
     for one in found:
         same.setdefault(one.image.tobytes(), []).append(one)
     kept = []
@@ -208,11 +208,11 @@ def _without_copies(found: list[_Found], remarks: list[str]) -> list[_Found]:
     return kept
 
 
-def _without_strangers(found: list[_Found], remarks: list[str]) -> list[_Found]:
+def _without_strangers(found: list[_Candidate], remarks: list[str]) -> list[_Candidate]:
     """Drop what the model takes for no digit, unless the hand writes that digit so."""
     kept = []
     for one in found:
-        if one.strange:
+        if one.is_non_digit:
             twins = [
                 other.name
                 for other in found

@@ -201,7 +201,7 @@ def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarra
     i = 0
     while i < n:
         chosen = rng.integers(len(x))
-        glyphs = find_digits(find_ink(decode(_poor_picture(_trimmed(x[chosen]), rng))))
+        glyphs = find_digits(find_ink(decode(_poor_photo(_crop_to_ink(x[chosen]), rng))))
         if len(glyphs) == 1:  # torn or lost digits are for the rejection to learn
             images[i], labels[i] = to_mnist_form(glyphs[0].ink), y[chosen]
             i += 1
@@ -228,9 +228,9 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     makers = (
         (0.36, lambda: _draw(OTHER_STROKES[rng.integers(len(OTHER_STROKES))], rng, jitter=0.06)),
         (0.16, lambda: _print_character(FONT_LETTERS[rng.integers(len(FONT_LETTERS))], rng)),
-        (0.10, lambda: _draw(_invented(rng), rng, jitter=0.02)),
+        (0.10, lambda: _draw(_invented_character(rng), rng, jitter=0.02)),
         (0.06, lambda: _draw(_scribble(rng), rng, jitter=0.0)),
-        (0.10, lambda: _shape(rng)),
+        (0.10, lambda: _shapes(rng)),
         (0.06, lambda: _texture(rng)),
         (0.12, lambda: _pair(x, rng)),
         (0.04, lambda: _part(x, y, rng)),
@@ -250,11 +250,11 @@ def _draw(strokes, rng: np.random.Generator, jitter: float, narrowest: float = 0
     # 1 to 12 pixels on an ink box of 52: a mouse line to a felt pen. Mostly in between.
     pen_width = max(1, round(rng.lognormal(1.45, 0.5)))
     level = int(rng.integers(150, 256))
-    shaken = [np.asarray(stroke) + rng.normal(0, jitter, (len(stroke), 2)) for stroke in strokes]
-    return draw_strokes(shaken, posture(slant, angle, width, height), pen_width, level)
+    jittered = [np.asarray(stroke) + rng.normal(0, jitter, (len(stroke), 2)) for stroke in strokes]
+    return draw_strokes(jittered, affine_matrix(slant, angle, width, height), pen_width, level)
 
 
-def posture(slant: float, angle: float, width: float, height: float) -> np.ndarray:
+def affine_matrix(slant: float, angle: float, width: float, height: float) -> np.ndarray:
     """Return the matrix (2, 2) that stretches a glyph, slants it (tangent) and turns it (radians)."""
     shape = np.array([[width, -slant * height], [0.0, height]])
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -269,7 +269,7 @@ def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) 
     strokes : sequence of array
         Points (k, 2) of each stroke in the unit square, x to the right, y down.
     matrix : numpy.ndarray
-        (2, 2), applied about the square's middle; see `posture`.
+        (2, 2), applied about the square's middle; see `affine_matrix`.
     pen_width : int
         In pixels of the canvas.
     level : int
@@ -285,7 +285,7 @@ def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) 
     pen = ImageDraw.Draw(image)
     radius = pen_width / 2
     for stroke in strokes:
-        points = (_smooth(np.asarray(stroke)) - 0.5) @ matrix.T * (high - low) + CANVAS / 2
+        points = (_catmull_rom(np.asarray(stroke)) - 0.5) @ matrix.T * (high - low) + CANVAS / 2
         line = [tuple(p) for p in points]
         pen.line(line, fill=level, width=pen_width, joint="curve")
         if pen_width > 2:
@@ -294,7 +294,7 @@ def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) 
     return np.asarray(image)
 
 
-def _smooth(points: np.ndarray, steps: int = 8) -> np.ndarray:
+def _catmull_rom(points: np.ndarray, steps: int = 8) -> np.ndarray:
     """Return a Catmull-Rom curve through the points, (k, 2)."""
     if len(points) < 3:
         return points
@@ -309,7 +309,7 @@ def _smooth(points: np.ndarray, steps: int = 8) -> np.ndarray:
     return np.vstack([*pieces, points[-1:]])
 
 
-def _invented(rng: np.random.Generator):
+def _invented_character(rng: np.random.Generator):
     """Return two to five random strokes: characters of no alphabet."""
     strokes = []
     for _ in range(rng.integers(3, 6)):
@@ -340,7 +340,7 @@ def _print_character(character: str, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(image.rotate(rng.normal(0, 6), resample=Image.Resampling.BILINEAR))
 
 
-def _shape(rng: np.random.Generator) -> np.ndarray:
+def _shapes(rng: np.random.Generator) -> np.ndarray:
     """Return one to three filled polygons or ellipses with a rough inside: clothes, blots, icons."""
     image = Image.new("L", (CANVAS, CANVAS))
     pen = ImageDraw.Draw(image)
@@ -359,7 +359,7 @@ def _shape(rng: np.random.Generator) -> np.ndarray:
             pen.polygon([tuple(c) for c in corners[around]], fill=level)
     canvas = np.asarray(image, np.float32)
     if rng.random() < 0.5:
-        canvas = canvas * (0.6 + 0.4 * _field(rng, rng.integers(3, 12)))
+        canvas = canvas * (0.6 + 0.4 * _smooth_noise(rng, rng.integers(3, 12)))
     return canvas.clip(0, 255).astype(np.uint8)
 
 
@@ -372,20 +372,20 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
             2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period + rng.uniform(0, 6)
         )
     else:
-        field = _field(rng, rng.integers(3, 16))
+        field = _smooth_noise(rng, rng.integers(3, 16))
     if rng.random() < 0.5:
         field = np.where(field > 0.5, field, 0.0)
     return (255 * field).astype(np.uint8)
 
 
-def _field(rng: np.random.Generator, cells: int) -> np.ndarray:
+def _smooth_noise(rng: np.random.Generator, cells: int) -> np.ndarray:
     """Return smooth noise, float (CANVAS, CANVAS), 0 to 1."""
     coarse = Image.fromarray(rng.integers(0, 256, (cells, cells)).astype(np.uint8))
     smooth = coarse.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
     return np.asarray(smooth, np.float32) / 255
 
 
-def _poor_picture(digit: np.ndarray, rng: np.random.Generator) -> bytes:
+def _poor_photo(digit: np.ndarray, rng: np.random.Generator) -> bytes:
     """Return a compressed picture with one digit, 9 to 63 pixels high, dark on light or reverse."""
     height = round(9 * 7 ** rng.random())
     width = max(2, round(height * digit.shape[1] / digit.shape[0] * rng.uniform(0.85, 1.15)))
@@ -413,7 +413,7 @@ def _poor_picture(digit: np.ndarray, rng: np.random.Generator) -> bytes:
 
 def _pair(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return two or three digits side by side, nearly touching: a number taken for one digit."""
-    chosen = [_trimmed(x[i]) for i in rng.integers(len(x), size=2 + (rng.random() < 0.2))]
+    chosen = [_crop_to_ink(x[i]) for i in rng.integers(len(x), size=2 + (rng.random() < 0.2))]
     height = max(part.shape[0] for part in chosen)
     gap = int(rng.integers(-2, 4))
     out = np.zeros((height + 4, sum(part.shape[1] for part in chosen) + 12), np.uint8)
@@ -429,11 +429,11 @@ def _pair(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _part(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the top or bottom of a 2, 3 or 5: what a rule or a cut in the wrong place leaves."""
     candidates = np.flatnonzero(np.isin(y, (2, 3, 5)))
-    digit = _trimmed(x[candidates[rng.integers(len(candidates))]])
+    digit = _crop_to_ink(x[candidates[rng.integers(len(candidates))]])
     height = round(digit.shape[0] * rng.uniform(0.3, 0.45))
     return digit[:height] if rng.random() < 0.5 else digit[-height:]
 
 
-def _trimmed(image: np.ndarray) -> np.ndarray:
+def _crop_to_ink(image: np.ndarray) -> np.ndarray:
     rows, columns = np.flatnonzero(image.max(1) > 40), np.flatnonzero(image.max(0) > 40)
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

@@ -102,14 +102,14 @@ class Writer:
         Float (2, 2): slant and width, the same for all digits.
     pen_width : int
         In pixels of the canvas that `synthesis` draws on.
-    unsteadiness : float
+    jitter : float
         Deviation of a point from its place, as a share of the digit's height.
     """
 
     strokes: tuple[list[np.ndarray], ...]
     matrix: np.ndarray
     pen_width: int
-    unsteadiness: float = 0.05
+    jitter: float = 0.05
 
     @classmethod
     def invent(cls, seed: int, *, odd: int = 7) -> Writer:
@@ -123,25 +123,25 @@ class Writer:
             ways of `synthesis.DIGIT_STROKES`, which the shipped model knows.
         """
         rng = np.random.default_rng([seed, 4])
-        peculiar = set(rng.choice(10, odd, replace=False).tolist())
+        unusual = set(rng.choice(10, odd, replace=False).tolist())
         strokes = []
         for digit in range(10):
-            ways = (HABITS if digit in peculiar else synthesis.DIGIT_STROKES)[digit]
+            ways = (HABITS if digit in unusual else synthesis.DIGIT_STROKES)[digit]
             way = ways[rng.integers(len(ways))]
             # The hand's own proportions: the same each time.
-            strokes.append(_shaken(way, 0.03, rng))
-        matrix = synthesis.posture(
+            strokes.append(_jittered(way, 0.03, rng))
+        matrix = synthesis.affine_matrix(
             slant=rng.uniform(-0.1, 0.6), angle=0.0, width=rng.uniform(0.6, 1.0), height=1.0
         )
         return cls(tuple(strokes), matrix, pen_width=int(rng.integers(2, 8)))
 
     def write(self, digit: int, rng: np.random.Generator) -> np.ndarray:
         """Write a digit once; uint8 canvas, 0 background to 255 ink."""
-        shaken = _shaken(self.strokes[digit], self.unsteadiness, rng)
-        sway = synthesis.posture(
+        jittered = _jittered(self.strokes[digit], self.jitter, rng)
+        sway = synthesis.affine_matrix(
             rng.normal(0, 0.1), rng.normal(0, 0.08), rng.uniform(0.85, 1.15), 1.0
         )
-        return synthesis.draw_strokes(shaken, sway @ self.matrix, self.pen_width)
+        return synthesis.draw_strokes(jittered, sway @ self.matrix, self.pen_width)
 
     def sample(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Write `n` digits, each of the ten as often as any other.
@@ -159,7 +159,7 @@ class Writer:
         return images, labels.astype(np.int64)
 
 
-def _shaken(strokes, deviation: float, rng: np.random.Generator) -> list[np.ndarray]:
+def _jittered(strokes, deviation: float, rng: np.random.Generator) -> list[np.ndarray]:
     """Move every point a little; strokes that meet in a point go on meeting there."""
     moves: dict[tuple[float, float], np.ndarray] = {}
     return [

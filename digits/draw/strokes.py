@@ -30,14 +30,14 @@ Stroke = list[Point]
 SIZE = (480, 240)  # width and height of the pad in its own pixels
 BRUSH = 14.0  # pixels: on a digit of three quarters of the pad's height, like the pens of MNIST
 WIDTHS = (1.0, 80.0)  # pixels
-MOST_POINTS = 50_000  # hours of drawing: more is no drawing
+MAX_POINTS = 50_000  # hours of drawing: more is no drawing
 MY_DIGITS = ROOT / "my_digits"
 MARGIN = 32  # pixels of paper around a drawing: as much as the frame that a photo leaves
 ENLARGED = 2  # how much larger strokes are drawn before they are reduced, for soft edges
 # Length of a piece in shares of a digit's longer side: 5 of MNIST's 20 pixels, the width of the
 # square that `evaluation.occlusion_map` covers an image with.
 PIECE = 0.25
-CERTAINTY = 1e-6  # what single precision leaves of a doubt
+MIN_DOUBT = 1e-6  # what single precision leaves of a doubt
 
 
 # Written down by the project, so that notebook 07 and the tests run without a hand at the pad.
@@ -78,19 +78,19 @@ def checked(strokes: Iterable) -> list[Stroke]:
     Raises
     ------
     InputError
-        If a point is not two or three finite numbers, or there are more than `MOST_POINTS`.
+        If a point is not two or three finite numbers, or there are more than `MAX_POINTS`.
     """
     try:
-        whole = [[_checked_point(point) for point in stroke] for stroke in strokes]
+        whole = [[_validated_point(point) for point in stroke] for stroke in strokes]
     except (TypeError, OverflowError) as error:  # the latter: a whole number beyond all floats
         raise InputError(f"strokes are lists of points (x, y, width); {error}") from None
     total = sum(map(len, whole))
-    if total > MOST_POINTS:
-        raise InputError(f"{total:,} points arrived, at most {MOST_POINTS:,} are taken; clear some")
+    if total > MAX_POINTS:
+        raise InputError(f"{total:,} points arrived, at most {MAX_POINTS:,} are taken; clear some")
     return [stroke for stroke in whole if stroke]
 
 
-def _checked_point(point: Sequence[float]) -> Point:
+def _validated_point(point: Sequence[float]) -> Point:
     values = tuple(point) if len(point) == 3 else (*point, BRUSH)
     if len(values) != 3 or not all(
         isinstance(value, int | float) and math.isfinite(value) for value in values
@@ -123,7 +123,7 @@ def render(strokes: Sequence[Sequence[Point]], margin: float = MARGIN) -> np.nda
     numpy.ndarray
         uint8 (height, width): 255 paper, 0 ink, grey at the strokes' edges.
     """
-    (left, top), size = _sheet(strokes, margin)
+    (left, top), size = _sheet_bounds(strokes, margin)
     image = Image.new("L", (size[0] * ENLARGED, size[1] * ENLARGED), 255)
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
@@ -138,7 +138,7 @@ def render(strokes: Sequence[Sequence[Point]], margin: float = MARGIN) -> np.nda
     return np.asarray(image.reduce(ENLARGED))
 
 
-def _sheet(strokes: Sequence[Sequence[Point]], margin: float) -> tuple[tuple, tuple]:
+def _sheet_bounds(strokes: Sequence[Sequence[Point]], margin: float) -> tuple[tuple, tuple]:
     """Return the corner, in pixels of the pad, and the size of the sheet that strokes are drawn on."""
     points = np.array([point for stroke in strokes for point in stroke] or [(0, 0, 1)], float)
     reach = points[:, 2:] / 2 + margin
@@ -150,7 +150,7 @@ def _sheet(strokes: Sequence[Sequence[Point]], margin: float) -> tuple[tuple, tu
 def read(strokes: Sequence[Stroke], recognizer: Recognizer, *, single: bool = False) -> Reading:
     """Read a drawing as any picture is read; the digits' boxes are in pixels of the pad."""
     reading = recognizer.read(render(strokes), single=single)
-    (left, top), _ = _sheet(strokes, MARGIN)
+    (left, top), _ = _sheet_bounds(strokes, MARGIN)
     digits = []
     for digit in reading.digits:
         x, y, width, height = digit.box
@@ -242,7 +242,7 @@ def what_mattered(
         if len(own) < 2:
             continue
         left_over = [[pieces[i][1] for i in own if i != out] for out in (None, *own)]
-        rows = recognizer.probabilities(np.stack([_form(rest) for rest in left_over]))
+        rows = recognizer.probabilities(np.stack([_mnist_form(rest) for rest in left_over]))
         odds = _log_odds(rows[:, digit.digit])
         for index, evidence, row in zip(own, odds[0] - odds[1:], rows[1:], strict=True):
             read = int(row.argmax())
@@ -251,7 +251,7 @@ def what_mattered(
 
 
 def _log_odds(probability: np.ndarray) -> np.ndarray:
-    bounded = np.clip(probability.astype(float), CERTAINTY, 1 - CERTAINTY)
+    bounded = np.clip(probability.astype(float), MIN_DOUBT, 1 - MIN_DOUBT)
     return np.log(bounded / (1 - bounded))
 
 
@@ -287,7 +287,7 @@ def _nearest(piece: Stroke, digits: Sequence[DigitReading]) -> int:
     return int(distances.mean(axis=0).argmin())
 
 
-def _form(pieces: Sequence[Stroke]) -> np.ndarray:
+def _mnist_form(pieces: Sequence[Stroke]) -> np.ndarray:
     """Return pieces as one digit in MNIST form."""
     return to_mnist_form(255.0 - render(pieces, margin=1))
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 
 from digits.data.synthesis import DIGIT_STROKES
-from digits.data.writers import HABITS, Writer, _shaken
+from digits.data.writers import HABITS, Writer, _jittered
 from digits.recognizer import Recognizer
 
 
@@ -41,8 +41,8 @@ def test_odd_hands_are_read_worse_than_ordinary_ones():
 
 def test_strokes_that_meet_go_on_meeting():
     hand = Writer.invent(0, odd=0)
-    shaken = _shaken(hand.strokes[4], 0.1, np.random.default_rng(0))
+    jittered = _jittered(hand.strokes[4], 0.1, np.random.default_rng(0))
     met = [tuple(a[-1]) == tuple(b[0]) for a, b in pairwise(hand.strokes[4])]
     assert any(met)
-    assert met == [tuple(a[-1]) == tuple(b[0]) for a, b in pairwise(shaken)]
-    assert not np.allclose(shaken[0], hand.strokes[4][0])
+    assert met == [tuple(a[-1]) == tuple(b[0]) for a, b in pairwise(jittered)]
+    assert not np.allclose(jittered[0], hand.strokes[4][0])
