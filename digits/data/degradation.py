@@ -1,4 +1,4 @@
-"""Digits spoiled beyond what augmentation does: hollow, half in the dark, motion blur, frosted, crossed out.
+"""Digits degraded beyond what augmentation does: hollow, half in the dark, blurred, crossed out.
 
 People still read them, and people do make them: outlines filled later, the edge of a dark table in
 the picture, a camera that moved, glass or mist before it, a pen that tried itself out, a digit that

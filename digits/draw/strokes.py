@@ -6,6 +6,7 @@ A stroke is a list of points (x, y, width), in pixels of the drawing pad, x to t
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -40,30 +41,10 @@ PIECE = 0.25
 MIN_DOUBT = 1e-6  # what single precision leaves of a doubt
 
 
-# Written down by the project, so that notebook 07 and the tests run without a hand at the pad.
-# fmt: off
-RECORDED: dict[str, list[list[tuple[int, int]]]] = {
-    "one": [[(238, 44), (240, 40)], [(240, 40), (239, 120), (238, 204)]],
-    "seven": [[(150, 50), (240, 40)], [(240, 40), (220, 120), (200, 204)]],
-    "three": [[(52, 66), (70, 46), (98, 40), (120, 54), (122, 80), (104, 102), (82, 110), (106, 114),
-               (128, 132), (132, 164), (112, 192), (80, 198), (54, 184)]],
-    "seventeen": [[(188, 44), (186, 90), (187, 140), (185, 196)],
-                  [(262, 56), (300, 52), (338, 54), (326, 84), (306, 130), (292, 170), (284, 200)],
-                  [(282, 124), (334, 118)]],
-    "four": [[(150, 44), (136, 84), (122, 126), (160, 128), (216, 124)],
-             [(192, 76), (190, 120), (186, 204)]],
-    "flagged one": [[(176, 128), (206, 86), (244, 40), (242, 120), (240, 204)]],
-    "open six": [[(230, 36), (196, 70), (176, 120), (172, 166), (190, 198), (222, 200), (242, 176),
-                  (238, 148)]],
-    "crossed zero": [[(240, 40), (204, 58), (186, 110), (194, 170), (230, 200), (272, 186), (290, 132),
-                      (280, 70), (240, 40)], [(290, 40), (188, 204)]],
-    "letter K": [[(200, 40), (198, 200)], [(280, 46), (204, 122), (286, 204)]],
-    "star": [[(196, 204), (240, 40), (284, 204), (176, 100), (304, 100), (196, 204)]],
-    "spiral": [[(240, 120), (256, 112), (260, 132), (240, 146), (216, 132), (214, 100), (240, 78),
-                (276, 90), (290, 130), (268, 172), (226, 184), (182, 158), (172, 104), (200, 58),
-                (250, 42)]],
-}
-# fmt: on
+# Drawings by name, so that notebook 07 and the tests run without a hand at the pad: points (x, y).
+RECORDED: dict[str, list[list[list[int]]]] = json.loads(
+    Path(__file__).with_name("recorded.json").read_text(encoding="utf-8")
+)
 
 
 def checked(strokes: Iterable) -> list[Stroke]:
