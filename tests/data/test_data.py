@@ -95,10 +95,10 @@ PIXELS = ",".join(f"pixel{index}" for index in range(784))
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "has 1 columns"),
-        (f"{PIXELS}\n".encode() + b"0," * 783 + b"0\n", "has no labels"),
-        (b"file,label\n", "has 2 columns, first 'file'"),
-        (f"digit,{PIXELS}\n".encode(), "first 'digit'"),
+        (b"", "1 columns"),
+        (f"{PIXELS}\n".encode() + b"0," * 783 + b"0\n", "784 columns, the first is 'pixel0'"),
+        (b"file,label\n", "2 columns, the first is 'file'"),
+        (f"digit,{PIXELS}\n".encode(), "the first is 'digit'"),
         (f"label,{PIXELS}\n1,2\n".encode(), "rows of 2 columns"),
         (f"label,{PIXELS}\n".encode() + b"300," * 784 + b"0\n", "'300'.*from 0 to 255"),
         (f"label,{PIXELS}\n".encode(), "no image of class 0"),
@@ -129,7 +129,7 @@ def test_arrays_and_idx_files_name_the_way_out(tmp_path, own):
 
 def test_own_file_too_small_to_split_is_refused(tmp_path):
     np.savez(tmp_path / "mine.npz", x=np.zeros((10, 28, 28), np.uint8), y=np.arange(10))
-    with pytest.raises(InputError, match="too small"):
+    with pytest.raises(InputError, match="too few"):
         data.load(tmp_path / "mine.npz")
 
 
@@ -164,8 +164,8 @@ def test_unknown_source_names_the_sources():
 def small_mnist(monkeypatch):
     rng = np.random.default_rng(1)
     arrays = {
-        "x_train": rng.integers(0, 256, (400, 28, 28), dtype=np.uint8),
-        "y_train": np.tile(np.arange(10, dtype=np.uint8), 40),
+        "x_train": rng.integers(0, 256, (600, 28, 28), dtype=np.uint8),
+        "y_train": np.tile(np.arange(10, dtype=np.uint8), 60),
         "x_test": rng.integers(0, 256, (50, 28, 28), dtype=np.uint8),
         "y_test": np.tile(np.arange(10, dtype=np.uint8), 5),
     }
