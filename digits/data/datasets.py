@@ -154,12 +154,7 @@ def cache_folder() -> Path:
 
 
 def read_mnist(path: Path) -> dict[str, np.ndarray]:
-    """Return MNIST's four arrays (uint8) as Keras names them, x_train (60000, 28, 28) first.
-
-    Parameters
-    ----------
-    path : path
-        An ``.npz``, or the folder of the four IDX files, packed or not.
+    """Return MNIST's four arrays, named as in Keras' ``.npz``: of such a file, or of the IDX folder.
 
     Raises
     ------
@@ -196,7 +191,7 @@ def _download_mnist(timeout: float) -> Path:
     import requests
 
     pooch.get_logger().setLevel(logging.WARNING)
-    deadline, reason = time.monotonic() + timeout, "TimeoutError"
+    deadline = time.monotonic() + timeout
     cached = cache_folder() / "mnist.npz"
     partial = cached.with_suffix(".partial")
 
@@ -204,47 +199,37 @@ def _download_mnist(timeout: float) -> Path:
         return cached.exists() and pooch.file_hash(str(cached)) == MNIST_SHA256
 
     def download(url: str, path: str, _pooch: object) -> None:
-        # The timeout of requests is for each read; the deadline is for the whole file.
-        with (
-            requests.get(url, stream=True, timeout=min(10.0, timeout)) as response,
-            open(path, "wb") as file,
-        ):
+        # The timeout of requests is for each read; the deadline is for all attempts together.
+        with requests.get(url, stream=True, timeout=min(10.0, timeout / 4)) as response:
             response.raise_for_status()
-            for chunk in response.iter_content(1 << 16):
-                file.write(chunk)
-                if time.monotonic() > deadline:
-                    raise TimeoutError
+            with open(path, "wb") as file:
+                for chunk in response.iter_content(1 << 16):
+                    file.write(chunk)
+                    if time.monotonic() > deadline:
+                        raise TimeoutError
 
-    if is_intact():
-        return cached  # in a folder that may be read only
     try:
+        if is_intact():
+            return cached  # in a folder that may be read only
         cached.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(cached.with_name(".mnist.npz.lock"), timeout):
-            for pause in (0.0, 2.0, 4.0):  # seconds before each attempt
-                if is_intact():
-                    return cached  # another process was quicker
-                if time.monotonic() + pause > deadline:
-                    break
-                time.sleep(pause)
-                shutil.rmtree(partial, ignore_errors=True)  # of a download that was killed
-                try:  # pooch checks the sum and deletes a wrong file
-                    pooch.retrieve(
-                        MNIST_URL, MNIST_SHA256, cached.name, partial, downloader=download
-                    )
-                    return (partial / cached.name).replace(cached)
-                except (OSError, ValueError) as error:
-                    reason = type(error).__name__
-                finally:
-                    shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:  # among them filelock's, if another process takes too long
+            if is_intact():
+                return cached  # another process was quicker
+            shutil.rmtree(partial, ignore_errors=True)  # of a download that was killed
+            fetcher = pooch.create(
+                partial, "", registry={"mnist.npz": MNIST_SHA256}, urls={"mnist.npz": MNIST_URL},
+                retry_if_failed=2,
+            )  # fmt: skip
+            Path(fetcher.fetch("mnist.npz", downloader=download)).replace(cached)
+            partial.rmdir()
+            return cached
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
-            f"cannot write into {cached.parent} ({_reason(error)}); set DIGITS_CACHE to a folder that "
-            "may be written"
+            f"MNIST could not be downloaded to {cached.parent} ({reason}); set DIGITS_CACHE to a "
+            "folder that may be written, or DIGITS_MNIST to a copy of mnist.npz or to the folder of its "
+            "four IDX files, or use the data 'embedded'"
         ) from None
-    raise InputError(
-        f"MNIST could not be downloaded ({reason}); set DIGITS_MNIST to a copy of mnist.npz or to the "
-        "folder of its four IDX files, or use the data 'embedded'"
-    )
 
 
 def _read_idx_folder(folder: Path) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ or it is a training digit, put on a poor picture and found there again.
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
@@ -18,6 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from digits.pictures import decode, find_digits, find_ink, to_mnist_form
+from digits.pictures.mnist_form import ink_box
 
 NOT_A_DIGIT = 10  # label of the class that rejects
 
@@ -136,15 +138,14 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _draw(strokes, rng: np.random.Generator, jitter: float, narrowest: float = 0.5) -> np.ndarray:
-    """Draw strokes with a shaken pen, slanted and stretched; uint8 (CANVAS, CANVAS), ink high."""
-    slant = rng.normal(0, 0.15)
-    angle = rng.normal(0, 0.10)
-    width, height = rng.uniform(narrowest, 1.0), rng.uniform(0.85, 1.0)
+    """Draw strokes with a shaken pen, slanted and stretched."""
+    slant, angle = rng.normal(0, 0.15), rng.normal(0, 0.10)
+    matrix = affine_matrix(slant, angle, rng.uniform(narrowest, 1.0), rng.uniform(0.85, 1.0))
     # 1 to 12 pixels on an ink box of 52: a mouse line to a felt pen. Mostly in between.
     pen_width = max(1, round(rng.lognormal(1.45, 0.5)))
     level = int(rng.integers(150, 256))
     jittered = [np.asarray(stroke) + rng.normal(0, jitter, (len(stroke), 2)) for stroke in strokes]
-    return draw_strokes(jittered, affine_matrix(slant, angle, width, height), pen_width, level)
+    return draw_strokes(jittered, matrix, pen_width, level)
 
 
 def affine_matrix(slant: float, angle: float, width: float, height: float) -> np.ndarray:
@@ -155,7 +156,7 @@ def affine_matrix(slant: float, angle: float, width: float, height: float) -> np
 
 
 def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) -> np.ndarray:
-    """Draw strokes with a round pen.
+    """Draw strokes with a round pen; return uint8 (CANVAS, CANVAS), 0 background to `level` ink.
 
     Parameters
     ----------
@@ -165,13 +166,6 @@ def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) 
         (2, 2), applied about the square's middle; see `affine_matrix`.
     pen_width : int
         In pixels of the canvas.
-    level : int
-        Of the ink, 1 to 255.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 (CANVAS, CANVAS), 0 background.
     """
     low, high = INK_BOX
     image = Image.new("L", (CANVAS, CANVAS))
@@ -202,34 +196,32 @@ def _catmull_rom(points: np.ndarray, steps: int = 8) -> np.ndarray:
     return np.vstack([*pieces, points[-1:]])
 
 
-def _invented_character(rng: np.random.Generator):
-    """Return two to five random strokes: characters of no alphabet."""
+def _invented_character(rng: np.random.Generator) -> list[list[np.ndarray]]:
+    """Return three to five random strokes: characters of no alphabet."""
     strokes = []
     for _ in range(rng.integers(3, 6)):
         start, end = rng.uniform(0, 1, (2, 2))
-        bend = (start + end) / 2 + rng.normal(0, 0.15, 2)
-        strokes.append([start, bend, end])
+        strokes.append([start, (start + end) / 2 + rng.normal(0, 0.15, 2), end])
     return strokes
 
 
-def _scribble(rng: np.random.Generator):
+def _scribble(rng: np.random.Generator) -> list[np.ndarray]:
+    """Return one stroke to and fro."""
     return [rng.uniform(0, 1, (rng.integers(8, 16), 2))]
 
 
-_fonts: dict[tuple[str, int], ImageFont.FreeTypeFont] = {}
+@functools.cache
+def _font(name: str) -> ImageFont.FreeTypeFont:
+    import matplotlib
+
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), 64)
 
 
 def _print_character(character: str, rng: np.random.Generator) -> np.ndarray:
-    import matplotlib
-
-    name = FONT_FILES[rng.integers(len(FONT_FILES))]
-    if (name, 64) not in _fonts:
-        folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-        _fonts[name, 64] = ImageFont.truetype(str(folder / name), 64)
+    """Print a character in one of Matplotlib's fonts, slightly turned."""
+    font = _font(FONT_FILES[rng.integers(len(FONT_FILES))])
     image = Image.new("L", (CANVAS, CANVAS))
-    ImageDraw.Draw(image).text(
-        (CANVAS / 2, CANVAS / 2), character, fill=255, font=_fonts[name, 64], anchor="mm"
-    )
+    ImageDraw.Draw(image).text((CANVAS / 2, CANVAS / 2), character, 255, font, anchor="mm")
     return np.asarray(image.rotate(rng.normal(0, 6), resample=Image.Resampling.BILINEAR))
 
 
@@ -328,5 +320,5 @@ def _part(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _crop_to_ink(image: np.ndarray) -> np.ndarray:
-    rows, columns = np.flatnonzero(image.max(1) > 40), np.flatnonzero(image.max(0) > 40)
-    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    left, top, width, height = ink_box(image > 40)
+    return image[top : top + height, left : left + width]
