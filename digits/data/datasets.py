@@ -227,8 +227,8 @@ def _download_mnist(timeout: float) -> Path:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
             f"MNIST could not be downloaded to {cached.parent} ({reason}); set DIGITS_CACHE to a "
-            "folder that may be written, or DIGITS_MNIST to a copy of mnist.npz or to the folder of its "
-            "four IDX files, or use the data 'embedded'"
+            "folder that may be written, or DIGITS_MNIST to a copy of mnist.npz or to the folder of "
+            "its four IDX files, or use the data 'embedded'"
         ) from None
 
 

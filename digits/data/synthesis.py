@@ -1,4 +1,4 @@
-"""Images that MNIST lacks, made by rule: other ways to write a digit, and things that are no digit.
+"""Images that MNIST lacks, made by rule: other ways to write a digit, and things that are not digits.
 
 MNIST was written in the United States around 1990: it has hardly any 1 with a long flag, few crossed
 7s, no line drawn with a mouse, and nothing at all that is not a digit. A network trained on it alone
@@ -13,6 +13,7 @@ import functools
 import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from digits.pictures import decode, find_digits, find_ink, to_mnist_form
 from digits.pictures.mnist_form import ink_box
 
-NOT_A_DIGIT = 10  # label of the class that rejects
-
+NOT_A_DIGIT = 10  # label of the reject class
 CANVAS = 96  # side in pixels of the canvas that strokes are drawn on
 INK_BOX = (22, 74)  # where the unit square of a glyph lies on it
 
@@ -49,10 +49,8 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    images : numpy.ndarray
-        uint8 (n, 28, 28) in MNIST form.
-    labels : numpy.ndarray
-        int64 (n,), 0 to 9.
+    images, labels : numpy.ndarray
+        uint8 (n, 28, 28) in MNIST form; int64 (n,), 0 to 9.
     """
     rng = np.random.default_rng([seed, 1])
     # Half of them are 1s and 7s, where MNIST is poorest; a tenth is print.
@@ -64,11 +62,9 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         if rng.random() < 0.12:
             canvas = _print_character(str(label), rng)
         else:
-            ways = DIGIT_STROKES[int(label)]
             # A narrow 7 is a flagged 1: only a broad one is certainly a 7.
             narrowest = 0.75 if label == 7 else 0.5
-            way = ways[rng.integers(len(ways))]
-            canvas = _draw(way, rng, jitter=0.045, narrowest=narrowest)
+            canvas = _draw(_choice(DIGIT_STROKES[label], rng), rng, 0.045, narrowest)
         images[i] = to_mnist_form(canvas)
     return images, labels.astype(np.int64)
 
@@ -76,8 +72,8 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Put `n` digits on small or poor pictures, and read them off again as a user's are read.
 
-    What reaches the network then bears the marks of the way there: steps of a few coarse pixels,
-    hard or washed edges, blocks of the compression, breaks and lumps where the ink was faint.
+    They come back with coarse pixels, hard or washed edges, blocks of the compression, and breaks
+    and lumps where the ink was faint.
 
     Parameters
     ----------
@@ -86,10 +82,8 @@ def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarra
 
     Returns
     -------
-    images : numpy.ndarray
-        uint8 (n, 28, 28) in MNIST form.
-    labels : numpy.ndarray
-        int64 (n,).
+    images, labels : numpy.ndarray
+        uint8 (n, 28, 28) in MNIST form; int64 (n,).
     """
     rng = np.random.default_rng([seed, 3])
     images, labels = np.empty((n, 28, 28), np.uint8), np.empty(n, np.int64)
@@ -104,10 +98,10 @@ def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarra
 
 
 def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
-    """Make `n` images that are no digit, for training the class that rejects.
+    """Make `n` images that are not digits, to train the reject class.
 
     Letters and signs as pen strokes and in print, scribbles, invented characters, filled shapes,
-    textures, and what a failed segmentation yields: two digits in one frame, or part of one.
+    textures, and results of a failed segmentation: two digits in one frame, or part of one.
 
     Parameters
     ----------
@@ -121,8 +115,8 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     """
     rng = np.random.default_rng([seed, 2])
     makers = (
-        (0.36, lambda: _draw(OTHER_STROKES[rng.integers(len(OTHER_STROKES))], rng, jitter=0.06)),
-        (0.16, lambda: _print_character(FONT_LETTERS[rng.integers(len(FONT_LETTERS))], rng)),
+        (0.36, lambda: _draw(_choice(OTHER_STROKES, rng), rng, jitter=0.06)),
+        (0.16, lambda: _print_character(_choice(FONT_LETTERS, rng), rng)),
         (0.10, lambda: _draw(_invented_character(rng), rng, jitter=0.02)),
         (0.06, lambda: _draw(_scribble(rng), rng, jitter=0.0)),
         (0.10, lambda: _shapes(rng)),
@@ -135,6 +129,11 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     for i, kind in enumerate(rng.choice(len(makers), n, p=shares / shares.sum())):
         images[i] = to_mnist_form(makers[kind][1]())
     return images
+
+
+def _choice(items: Sequence, rng: np.random.Generator):
+    """Return one item; `Generator.choice` would make an array of them."""
+    return items[rng.integers(len(items))]
 
 
 def _draw(strokes, rng: np.random.Generator, jitter: float, narrowest: float = 0.5) -> np.ndarray:
@@ -219,7 +218,7 @@ def _font(name: str) -> ImageFont.FreeTypeFont:
 
 def _print_character(character: str, rng: np.random.Generator) -> np.ndarray:
     """Print a character in one of Matplotlib's fonts, slightly turned."""
-    font = _font(FONT_FILES[rng.integers(len(FONT_FILES))])
+    font = _font(_choice(FONT_FILES, rng))
     image = Image.new("L", (CANVAS, CANVAS))
     ImageDraw.Draw(image).text((CANVAS / 2, CANVAS / 2), character, 255, font, anchor="mm")
     return np.asarray(image.rotate(rng.normal(0, 6), resample=Image.Resampling.BILINEAR))
@@ -312,9 +311,9 @@ def _pair(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _part(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the top or bottom of a 2, 3 or 5: what a rule or a cut in the wrong place leaves."""
+    """Return the top or bottom of a 2, 3 or 5: as a ruled line or a wrong split leaves it."""
     candidates = np.flatnonzero(np.isin(y, (2, 3, 5)))
-    digit = _crop_to_ink(x[candidates[rng.integers(len(candidates))]])
+    digit = _crop_to_ink(x[_choice(candidates, rng)])
     height = round(digit.shape[0] * rng.uniform(0.3, 0.45))
     return digit[:height] if rng.random() < 0.5 else digit[-height:]
 

@@ -1,8 +1,8 @@
-"""Invented hands: writers with habits of their own, for showing what fine-tuning does.
+"""Invented writers with habits of their own, for showing what fine-tuning does.
 
-A hand writes each digit in one way, with its own slant, width, pen and proportions, and repeats
-itself with small variations, as people do. What it writes is made by rule, so that there is as much
-of it as a measurement needs, and none of it comes from a person who was not asked.
+A writer has one way to write each digit, and a slant, width, pen and proportions, which vary a little
+from time to time, as people's do. So there are as many pictures as a measurement needs, and none of
+them comes from a person who was not asked.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class Writer:
     Attributes
     ----------
     strokes : tuple
-        The one way in which each digit, 0 to 9, is written: a list of strokes, points (k, 2) each.
+        How each digit, 0 to 9, is written: a list of strokes, points (k, 2) each.
     matrix : numpy.ndarray
         Float (2, 2): slant and width, the same for all digits.
     pen_width : int
         In pixels of the canvas that `synthesis` draws on.
     jitter : float
-        Deviation of a point from its place, as a share of the digit's height.
+        Standard deviation of a point's place, as a share of the digit's height.
     """
 
     strokes: tuple[list[np.ndarray], ...]
@@ -38,45 +38,40 @@ class Writer:
 
     @classmethod
     def invent(cls, seed: int, *, odd: int = 7) -> Writer:
-        """Invent a hand.
+        """Invent a writer.
 
         Parameters
         ----------
         seed : int
         odd : int
-            How many digits, 0 to 10, are written in one of the `HABITS`; the others in one of the
-            ways of `synthesis.DIGIT_STROKES`, which the shipped model knows.
+            How many digits, 0 to 10, are written in one of `synthesis.HABITS`; the others in one of
+            `synthesis.DIGIT_STROKES`, which the shipped model knows.
         """
         rng = np.random.default_rng([seed, 4])
-        unusual = set(rng.choice(10, odd, replace=False).tolist())
+        unusual = rng.choice(10, odd, replace=False)
         strokes = []
         for digit in range(10):
             ways = (synthesis.HABITS if digit in unusual else synthesis.DIGIT_STROKES)[digit]
-            way = ways[rng.integers(len(ways))]
-            # The hand's own proportions: the same each time.
-            strokes.append(_jittered(way, 0.03, rng))
-        matrix = synthesis.affine_matrix(
-            slant=rng.uniform(-0.1, 0.6), angle=0.0, width=rng.uniform(0.6, 1.0), height=1.0
-        )
+            # The writer's own proportions: the same each time.
+            strokes.append(_jittered(ways[rng.integers(len(ways))], 0.03, rng))
+        slant, width = rng.uniform(-0.1, 0.6), rng.uniform(0.6, 1.0)
+        matrix = synthesis.affine_matrix(slant, 0.0, width, 1.0)
         return cls(tuple(strokes), matrix, pen_width=int(rng.integers(2, 8)))
 
     def write(self, digit: int, rng: np.random.Generator) -> np.ndarray:
         """Write a digit once; uint8 canvas, 0 background to 255 ink."""
-        jittered = _jittered(self.strokes[digit], self.jitter, rng)
-        sway = synthesis.affine_matrix(
-            rng.normal(0, 0.1), rng.normal(0, 0.08), rng.uniform(0.85, 1.15), 1.0
-        )
-        return synthesis.draw_strokes(jittered, sway @ self.matrix, self.pen_width)
+        strokes = _jittered(self.strokes[digit], self.jitter, rng)
+        slant, angle, width = rng.normal(0, 0.1), rng.normal(0, 0.08), rng.uniform(0.85, 1.15)
+        sway = synthesis.affine_matrix(slant, angle, width, 1.0)
+        return synthesis.draw_strokes(strokes, sway @ self.matrix, self.pen_width)
 
     def sample(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Write `n` digits, each of the ten as often as any other.
 
         Returns
         -------
-        images : numpy.ndarray
-            uint8 (n, 28, 28) in MNIST form.
-        labels : numpy.ndarray
-            int64 (n,).
+        images, labels : numpy.ndarray
+            uint8 (n, 28, 28) in MNIST form; int64 (n,).
         """
         rng = np.random.default_rng([seed, 5])
         labels = rng.permutation(np.arange(n) % 10)

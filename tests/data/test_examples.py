@@ -65,8 +65,8 @@ def test_a_table_rules_over_names(tmp_path, write, recognizer):
     [
         ("IMG_1234.png", "name it 7_IMG_1234.png if it is a 7"),
         ("7th.png", "neither name nor folder says"),
-        ("12_a.png", "its label '12' is no digit from 0 to 9"),
-        ("11/a.png", "its label '11' is no digit"),
+        ("12_a.png", "its label '12' is not a digit from 0 to 9"),
+        ("11/a.png", "its label '11' is not a digit"),
         ("letters/a.png", "name it 7_a.png"),
     ],
 )
@@ -92,19 +92,18 @@ def test_a_picture_that_the_table_lacks_is_named(tmp_path, write, recognizer):
     write("8_b.png", 8)
     (tmp_path / "labels.csv").write_text("file,label\na.png,7\n")
     examples, (remark,) = load_examples(tmp_path, recognizer)
-    assert examples.names == ("a.png",) and "add a row with 8_b.png,7" in remark
+    assert examples.names == ("a.png",) and "add a row like 8_b.png,7" in remark
 
 
 def test_a_table_that_names_a_missing_picture_is_refused(tmp_path, recognizer):
     (tmp_path / "labels.csv").write_text("file,label\ngone.png,7\n")
-    with pytest.raises(InputError, match=r"names gone\.png, which is not there"):
+    with pytest.raises(InputError, match=r"names gone\.png, which does not exist"):
         load_examples(tmp_path, recognizer)
 
 
 @pytest.mark.parametrize(
     ("picture", "words"),
     [
-        ("nothing_letter_K.png", "looks like no digit"),
         ("nothing_blank_sheet.jpg", "nothing is written on it"),
         ("sums_on_squares.jpg", "digits are on it; cut it"),
     ],
@@ -131,7 +130,7 @@ def test_a_copy_is_used_once_whatever_its_format(tmp_path, write, recognizer):
     Image.open(tmp_path / "7_a.png").save(tmp_path / "7_b.bmp")
     examples, (remark,) = load_examples(tmp_path, recognizer)
     assert examples.names == ("7_a.png",)
-    assert "7_b.bmp is left out: it is the same picture as 7_a.png" in remark
+    assert remark == "7_a.png, 7_b.bmp are the same picture: the first one is used"
 
 
 def test_one_picture_with_two_labels_is_not_used_at_all(tmp_path, write, recognizer):
@@ -142,45 +141,16 @@ def test_one_picture_with_two_labels_is_not_used_at_all(tmp_path, write, recogni
     assert "1_a.png, 7_a.png are one picture with several labels" in remark
 
 
-@pytest.fixture
-def doubtful(recognizer):
-    """Return a reader that finds digits as the model does, and takes all of them for none."""
-
-    class Doubtful:
-        read = staticmethod(recognizer.read)
-
-        def probabilities(self, images):
-            return np.zeros((len(images), 10))
-
-    return Doubtful()
-
-
-def test_a_habit_is_used_and_a_slip_is_not(tmp_path, write, doubtful):
-    """A slashed 0 may look like no digit at all; two of them are how a hand writes it."""
-    write("0_a.png", 0)
-    write("0_b.png", 1)
-    write("2_c.png", 2)
-    examples, remarks = load_examples(tmp_path, doubtful)
-    assert len(examples) == 0 and len(remarks) == 3
-    assert all("if you write" in remark and "add another like it" in remark for remark in remarks)
-    write("0_d.png", 0)
-    examples, remarks = load_examples(tmp_path, doubtful)
-    assert examples.names == ("0_a.png", "0_d.png")
-    assert remarks[0].startswith("0_a.png looks like no digit, but like 0_d.png, so it is used")
-
-
-@pytest.mark.slow
-def test_odd_digits_are_used(tmp_path, recognizer):
-    """What the model doubts is what there is to learn."""
-    hand, rng = Writer.invent(1), np.random.default_rng(1)
-    for i in range(40):
-        Image.fromarray(255 - hand.write(i % 10, rng)).save(tmp_path / f"{i % 10}_{i}.png")
-    examples, _ = load_examples(tmp_path, recognizer)
-    assert len(examples) >= 38
+def test_a_picture_that_does_not_look_like_a_digit_is_used_and_named(tmp_path, recognizer):
+    """A slashed 0 may look like a letter: how somebody writes is what there is to learn."""
+    shutil.copy(TEST_IMAGES / "nothing_letter_K.png", tmp_path / "4_K.png")
+    examples, (remark,) = load_examples(tmp_path, recognizer)
+    assert examples.names == ("4_K.png",)
+    assert remark.startswith("4_K.png does not look like a digit; it is used")
 
 
 def test_no_folder_is_refused(tmp_path, recognizer):
-    with pytest.raises(InputError, match="is no folder"):
+    with pytest.raises(InputError, match="is not a folder"):
         load_examples(tmp_path / "nowhere", recognizer)
 
 
