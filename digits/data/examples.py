@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 MIN_EXAMPLES = 10  # pictures from which fine-tuning is worth a try
 LABELS = "labels.csv"
 NAMED = re.compile(r"(\d+)(?=$|[ _.-])")  # "7", "7_first", "7-2", but not "7th" or "IMG_1234"
-# Probability of the reject class from which a person should look at the picture. Of digits of
-# invented writers 1 % are above it, of letters 85 %.
-NON_DIGIT = 0.9
 
 
 @dataclass(frozen=True)
@@ -115,10 +112,9 @@ def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples,
         if problem:
             remarks.append(f"{name} is left out: {problem}")
             continue
-        image = single.digits[0].image
-        found.setdefault(image.tobytes(), []).append((name, int(label)))
-        rejected = 1.0 - float(recognizer.probabilities(image[None]).sum())
-        if whole.status == "no-digit" or rejected > NON_DIGIT:
+        image = single.digits[0].image.tobytes()
+        found.setdefault(image, []).append((name, int(label)))
+        if whole.status == "no-digit":
             remarks.append(
                 f"{name} does not look like a digit; it is used, so check that it shows a {label}"
             )

@@ -133,6 +133,22 @@ def test_arrays_and_idx_files_name_the_way_out(tmp_path, own):
             data.load(tmp_path / name)
 
 
+def test_damaged_pickled_and_endless_files_are_refused_in_one_line(tmp_path, own, monkeypatch):
+    np.savez(tmp_path / "pickled.npz", x=own["x"].astype(object), y=own["y"])
+    np.savez(tmp_path / "large.npz", **own)
+    for name, content in {"empty": b"", "text": b"no zip", "cut": b"PK\x03\x04 cut off"}.items():
+        (tmp_path / f"{name}.npz").write_bytes(content)
+    monkeypatch.setattr(datasets, "MAX_BYTES", 1000)
+    for path in tmp_path.iterdir():
+        expected = "unpacks to" if path.stem in ("large", "pickled") else "cannot be read"
+        with pytest.raises(InputError, match=expected) as caught:
+            data.load(path)
+        assert "\n" not in str(caught.value)
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="without pickles"):
+        data.load(tmp_path / "pickled.npz")
+
+
 def test_an_unknown_source_and_a_missing_file_are_named():
     with pytest.raises(InputError, match="auto, mnist, embedded"):
         data.load("minst")
