@@ -46,7 +46,7 @@ IDX_FILES = {
     "x_test": "t10k-images-idx3-ubyte.gz",
     "y_test": "t10k-labels-idx1-ubyte.gz",
 }
-MAX_BYTES = 3_000_000_000  # bytes that an .npz or .csv may hold; MNIST has 55 million
+MAX_BYTES = 3_000_000_000  # bytes that an .npz may unpack to; MNIST has 55 million
 CSV_COLUMNS = 1 + 28 * 28  # the label, then the pixels
 AUTO_TIMEOUT = 20.0  # seconds that "auto" waits for a download before it takes the embedded set
 DOWNLOAD_TIMEOUT = 300.0  # seconds that "mnist" waits
@@ -81,11 +81,9 @@ class Dataset:
     note: str = ""
 
     def __str__(self) -> str:
-        sizes = ", ".join(
-            f"{len(getattr(self, 'y_' + part)):,} {word}"
-            for part, word in (("train", "training"), ("val", "validation"), ("test", "test"))
-        )
-        return f"{self.name}: {sizes} images (digest {self.digest[:12]})"
+        train, val, test = (f"{len(y):,}" for y in (self.y_train, self.y_val, self.y_test))
+        sizes = f"{train} training, {val} validation, {test} test images"
+        return f"{self.name}: {sizes} (digest {self.digest[:12]})"
 
 
 def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Dataset:
@@ -323,6 +321,8 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
             return {key: array for key, array in arrays.items() if isinstance(array, np.ndarray)}
     except InputError:
         raise
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; give the path of an .npz") from None
     except Exception as error:  # NumPy and zipfile raise ten kinds for a hostile archive
         raise InputError(
             f"{path} cannot be read ({_reason(error)}); expected an .npz of arrays without pickles"

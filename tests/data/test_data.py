@@ -152,7 +152,7 @@ def test_damaged_pickled_and_endless_files_are_refused_in_one_line(tmp_path, own
 def test_an_unknown_source_and_a_missing_file_are_named():
     with pytest.raises(InputError, match="auto, mnist, embedded"):
         data.load("minst")
-    with pytest.raises(InputError, match=r"gone\.npz cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"gone\.npz does not exist"):
         data.load("gone.npz")
 
 
