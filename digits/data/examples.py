@@ -123,7 +123,7 @@ def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples,
         names = ", ".join(name for name, _ in pictures)
         if len({label for _, label in pictures}) > 1:
             remarks.append(
-                f"{names} are one picture with several labels: left out; keep one of them"
+                f"{names} are one picture with several labels: left out; keep the right one"
             )
             continue
         kept[image] = pictures[0]
