@@ -197,11 +197,11 @@ def _predict(target: Path, number: int) -> list:
 DOWNLOAD = """
 import os, sys
 os.environ["DIGITS_CACHE"], url, digest = sys.argv[1:]
-from digits import data
 from digits import InputError
-data.MNIST_URL, data.MNIST_SHA256 = url, digest
+from digits.data import datasets
+datasets.MNIST_URL, datasets.MNIST_SHA256 = url, digest
 try:
-    print(data._fetch_mnist(5.0))
+    print(datasets._download_mnist(5.0))
 except InputError as error:
     sys.exit(str(error))
 """

@@ -461,4 +461,4 @@ def test_too_few_pictures_change_nothing_and_wait_for_nothing(monkeypatch, run, 
 
 def test_a_folder_that_is_none_is_wrong_usage(run, tmp_path):
     status, _, err = run("finetune", tmp_path / "nowhere")
-    assert status == 2 and "is no folder" in err
+    assert status == 2 and "is not a folder" in err
