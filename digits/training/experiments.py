@@ -19,8 +19,7 @@ from digits.data.writers import Writer
 from digits.training import augmentation
 from digits.training.backend import keras
 from digits.training.finetuning import Adapter
-from digits.training.fit import as_input
-from digits.training.model import build_cnn
+from digits.training.model import as_input, build_cnn
 
 N_TRAIN = 20_000  # training images of one small training, at most
 N_MEASURED = 1_000  # validation images under each corruption, at most

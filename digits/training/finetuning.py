@@ -12,26 +12,26 @@ The constants were settled on invented hands (`hands`) and MNIST's validation im
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
 from digits import InputError, evaluation
-from digits.config import CHAMPION, git_commit, package_versions
+from digits.config import CHAMPION
 from digits.data import Dataset, synthesis
 from digits.data.examples import Examples
 from digits.evaluation import Score
 from digits.recognizer import Recognizer
-from digits.storage import replaced_folder, write_json
-from digits.training import augmentation, fit
-from digits.training import card as model_card
+from digits.storage import replaced_folder
+from digits.training import augmentation, card
 from digits.training.backend import keras
+from digits.training.export import export_onnx
+from digits.training.fit import reseed
+from digits.training.model import as_input, load_network
 
 STEPS = 200
 LEARNING_RATE = 3e-3  # at the beginning, then a cosine down to 0
@@ -121,7 +121,7 @@ class Adapter:
         n_replay: int = N_REPLAY,
         n_synthetic: int = N_SYNTHETIC,
     ):
-        self.network = _load(Path(folder))
+        self.network = load_network(folder)
         # The same layers twice: up to the last convolution's features, and from there.
         features = self.network.get_layer("flatten").output
         self._body = keras.Model(self.network.input, features)
@@ -147,7 +147,7 @@ class Adapter:
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return what the convolutions make of uint8 images (n, 28, 28): float32 (n, k)."""
-        return self._body.predict(fit.as_input(images), batch_size=256, verbose=0)
+        return self._body.predict(as_input(images), batch_size=256, verbose=0)
 
     def variations(self, images: np.ndarray, seed: int, copies: int | None = None) -> np.ndarray:
         """Return the features of augmented copies of uint8 images (n, 28, 28).
@@ -161,7 +161,7 @@ class Adapter:
             copies = int(np.clip(N_VARIATIONS // len(images), *COPIES))
         # Its layers draw the same numbers for the same seed.
         augment = keras.Sequential(augmentation.layers(AUGMENTATION, seed))
-        repeated = np.repeat(fit.as_input(images), copies, axis=0)
+        repeated = np.repeat(as_input(images), copies, axis=0)
         changed = [
             keras.ops.convert_to_numpy(augment(repeated[start : start + 512], training=True))
             for start in range(0, len(repeated), 512)
@@ -200,7 +200,7 @@ class Adapter:
         self.forget()
         for variable in self._head.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))  # moments, and the schedule's step
-        fit.reseed(self._head, seed, epoch=0)
+        reseed(self._head, seed, epoch=0)
         rng = np.random.default_rng([seed, 6])
         copies = variations.shape[1]
         x = variations.reshape(-1, variations.shape[2])
@@ -329,16 +329,6 @@ def split_folds(labels: np.ndarray, seed: int) -> np.ndarray:
     return folds
 
 
-def _load(folder: Path) -> keras.Model:
-    try:
-        return keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-    except (OSError, ValueError):
-        raise InputError(
-            f"{folder} holds no model.keras that can be trained further; give the folder of a "
-            "finished run, or leave --model out for the shipped model"
-        ) from None
-
-
 def _refuse_other_folders(output: Path) -> None:
     """Raise an error where a model would replace something that is none."""
     is_free = not output.exists() or (output.is_dir() and not any(output.iterdir()))
@@ -362,7 +352,7 @@ def _replayed(dataset, rejects: bool, seed: int, n: int, n_synthetic: int) -> di
 
 def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) -> Outcome:
     before = Recognizer.load(base)
-    if problem := model_card.problem(before.card):
+    if problem := card.problem(before.card):
         raise InputError(f"{base} cannot be started from: {problem}; give a finished run's folder")
     labels = examples.labels
     hand_before = _score(before.predict(examples.images)["digit"].to_numpy() != labels)
@@ -383,22 +373,29 @@ def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) 
     for layer in adapter.network.layers:
         layer.trainable = True  # as a trained network is saved: who trains it further decides anew
     adapter.network.save(partial / "model.keras")
-    fit.export_onnx(adapter.network, partial / "model.onnx", dataset.x_val[:256])
-    facts = {
-        "n_by_digit": np.bincount(labels, minlength=evaluation.N_DIGITS).tolist(),
-        "seed": seed,
-        "steps": STEPS,
-        "replayed": adapter.n_replayed,
-        "replay_weight": weight,
-        "folds": FOLDS,
-        "hand_before": asdict(hand_before),
-        "hand_after": asdict(hand_after),
-    }
+    export_onnx(adapter.network, partial / "model.onnx", dataset.x_val[:256])
     say(f"measuring on the test images of {dataset.name}")
     test_before = _test_score(before, dataset)
-    facts["test_before"] = asdict(test_before)
-    _write_card(partial, before.card, dataset, facts, seconds)
-    metrics = fit.calibrate(partial, dataset)["metrics"]["test"]
+    facts = {
+        "data": dataset.name,
+        "data_digest": dataset.digest,
+        "n_train": len(labels),
+        **{key: before.card[key] for key in ("config", "n_parameters", "epoch")},
+        "started_from": {key: before.card[key] for key in KEPT_FROM_BASE if key in before.card},
+        "finetuning": {
+            "n_by_digit": np.bincount(labels, minlength=evaluation.N_DIGITS).tolist(),
+            "seed": seed,
+            "steps": STEPS,
+            "replayed": adapter.n_replayed,
+            "replay_weight": weight,
+            "folds": FOLDS,
+            "hand_before": asdict(hand_before),
+            "hand_after": asdict(hand_after),
+            "test_before": asdict(test_before),
+        },
+        "training_seconds": round(seconds, 1),
+    }
+    metrics = card.write(partial, dataset, facts)["metrics"]["test"]
     test_after = Score.of(metrics["n_scored"], metrics["n_wrong"])
     wrong = np.flatnonzero(read != labels)
     return Outcome(
@@ -444,30 +441,8 @@ def _score(wrong: np.ndarray) -> Score:
 
 def _test_score(recognizer: Recognizer, dataset: Dataset) -> Score:
     """Return the score on the test images: the card's where it is of the same data."""
-    card = recognizer.card
-    if card.get("data_digest") == dataset.digest and "metrics" in card:
-        metrics = card["metrics"]["test"]
+    told = recognizer.card
+    if told.get("data_digest") == dataset.digest and "metrics" in told:
+        metrics = told["metrics"]["test"]
         return Score.of(metrics["n_scored"], metrics["n_wrong"])
     return _score(recognizer.predict(dataset.x_test)["digit"].to_numpy() != dataset.y_test)
-
-
-def _write_card(partial: Path, base: dict, dataset, facts: dict, seconds: float) -> None:
-    card = {
-        "name": partial.name.removesuffix(".partial"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "data": dataset.name,
-        "data_digest": dataset.digest,
-        "n_train": sum(facts["n_by_digit"]),
-        "config": base["config"],
-        "n_parameters": base["n_parameters"],
-        "started_from": {key: base[key] for key in KEPT_FROM_BASE if key in base},
-        "finetuning": facts,
-        "epoch": base["epoch"],
-        "training_seconds": round(seconds, 1),
-        "versions": package_versions(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "commit": git_commit(),
-        "temperature": 1.0,
-        "threshold": 0.0,
-    }
-    write_json(partial / "card.json", card)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 
+from digits import InputError
 from digits.config import Config
 from digits.training import augmentation
 from digits.training.backend import keras
@@ -54,6 +59,31 @@ def build_cnn(config: Config) -> keras.Model:
     x = kl.Dropout(config.dropout, seed=config.seed + 1, dtype=policy, name="dropout2")(features)
     logits = kl.Dense(config.n_classes, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="digits_cnn")
+
+
+def load_network(folder: str | os.PathLike) -> keras.Model:
+    """Return the network in ``model.keras`` of a run's folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or Keras cannot read it without running code of its own.
+    """
+    path = Path(folder) / "model.keras"
+    if not path.exists():
+        raise InputError(f"{folder} holds no model.keras; notebook 03 or `digits train` makes one")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError) as error:  # not an archive, or an unknown layer
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{path} cannot be read ({reason}); give the folder of a finished run"
+        ) from None
+
+
+def as_input(images: np.ndarray) -> np.ndarray:
+    """Return uint8 images (n, 28, 28) as the network's input, float32 (n, 28, 28, 1), 0 to 1."""
+    return images[..., None].astype(np.float32) / np.float32(255)
 
 
 def layer_table(model: keras.Model) -> pd.DataFrame:

@@ -20,7 +20,6 @@ from digits.data.examples import Examples
 from digits.data.writers import Writer
 from digits.evaluation import Score
 from digits.recognizer import Recognizer
-from digits.training import card as model_card
 from digits.training import experiments, finetuning
 from digits.training.finetuning import Adapter, find_problem, finetune, split_folds
 
@@ -266,11 +265,11 @@ def test_the_card_says_what_was_done(tuned, examples, dataset):
 def test_the_card_for_people_tells_of_the_hand(tuned):
     folder, _ = tuned
     text = (folder / "MODEL_CARD.md").read_text()
-    assert "20 pictures of one hand (2 of 0, 2 of 1" in text
+    assert "20 pictures of one hand (2, 2, 2" in text
     assert "digits finetune FOLDER --data embedded --seed 0" in text
     assert "steps of fine-tuning | 40 |" in text
     # The model that it started from is described as its own card does.
-    assert model_card._data(Recognizer.load().card)[0] in text
+    assert "57,466 images of handwriting: the training images of mnist" in text
 
 
 def test_the_outcome_in_words(tuned):

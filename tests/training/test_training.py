@@ -14,7 +14,7 @@ from digits import (  # noqa: E402
 )
 from digits.config import Config  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
-from digits.training import fit  # noqa: E402
+from digits.training import card, export, fit  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def collect(embedded):
             return made[what]
 
         patch.setattr(fit.TrainingImages, "collect", collected)
-        patch.setattr(fit, "N_CORRUPTED", 50)
+        patch.setattr(card, "N_CORRUPTED", 50)
         patch.setattr(data, "load", lambda source: first(600, embedded))
         yield collect
 
@@ -90,17 +90,17 @@ def test_a_run_folder_is_complete(run, dataset):
     assert [row["epoch"] for row in rows] == [1, 2]
     assert tuple(rows[0]) == fit.HISTORY_COLUMNS
     assert not folder.with_name("whole.partial").exists()
-    card = json.loads((folder / "card.json").read_text())
-    assert card["data_digest"] == dataset.digest and card["config"] == SMALL.to_dict()
-    assert card["metrics"]["test"]["n_scored"] == len(dataset.y_test)
-    assert card["metrics"]["test"]["value"] > 0.5, "two epochs learn something"
+    told = json.loads((folder / "card.json").read_text())
+    assert told["data_digest"] == dataset.digest and told["config"] == SMALL.to_dict()
+    assert told["metrics"]["test"]["n_scored"] == len(dataset.y_test)
+    assert told["metrics"]["test"]["value"] > 0.5, "two epochs learn something"
 
 
 def test_the_card_counts_what_the_recognizer_reads(run, dataset):
     folder, _ = run
-    card = json.loads((folder / "card.json").read_text())
+    told = json.loads((folder / "card.json").read_text())
     read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
-    assert (read != dataset.y_test).sum() == card["metrics"]["test"]["n_wrong"]
+    assert (read != dataset.y_test).sum() == told["metrics"]["test"]["n_wrong"]
 
 
 def test_the_epoch_is_chosen_on_validation():
@@ -193,7 +193,7 @@ def test_an_epoch_depends_on_seed_and_number_alone(dataset):
     assert set(first[1]) == set(range(11)), "ten digits and the class that rejects"
 
 
-@pytest.mark.parametrize("kind", fit.FORMATS)
+@pytest.mark.parametrize("kind", export.FORMATS)
 def test_every_export_agrees_with_the_trained_model(tmp_path, run, kind):
     target = tmp_path / f"model.{'tflite' if kind == 'litert' else kind}"
     assert training.export_model(run[0], kind, target) < training.PARITY
@@ -201,7 +201,7 @@ def test_every_export_agrees_with_the_trained_model(tmp_path, run, kind):
 
 
 def test_a_failed_parity_check_leaves_no_file(tmp_path, run, monkeypatch):
-    monkeypatch.setattr(fit, "PARITY", 0.0)
+    monkeypatch.setattr(export, "PARITY", 0.0)
     with pytest.raises(RuntimeError, match="differs from Keras"):
         training.export_model(run[0], "onnx", tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
@@ -231,9 +231,9 @@ def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset):
     assert seen[0]["val_accuracy"] >= run[1][-1]["val_accuracy"] - 0.1, "it starts from nothing"
     origin = json.loads((folder / "card.json").read_text())["started_from"]
     assert origin["config"] == SMALL.to_dict()
-    with pytest.raises(InputError, match="no run to start from"):
+    with pytest.raises(InputError, match="not a run to start from"):
         training.train(dataset, plain.replace(filters=(4, 4)), tmp_path / "other", start=run[0])
-    with pytest.raises(InputError, match="no run to start from"):
+    with pytest.raises(InputError, match="not a run to start from"):
         training.train(dataset, plain, tmp_path / "other", start=tmp_path / "nowhere")
 
 
@@ -243,12 +243,12 @@ def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset)
     folder = training.average([run[0], second], dataset, tmp_path / "both")
     for one, other, between in zip(*map(weights, (run[0], second, folder)), strict=True):
         assert np.allclose((one + other) / 2, between, atol=1e-6)
-    card = json.loads((folder / "card.json").read_text())
+    told = json.loads((folder / "card.json").read_text())
     read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
-    assert (read != dataset.y_test).sum() == card["metrics"]["test"]["n_wrong"]
-    assert [part["config"]["epochs"] for part in card["averaged"]] == [SMALL.epochs, 1]
-    assert set(card["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
-    readings = card["readings"]
+    assert (read != dataset.y_test).sum() == told["metrics"]["test"]["n_wrong"]
+    assert [part["config"]["epochs"] for part in told["averaged"]] == [SMALL.epochs, 1]
+    assert set(told["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
+    readings = told["readings"]
     n = len(dataset.y_test)
     assert readings["n_scored"] == n == sum(readings[k] for k in ("right", "unsure", "wrong"))
     assert "digits average RUN RUN" in (folder / "MODEL_CARD.md").read_text()
@@ -258,8 +258,8 @@ def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
     with pytest.raises(InputError, match="two or more"):
         training.average([run[0]], dataset, tmp_path / "a")
     (tmp_path / "odd").mkdir()
-    for card, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
-        (tmp_path / "odd" / "card.json").write_text(card)
+    for content, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
+        (tmp_path / "odd" / "card.json").write_text(content)
         (tmp_path / "odd" / "model.keras").write_bytes((run[0] / "model.keras").read_bytes())
         with pytest.raises(InputError, match=reason):
             training.average([run[0], tmp_path / "odd"], dataset, tmp_path / "a")
