@@ -19,7 +19,7 @@ from digits.data.writers import Writer
 from digits.training import augmentation
 from digits.training.backend import keras
 from digits.training.finetuning import Adapter
-from digits.training.model import as_input, build_cnn
+from digits.training.model import as_input, augmented, build_cnn
 
 N_TRAIN = 20_000  # training images of one small training, at most
 N_MEASURED = 1_000  # validation images under each corruption, at most
@@ -94,7 +94,7 @@ def _fit(x, y, layers: list[keras.layers.Layer], epochs: int, seed: int) -> kera
     """Train the quick network behind the given augmentation."""
     config = Config.from_profile("quick", seed=seed, epochs=epochs)
     network = build_cnn(config)
-    model = keras.Sequential([keras.Input(network.input_shape[1:]), *layers, network])
+    model = augmented(network, layers)
     model.compile(
         keras.optimizers.Adam(2e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

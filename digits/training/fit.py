@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ from digits import InputError, data
 from digits.config import Config
 from digits.data import Dataset, degradation, synthesis
 from digits.storage import replaced_folder, write_json
-from digits.training import card
-from digits.training.backend import keras
+from digits.training import augmentation, card
+from digits.training.backend import has_bfloat16, keras
 from digits.training.export import export_onnx
-from digits.training.model import as_input, build_cnn, load_network
+from digits.training.model import as_input, augmented, build_cnn, load_network
 
+CHECKPOINT = "checkpoint.weights.h5"  # of network and optimiser
 HISTORY_COLUMNS = (
     "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds",
 )  # fmt: skip
@@ -166,8 +168,10 @@ def _train(dataset, config, partial, start, resume, progress) -> None:
     images = TrainingImages.collect(dataset, config)
     batch_size = _batch_size(config, images.n_epoch)
     steps = max(1, images.n_epoch // batch_size)
-    model = build_cnn(config)
-    origin = _start_from(model, Path(start)) if start else None
+    precision = _usable_precision(config.precision)
+    network = build_cnn(config.replace(precision=precision))
+    origin = _start_from(network, Path(start)) if start else None
+    model = augmented(network, augmentation.layers(config.augmentation, config.seed))
     model.compile(
         keras.optimizers.AdamW(
             learning_rate_schedule(config, steps), weight_decay=config.weight_decay
@@ -177,37 +181,41 @@ def _train(dataset, config, partial, start, resume, progress) -> None:
         jit_compile=False,  # XLA makes this network four times slower on a CPU
     )
     if history:
-        model = keras.models.load_model(partial / "checkpoint.keras", safe_mode=True)
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(partial / CHECKPOINT)
         history = history[: int(model.optimizer.iterations) // steps]
     validation = (as_input(dataset.x_val), dataset.y_val)
     for epoch in range(len(history) + 1, config.epochs + 1):
         reseed(model, config.seed, epoch)
         row = _fit_epoch(model, images.epoch(config.seed, epoch), validation, epoch, batch_size)
         history.append(row)
-        model.save_weights(_epoch_file(partial, epoch))
+        network.save_weights(_epoch_file(partial, epoch))
         _checkpoint(model, history, partial)
         if progress:
             progress(row)
 
     chosen = choose_epoch(history)
-    model = _final_model(config, partial, chosen["epoch"])
-    model.save(partial / "model.keras")
-    export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
+    # In single precision, whatever it was trained in.
+    network = build_cnn(config.replace(precision="float32"))
+    network.load_weights(_epoch_file(partial, chosen["epoch"]))
+    network.save(partial / "model.keras")
+    export_onnx(network, partial / "model.onnx", dataset.x_val[:256])
     facts = {
         "data": dataset.name,
         "data_digest": dataset.digest,
         "n_train": len(images.y),
         "n_synthetic": images.n_synthetic,
         "config": config.to_dict(),
-        "n_parameters": int(model.count_params()),
+        "precision": precision,
+        "n_parameters": int(network.count_params()),
         "started_from": origin,
         "epoch": chosen["epoch"],
         "training_seconds": round(sum(row["seconds"] for row in history), 1),
     }
     # The card of a model that may be shipped must stand alone, without notebook 04.
     card.write(partial, dataset, facts, in_full=config.reject)
-    _audit_epochs(partial, dataset, model, history)
-    for leftover in (*partial.glob("epoch_*.weights.h5"), partial / "checkpoint.keras"):
+    _audit_epochs(partial, dataset, network, history)
+    for leftover in (*partial.glob("epoch_*.weights.h5"), partial / CHECKPOINT):
         leftover.unlink()
 
 
@@ -317,7 +325,7 @@ def _lineage(earlier: dict) -> dict:
 
 def _open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
     """Prepare the partial folder; return the history of the epochs that are done."""
-    if resume and (partial / "checkpoint.keras").exists():
+    if resume and (partial / CHECKPOINT).exists():
         earlier = json.loads((partial / "config.json").read_text())
         if earlier != plan:
             raise InputError(
@@ -329,6 +337,14 @@ def _open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
     partial.mkdir()
     write_json(partial / "config.json", plan)
     return []
+
+
+def _usable_precision(wanted: str) -> str:
+    """Return the precision to train in: float32 where the processor has no other."""
+    if wanted == "float32" or has_bfloat16():
+        return wanted
+    print(f"this processor has no bfloat16: training in float32, not {wanted}", file=sys.stderr)
+    return "float32"
 
 
 def _read_history(folder: Path) -> list[dict]:
@@ -350,7 +366,9 @@ def reseed(model, seed: int, epoch: int) -> None:
     They depend on the seed and the epoch's number alone, so that a resumed run draws what the
     unbroken one would have drawn.
     """
-    for i, layer in enumerate(model.layers):
+    layers = [inner for layer in model.layers for inner in getattr(layer, "layers", [layer])]
+    layers = [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
+    for i, layer in enumerate(layers, 1):
         if hasattr(layer, "seed_generator"):
             state = np.random.SeedSequence([seed, epoch, i]).generate_state(2)
             layer.seed_generator.state.assign(state)
@@ -387,11 +405,11 @@ def _fit_epoch(model, training, validation, epoch: int, batch_size: int) -> dict
 
 def _checkpoint(model, history: list[dict], partial: Path) -> None:
     """Save model, optimiser and history so that a kill at any moment leaves a whole checkpoint."""
-    model.save(partial / "next.keras")
+    model.save_weights(partial / "next.weights.h5")
     _write_rows(partial / "next.csv", HISTORY_COLUMNS, history)
     # The history first: a kill between the two leaves one row too many, which a resume cuts off.
     os.replace(partial / "next.csv", partial / "history.csv")
-    os.replace(partial / "next.keras", partial / "checkpoint.keras")
+    os.replace(partial / "next.weights.h5", partial / CHECKPOINT)
 
 
 def _write_rows(path: Path, columns, rows: list[dict]) -> None:
@@ -399,13 +417,6 @@ def _write_rows(path: Path, columns, rows: list[dict]) -> None:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _final_model(config: Config, partial: Path, epoch: int) -> keras.Model:
-    """Return the network of one epoch in single precision, whatever it was trained in."""
-    model = build_cnn(config.replace(precision="float32"))
-    model.load_weights(_epoch_file(partial, epoch))
-    return model
 
 
 def _epoch_file(partial: Path, epoch: int) -> Path:

@@ -138,7 +138,7 @@ def test_a_checkpoint_without_its_row_is_repeated_not_lost(tmp_path, dataset, ru
     replace = fit.os.replace
 
     def stop(source, target):
-        if str(target).endswith("checkpoint.keras") and target.exists():
+        if str(target).endswith(fit.CHECKPOINT) and target.exists():
             raise KeyboardInterrupt
         replace(source, target)
 
@@ -155,7 +155,7 @@ def test_a_checkpoint_without_its_row_is_repeated_not_lost(tmp_path, dataset, ru
 def test_resuming_with_other_settings_is_refused(tmp_path, dataset):
     partial = tmp_path / "a.partial"
     partial.mkdir()
-    (partial / "checkpoint.keras").touch()
+    (partial / fit.CHECKPOINT).touch()
     (partial / "config.json").write_text(json.dumps({"config": SMALL.to_dict()}))
     with pytest.raises(InputError, match="other settings or data"):
         training.train(dataset, SMALL.replace(seed=12), tmp_path / "a", resume=True)
