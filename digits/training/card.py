@@ -21,6 +21,10 @@ FILE = "MODEL_CARD.md"
 N_OTHERS = 2000  # synthetic images that are not digits
 N_CORRUPTED = 2000  # validation images that are read under each corruption
 VALIDATION_SEED = 1_000_003  # of those synthetic images: never a training's seed
+KEPT = (
+    "name", "data", "n_train", "n_synthetic", "config", "epoch", "training_seconds", "commit",
+    "created", "started_from", "averaged", "finetuning",
+)  # fmt: skip
 
 
 def write(folder: Path, dataset: Dataset, facts: dict, *, in_full: bool = False) -> dict:
@@ -120,6 +124,11 @@ def _readings(recognizer: Recognizer, dataset: Dataset) -> dict:
         is_right = reading.text == str(label)
         counts["unsure" if reading.status != "ok" else "right" if is_right else "wrong"] += 1
     return {"n_scored": len(dataset.y_test), **counts, "commit": git_commit()}
+
+
+def lineage(card: dict) -> dict:
+    """Return what the card of a new model keeps of the card of the one that it came from."""
+    return {key: card[key] for key in KEPT if key in card}
 
 
 def problem(card: dict) -> str:

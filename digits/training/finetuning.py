@@ -6,7 +6,7 @@ seconds. Beside the new pictures the network sees images that it reads well alre
 earlier probabilities as targets, so that it keeps what it answered (Li and Hoiem, 2016, "Learning
 without Forgetting", with Hinton, Vinyals and Dean's distillation, 2015).
 
-The constants were settled on invented hands (`hands`) and MNIST's validation images.
+The constants were settled on invented writers (`digits.data.writers`) and MNIST's validation images.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +43,11 @@ AUGMENTATION = 0.5  # strength; the pictures of one hand are more alike than tho
 COPIES = (4, 40)  # fewest and most variations of each picture that augmentation makes
 N_VARIATIONS = 1200  # in all, where the number of copies is between these bounds
 N_REPLAY = 4000  # training images that are replayed, or as many as there are
-N_SYNTHETIC = 500  # replayed besides: synthetic digits, and as many synthetic images of no digit
+N_SYNTHETIC = (
+    500  # replayed besides: synthetic digits, and as many synthetic images of other things
+)
 FOLDS = 5
 LARGEST_FALL = 0.001  # of the test accuracy; more is refused
-KEPT_FROM_BASE = (
-    "name", "data", "n_train", "n_synthetic", "config", "epoch", "training_seconds", "commit",
-    "created", "started_from", "averaged", "finetuning",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,14 +59,14 @@ class Outcome:
     folder : pathlib.Path or None
         The new model, or None where it was refused.
     hand_before, hand_after : Score
-        On the examples. After: each is read by a network that was taught the examples of the other
-        folds, so that none is read by one that has seen it.
+        On the examples. After: each is read by a network fitted on the other folds, which has not
+        seen it.
     still_wrong : tuple of (str, int, int)
         Name, label and reading of the examples that such a network misreads.
     test_before, test_after : Score
         On the test images of the data set that was replayed, by the exported models.
     problem : str
-        Why the model is worse; empty where it is not.
+        Why the model is worse, or "".
     """
 
     folder: Path | None
@@ -93,7 +91,10 @@ class Outcome:
 
 
 class Adapter:
-    """A trained network whose fully connected layers can be taught again and again from the start.
+    """A trained network whose fully connected layers can be fitted again and again from the start.
+
+    Methods speak of images, uint8 (n, 28, 28); their features after the convolutions, float32 (n, k);
+    those of `copies` variations of each image, float32 (n, copies, k); and labels, integers (n,).
 
     Parameters
     ----------
@@ -135,31 +136,20 @@ class Adapter:
             keras.losses.CategoricalCrossentropy(from_logits=True),
             jit_compile=False,
         )
-        images = _replayed(dataset, self.rejects, seed, n_replay, n_synthetic)
+        rejects = self.network.output_shape[-1] > evaluation.N_DIGITS
+        images = _replayed(dataset, rejects, seed, n_replay, n_synthetic)
         self.n_replayed = {kind: len(part) for kind, part in images.items()}
         self._replay = self.features(np.concatenate(list(images.values())))
         self._kept = evaluation.softmax(self.logits(self._replay)).astype(np.float32)
 
-    @property
-    def rejects(self) -> bool:
-        """Whether the network has a class for what is no digit."""
-        return self.network.output_shape[-1] > evaluation.N_DIGITS
-
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Return what the convolutions make of uint8 images (n, 28, 28): float32 (n, k)."""
+        """Return the images' features."""
         return self._body.predict(as_input(images), batch_size=256, verbose=0)
 
-    def variations(self, images: np.ndarray, seed: int, copies: int | None = None) -> np.ndarray:
-        """Return the features of augmented copies of uint8 images (n, 28, 28).
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 (n, copies, k).
-        """
+    def augment_features(self, images: np.ndarray, seed: int, copies: int | None = None):
+        """Return the features of augmented copies; `copies` depends on the number of images."""
         if copies is None:
             copies = int(np.clip(N_VARIATIONS // len(images), *COPIES))
-        # Its layers draw the same numbers for the same seed.
         augment = keras.Sequential(augmentation.layers(AUGMENTATION, seed))
         repeated = np.repeat(as_input(images), copies, axis=0)
         changed = [
@@ -169,11 +159,11 @@ class Adapter:
         found = self._body.predict(np.concatenate(changed), batch_size=256, verbose=0)
         return found.reshape(len(images), copies, -1)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Return to the weights that the network came with."""
         self._head.set_weights(self._start)
 
-    def teach(
+    def fit(
         self,
         variations: np.ndarray,
         labels: np.ndarray,
@@ -182,22 +172,12 @@ class Adapter:
         replay: bool = True,
         weight: float = REPLAY_WEIGHTS[0],
     ) -> None:
-        """Teach the fully connected layers, from the weights that the network came with.
+        """Fit the fully connected layers, from the weights that the network came with.
 
-        Parameters
-        ----------
-        variations : numpy.ndarray
-            float32 (n, copies, k), of `variations`.
-        labels : numpy.ndarray
-            Integers (n,), 0 to 9.
-        seed : int
-            Draws the batches.
-        replay : bool
-            Without, the network sees the new images alone.
-        weight : float
-            Of a replayed image, in new ones.
+        The seed draws the batches. Without `replay` they hold new images alone; with it a replayed
+        image counts as `weight` new ones.
         """
-        self.forget()
+        self.reset()
         for variable in self._head.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))  # moments, and the schedule's step
         reseed(self._head, seed, epoch=0)
@@ -214,62 +194,42 @@ class Adapter:
             self._head.train_on_batch(batch, target, sample_weight=weights[: len(batch)])
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """Return the network's outputs for features (n, k): float32 (n, 10) or (n, 11)."""
+        """Return the network's outputs, float32 (n, 10), or (n, 11) with a reject class."""
         return self._head.predict(features, batch_size=4096, verbose=0)
 
-    def read(self, features: np.ndarray) -> np.ndarray:
-        """Return the likeliest digit for features (n, k): int64 (n,)."""
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Return the likeliest digits, int64 (n,)."""
         return self.logits(features)[:, : evaluation.N_DIGITS].argmax(axis=1)
 
     def error(self, features: np.ndarray, labels: np.ndarray) -> float:
-        """Return the share of features (n, k) that is read otherwise than labelled, 0 to 1."""
-        return float((self.read(features) != labels).mean())
+        """Return the share of images that are misread, 0 to 1."""
+        return float((self.predict(features) != labels).mean())
 
     def choose_weight(self, variations, labels, validation, seed: int = 0) -> float:
         """Return the least of `REPLAY_WEIGHTS` with which validation images are not forgotten.
 
-        Parameters
-        ----------
-        variations, labels : numpy.ndarray
-            As for `teach`.
-        validation : tuple of numpy.ndarray
-            Features (n, k) and labels (n,).
+        `validation` is a pair: features and labels.
         """
         n = len(validation[1])
-        self.forget()
+        self.reset()
         before = round(n * self.error(*validation))
         for weight in REPLAY_WEIGHTS:
-            self.teach(variations, labels, seed, weight=weight)
+            self.fit(variations, labels, seed, weight=weight)
             if not has_forgotten(before, round(n * self.error(*validation)), n):
                 break
         return weight
 
-    def cross_validate(
+    def cross_val_predict(
         self, variations, features, labels, seed: int = 0, weight: float = REPLAY_WEIGHTS[0]
     ) -> np.ndarray:
-        """Read each example by a network that was taught those of the other folds.
-
-        Parameters
-        ----------
-        variations, features : numpy.ndarray
-            float32 (n, copies, k) and (n, k), of the same images.
-        labels : numpy.ndarray
-            Integers (n,).
-        weight : float
-            As for `teach`.
-
-        Returns
-        -------
-        numpy.ndarray
-            int64 (n,): the digits read.
-        """
+        """Return the digits, int64 (n,), each read by a network fitted on the other folds."""
         folds = split_folds(labels, seed)
-        read = np.empty(len(labels), np.int64)
+        predicted = np.empty(len(labels), np.int64)
         for fold in range(FOLDS):
             held_out = folds == fold
-            self.teach(variations[~held_out], labels[~held_out], seed, weight=weight)
-            read[held_out] = self.read(features[held_out])
-        return read
+            self.fit(variations[~held_out], labels[~held_out], seed, weight=weight)
+            predicted[held_out] = self.predict(features[held_out])
+        return predicted
 
 
 def finetune(
@@ -306,7 +266,7 @@ def finetune(
     ------
     InputError
         If the examples are too few, there is no `base`, or `output` cannot be written or holds
-        something else than a model.
+        something other than a model.
     """
     examples.require_enough()
     base, output = Path(base), Path(output)
@@ -318,7 +278,7 @@ def finetune(
         if outcome.problem and not force:
             shutil.rmtree(partial)
             return outcome
-    return Outcome(**{**vars(outcome), "folder": output})
+    return replace(outcome, folder=output)
 
 
 def split_folds(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -330,10 +290,10 @@ def split_folds(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _refuse_other_folders(output: Path) -> None:
-    """Raise an error where a model would replace something that is none."""
+    """Raise an error where a model would replace something that is not a model."""
     is_free = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not is_free and not (output / "card.json").exists():
-        raise InputError(f"{output} holds something else than a model; name a new folder")
+        raise InputError(f"{output} holds something other than a model; name a new folder")
 
 
 def _replayed(dataset, rejects: bool, seed: int, n: int, n_synthetic: int) -> dict:
@@ -358,16 +318,16 @@ def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) 
     hand_before = _score(before.predict(examples.images)["digit"].to_numpy() != labels)
     say("preparing images to be replayed")
     adapter = Adapter(base, dataset, seed)
-    variations = adapter.variations(examples.images, seed)
+    variations = adapter.augment_features(examples.images, seed)
     say("choosing how much is replayed, on validation images")
     validation = adapter.features(dataset.x_val), dataset.y_val
     weight = adapter.choose_weight(variations, labels, validation, seed)
     say(f"reading each picture by a network taught the others, in {FOLDS} rounds")
     features = adapter.features(examples.images)
-    read = adapter.cross_validate(variations, features, labels, seed, weight)
+    read = adapter.cross_val_predict(variations, features, labels, seed, weight)
     hand_after = _score(read != labels)
     say("learning from all pictures")
-    adapter.teach(variations, labels, seed, weight=weight)
+    adapter.fit(variations, labels, seed, weight=weight)
     seconds = time.perf_counter() - started
 
     for layer in adapter.network.layers:
@@ -381,7 +341,7 @@ def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) 
         "data_digest": dataset.digest,
         "n_train": len(labels),
         **{key: before.card[key] for key in ("config", "n_parameters", "epoch")},
-        "started_from": {key: before.card[key] for key in KEPT_FROM_BASE if key in before.card},
+        "started_from": card.lineage(before.card),
         "finetuning": {
             "n_by_digit": np.bincount(labels, minlength=evaluation.N_DIGITS).tolist(),
             "seed": seed,
@@ -412,7 +372,7 @@ def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) 
 def find_problem(
     hand_before: Score, hand_after: Score, test_before: Score, test_after: Score
 ) -> str:
-    """Say in what a fine-tuned model is worse than the one that it started from; "" if in nothing."""
+    """Return why a fine-tuned model is worse than the one that it started from, or ""."""
     more = test_after.n_wrong - test_before.n_wrong
     if has_forgotten(test_before.n_wrong, test_after.n_wrong, test_after.n_scored):
         return (
@@ -428,10 +388,7 @@ def find_problem(
 
 
 def has_forgotten(before: int, after: int, n: int) -> bool:
-    """Tell whether more images of `n` are misread than `LARGEST_FALL` lets pass.
-
-    In a small set that share may be less than an image; one image more is let pass there.
-    """
+    """Return whether `LARGEST_FALL` of `n` images, and more than one, are misread that were not."""
     return after - before > max(1, LARGEST_FALL * n)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from digits import InputError, data
 from digits.config import Config
@@ -24,9 +24,6 @@ from digits.training.export import export_onnx
 from digits.training.model import as_input, augmented, build_cnn, load_network
 
 CHECKPOINT = "checkpoint.weights.h5"  # of network and optimiser
-HISTORY_COLUMNS = (
-    "epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy", "seconds",
-)  # fmt: skip
 POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, without longer epochs
 # A small set (the embedded one has 1,233 training images) would otherwise be learned in too few
 # steps: four epochs of five steps are no training.
@@ -138,7 +135,7 @@ def train(
     resume : bool
         Continue an interrupted run from its last epoch; the result is the unbroken run's.
     progress : callable, optional
-        Called after each epoch with its row of the history (keys `HISTORY_COLUMNS`).
+        Called after each epoch with its row of ``history.csv``.
 
     Returns
     -------
@@ -166,7 +163,7 @@ def _train(dataset, config, partial, start, resume, progress) -> None:
     }
     history = _open_run(partial, plan, resume)
     images = TrainingImages.collect(dataset, config)
-    batch_size = _batch_size(config, images.n_epoch)
+    batch_size = choose_batch_size(config, images.n_epoch)
     steps = max(1, images.n_epoch // batch_size)
     precision = _usable_precision(config.precision)
     network = build_cnn(config.replace(precision=precision))
@@ -265,7 +262,7 @@ def average(
         write_json(partial / "config.json", plan)
         model.save(partial / "model.keras")
         export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
-        facts = {**cards[-1], "averaged": [_lineage(c) for c in cards]}
+        facts = {**cards[-1], "averaged": [card.lineage(c) for c in cards]}
         card.write(partial, dataset, facts, in_full=True)
     return run_dir
 
@@ -291,15 +288,13 @@ def _start_from(model: keras.Model, run_dir: Path) -> dict:
         model.set_weights(weights)
     except ValueError as error:
         raise _not_a_run(run_dir, str(error)) from None
-    return _lineage(earlier)
+    return card.lineage(earlier)
 
 
 def _load_run(run_dir: Path) -> tuple[dict, list[np.ndarray]]:
     """Return the card and the weights of a finished run."""
     try:
         content = json.loads((run_dir / "card.json").read_text())
-    except FileNotFoundError:
-        raise _not_a_run(run_dir, "card.json is not there") from None
     except (OSError, ValueError) as error:
         raise _not_a_run(run_dir, getattr(error, "strerror", None) or str(error)) from None
     if problem := card.problem(content):
@@ -314,17 +309,11 @@ def _not_a_run(run_dir: Path, reason: str) -> InputError:
     )
 
 
-def _lineage(earlier: dict) -> dict:
-    """Return what a card says about an earlier run that it came from."""
-    told = ("config", "epoch", "training_seconds", "commit", "created", "started_from", "averaged")
-    return {key: earlier[key] for key in told if key in earlier}
-
-
 # --- One run ---------------------------------------------------------------------------------
 
 
 def _open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
-    """Prepare the partial folder; return the history of the epochs that are done."""
+    """Empty the folder, or with `resume` return the history of the epochs that are done."""
     if resume and (partial / CHECKPOINT).exists():
         earlier = json.loads((partial / "config.json").read_text())
         if earlier != plan:
@@ -332,7 +321,8 @@ def _open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
                 f"{partial} was begun with other settings or data; repeat them, or start again "
                 "without --resume"
             )
-        return _read_history(partial)
+        history = pd.read_csv(partial / "history.csv", float_precision="round_trip")
+        return history.to_dict("records")
     shutil.rmtree(partial)
     partial.mkdir()
     write_json(partial / "config.json", plan)
@@ -347,15 +337,7 @@ def _usable_precision(wanted: str) -> str:
     return "float32"
 
 
-def _read_history(folder: Path) -> list[dict]:
-    with open(folder / "history.csv", newline="") as file:
-        return [
-            {k: int(v) if k == "epoch" else float(v) for k, v in row.items()}
-            for row in csv.DictReader(file)
-        ]
-
-
-def _batch_size(config: Config, n_images: int) -> int:
+def choose_batch_size(config: Config, n_images: int) -> int:
     """Return the batch size: the configured one, or less where an epoch would have few steps."""
     return min(config.batch_size, max(SMALLEST_BATCH, n_images // FEWEST_STEPS))
 
@@ -396,27 +378,24 @@ def _fit_epoch(model, training, validation, epoch: int, batch_size: int) -> dict
         accuracies.append(logs["accuracy"])
     seconds = time.perf_counter() - start
     val_loss, val_accuracy = model.evaluate(*validation, batch_size=1000, verbose=0)
-    values = (
-        epoch, float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
-        float(np.mean(losses)), float(np.mean(accuracies)), val_loss, val_accuracy, round(seconds, 2),
-    )  # fmt: skip
-    return dict(zip(HISTORY_COLUMNS, values, strict=True))
+    return {
+        "epoch": epoch,
+        "learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
+        "loss": float(np.mean(losses)),
+        "accuracy": float(np.mean(accuracies)),
+        "val_loss": val_loss,
+        "val_accuracy": val_accuracy,
+        "seconds": round(seconds, 2),
+    }
 
 
 def _checkpoint(model, history: list[dict], partial: Path) -> None:
     """Save model, optimiser and history so that a kill at any moment leaves a whole checkpoint."""
     model.save_weights(partial / "next.weights.h5")
-    _write_rows(partial / "next.csv", HISTORY_COLUMNS, history)
+    pd.DataFrame(history).to_csv(partial / "next.csv", index=False)
     # The history first: a kill between the two leaves one row too many, which a resume cuts off.
     os.replace(partial / "next.csv", partial / "history.csv")
     os.replace(partial / "next.weights.h5", partial / CHECKPOINT)
-
-
-def _write_rows(path: Path, columns, rows: list[dict]) -> None:
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _epoch_file(partial: Path, epoch: int) -> Path:
@@ -436,4 +415,4 @@ def _audit_epochs(partial: Path, dataset: Dataset, model: keras.Model, history: 
         logits = model.predict(x, batch_size=1000, verbose=0)
         wrong = int((logits[:, :10].argmax(1) != dataset.y_test).sum())
         rows.append({"epoch": row["epoch"], "n_wrong": wrong})
-    _write_rows(partial / "test_by_epoch.csv", ("epoch", "n_wrong"), rows)
+    pd.DataFrame(rows).to_csv(partial / "test_by_epoch.csv", index=False)

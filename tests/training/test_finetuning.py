@@ -54,7 +54,7 @@ def adapter(dataset):
 @pytest.fixture(scope="module")
 def taught(adapter, hand):
     (x, y), _ = hand
-    return adapter.variations(x, 0, copies=16), y
+    return adapter.augment_features(x, 0, copies=16), y
 
 
 # --- What is gained and kept ---------------------------------------------------------------------
@@ -63,10 +63,10 @@ def taught(adapter, hand):
 def test_twenty_pictures_halve_the_error_of_an_odd_hand(adapter, taught, hand):
     _, (x, y) = hand
     features = adapter.features(x)
-    adapter.forget()
+    adapter.reset()
     before = adapter.error(features, y)
     assert before >= 0.1, "the hand is not odd enough to measure anything"
-    adapter.teach(*taught)
+    adapter.fit(*taught)
     assert adapter.error(features, y) <= before / 2
 
 
@@ -77,15 +77,15 @@ def test_mnist_is_not_forgotten(hand):
     test = adapter.features(mnist.x_test), mnist.y_test
     before = adapter.error(*test)
     (x, y), _ = hand
-    adapter.teach(adapter.variations(x, 0, copies=16), y)
+    adapter.fit(adapter.augment_features(x, 0, copies=16), y)
     assert adapter.error(*test) - before <= finetuning.LARGEST_FALL + 1e-9
 
 
 def test_without_replay_more_is_forgotten(adapter, taught, dataset):
     test = adapter.features(dataset.x_test), dataset.y_test
-    adapter.teach(*taught)
+    adapter.fit(*taught)
     kept = adapter.error(*test)
-    adapter.teach(*taught, replay=False)
+    adapter.fit(*taught, replay=False)
     assert adapter.error(*test) > kept
 
 
@@ -95,14 +95,14 @@ def test_what_is_no_digit_stays_none(adapter, taught, dataset):
     def share_rejected() -> float:
         return float((adapter.logits(others).argmax(axis=1) == 10).mean())
 
-    adapter.forget()
+    adapter.reset()
     before = share_rejected()
-    adapter.teach(*taught)
+    adapter.fit(*taught)
     assert before > 0.9 and share_rejected() > before - 0.05
 
 
 def test_the_network_taken_apart_is_the_same_network(adapter, dataset):
-    adapter.forget()
+    adapter.reset()
     x = dataset.x_test[:50]
     whole = Recognizer.load().logits(x)
     assert np.allclose(adapter.logits(adapter.features(x)), whole, atol=1e-3)
@@ -110,20 +110,20 @@ def test_the_network_taken_apart_is_the_same_network(adapter, dataset):
 
 def test_the_convolutions_and_the_statistics_stand_still(adapter, taught, monkeypatch):
     monkeypatch.setattr(finetuning, "STEPS", 5)
-    adapter.forget()
+    adapter.reset()
 
     def weights() -> dict:
         return {layer.name: layer.get_weights() for layer in adapter.network.layers}
 
     before = weights()
-    adapter.teach(*taught)
+    adapter.fit(*taught)
     changed = {
         name
         for name, arrays in weights().items()
         if any(not np.array_equal(a, b) for a, b in zip(arrays, before[name], strict=True))
     }
     assert changed == {"dense", "logits"}
-    adapter.forget()
+    adapter.reset()
     again = weights()
     assert all(
         np.array_equal(a, b) for n in again for a, b in zip(again[n], before[n], strict=True)
@@ -132,17 +132,17 @@ def test_the_convolutions_and_the_statistics_stand_still(adapter, taught, monkey
 
 def test_teaching_again_begins_anew(adapter, taught, monkeypatch):
     monkeypatch.setattr(finetuning, "STEPS", 20)
-    adapter.teach(*taught, seed=3)
+    adapter.fit(*taught, seed=3)
     first = [w.copy() for w in adapter.network.get_weights()]
-    adapter.teach(*taught, seed=4)
-    adapter.teach(*taught, seed=3)
+    adapter.fit(*taught, seed=4)
+    adapter.fit(*taught, seed=3)
     again = adapter.network.get_weights()
     assert all(np.allclose(a, b, atol=1e-5) for a, b in zip(first, again, strict=True))
 
 
 def test_variations_differ_and_are_decided_by_the_seed(adapter, hand):
     (x, _), _ = hand
-    first, again, other = (adapter.variations(x[:2], seed, copies=3) for seed in (1, 1, 2))
+    first, again, other = (adapter.augment_features(x[:2], seed, copies=3) for seed in (1, 1, 2))
     assert first.shape[:2] == (2, 3)
     assert np.allclose(first, again) and not np.allclose(first, other)
     assert not np.allclose(first[0, 0], first[0, 1])
@@ -164,24 +164,24 @@ def test_no_picture_is_read_by_a_network_that_was_taught_it(adapter, monkeypatch
     features = np.arange(20, dtype=np.float32)[:, None]
     now_taught = set()
 
-    def teach(variations, labels, seed, weight):
+    def fit(variations, labels, seed, weight):
         now_taught.clear()
         now_taught.update(variations.ravel().tolist())
 
-    def read(features):
+    def predict(features):
         assert not now_taught & set(features.ravel().tolist())
         return features[:, 0].astype(int)
 
-    monkeypatch.setattr(adapter, "teach", teach)
-    monkeypatch.setattr(adapter, "read", read)
-    found = adapter.cross_validate(features[:, None, :], features, labels)
+    monkeypatch.setattr(adapter, "fit", fit)
+    monkeypatch.setattr(adapter, "predict", predict)
+    found = adapter.cross_val_predict(features[:, None, :], features, labels)
     assert found.tolist() == list(range(20)), "each is read, and put in its place"
 
 
 def test_more_is_replayed_where_validation_asks_for_it(adapter, monkeypatch):
     errors = iter([0.01, 0.03, 0.012, 0.01])  # before, then with each weight, of 1,000 images
     tried = []
-    monkeypatch.setattr(adapter, "teach", lambda *args, weight: tried.append(weight))
+    monkeypatch.setattr(adapter, "fit", lambda *args, weight: tried.append(weight))
     monkeypatch.setattr(adapter, "error", lambda *args: next(errors))
     assert adapter.choose_weight(None, None, (None, np.zeros(1000))) == 100
     assert tried == [10, 30, 100], "12 of 1,000 instead of 10 is too many, 11 would be none"
@@ -282,7 +282,7 @@ def test_a_fine_tuned_model_can_be_exported_and_tuned_further(tuned, dataset):
     folder, _ = tuned
     training.export_model(folder, "keras", folder.parent / "again.keras")
     (folder.parent / "again.keras").unlink()
-    assert Adapter(folder, dataset, n_replay=20, n_synthetic=5).rejects
+    assert Adapter(folder, dataset, n_replay=20, n_synthetic=5).n_replayed["not digits"] == 5
 
 
 # --- An earlier model is safe --------------------------------------------------------------------
@@ -373,7 +373,7 @@ def test_a_kill_in_the_middle_leaves_an_earlier_model(monkeypatch, earlier, exam
 
 def test_a_folder_of_pictures_is_not_replaced(tmp_path, examples, dataset):
     (tmp_path / "7_a.png").touch()
-    with pytest.raises(InputError, match="holds something else than a model"):
+    with pytest.raises(InputError, match="holds something other than a model"):
         finetune(examples, dataset, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["7_a.png"]
 
