@@ -32,7 +32,7 @@ keras = _start()
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether the processor computes in bfloat16, as Linux tells it; elsewhere False.
+    """Return whether the processor computes in bfloat16, which only Linux says; elsewhere False.
 
     Without such instructions mixed_bfloat16 trains about 8 times slower than float32.
     """

@@ -40,7 +40,7 @@ def write(folder: Path, dataset: Dataset, facts: dict, *, in_full: bool = False)
     dataset : Dataset
         The one that the model was trained on.
     facts : dict
-        What the training knows: data, settings, seconds, and so on.
+        Data, settings, seconds and the like, as the training knows them.
     in_full : bool
         Measure also with corruptions, and the whole reader on the test images.
 

@@ -1,9 +1,9 @@
 """Fine-tuning: a trained network learns one person's hand from a few pictures, and forgets little.
 
-Only the fully connected layers learn. What the convolutions have learned from 60,000 digits, twenty
-pictures can but spoil; and because they stand still, each image passes them once, and the rest takes
-seconds. Beside the new pictures the network sees images that it reads well already, with its own
-earlier probabilities as targets, so that it keeps what it answered (Li and Hoiem, 2016, "Learning
+Only the fully connected layers are trained. Twenty pictures could only spoil the convolutions, which
+have learned from 60,000 digits; and because these stay fixed, each image passes them once, and the
+rest takes seconds. Beside the new pictures the network sees images that it reads well already, with
+its own earlier probabilities as targets, so that it keeps its answers (Li and Hoiem, 2016, "Learning
 without Forgetting", with Hinton, Vinyals and Dean's distillation, 2015).
 
 The constants were settled on invented writers (`digits.data.writers`) and MNIST's validation images.
@@ -52,7 +52,7 @@ LARGEST_FALL = 0.001  # of the test accuracy; more is refused
 
 @dataclass(frozen=True)
 class Outcome:
-    """What fine-tuning did.
+    """The result of fine-tuning.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class Adapter:
     Raises
     ------
     InputError
-        If there is no such model.
+        If there is no model that Keras can read.
     """
 
     def __init__(
@@ -398,8 +398,7 @@ def _score(wrong: np.ndarray) -> Score:
 
 def _test_score(recognizer: Recognizer, dataset: Dataset) -> Score:
     """Return the score on the test images: the card's where it is of the same data."""
-    told = recognizer.card
-    if told.get("data_digest") == dataset.digest and "metrics" in told:
-        metrics = told["metrics"]["test"]
+    if recognizer.card.get("data_digest") == dataset.digest:
+        metrics = recognizer.card["metrics"]["test"]
         return Score.of(metrics["n_scored"], metrics["n_wrong"])
     return _score(recognizer.predict(dataset.x_test)["digit"].to_numpy() != dataset.y_test)

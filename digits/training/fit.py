@@ -26,21 +26,21 @@ from digits.training.model import as_input, augmented, build_cnn, load_network
 CHECKPOINT = "checkpoint.weights.h5"  # of network and optimiser
 POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, without longer epochs
 # A small set (the embedded one has 1,233 training images) would otherwise be learned in too few
-# steps: four epochs of five steps are no training.
+# steps: four epochs of five steps teach nothing.
 FEWEST_STEPS = 40
 SMALLEST_BATCH = 16
 
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """What one run trains on: the data set's training images and the images made by rule.
+    """The images that one run trains on: the data set's training images and the images made by rule.
 
     Attributes
     ----------
     x, y : numpy.ndarray
         uint8 (n, 28, 28) and int64 (n,): seen in every epoch.
     pools : tuple of (kind, x, y)
-        Synthetic images, of which each epoch draws `POOL_SHARE` without replacement. The kind is a
+        Synthetic images; each epoch draws `POOL_SHARE` of them without replacement. The kind is a
         key of the card's ``n_synthetic``.
     """
 
@@ -222,8 +222,7 @@ def average(
     """Average the weights of runs that started one from another, and write a run folder.
 
     Such runs end in networks that differ in what each learned last; between them there often lies a
-    better one (Izmailov et al., 2018; Wortsman et al., 2022). It costs no training, and reading with
-    it costs no more than with one of them. Validation says whether it is better.
+    better one (Izmailov et al., 2018; Wortsman et al., 2022). Validation says whether it is better.
 
     Parameters
     ----------
@@ -238,7 +237,7 @@ def average(
     Raises
     ------
     InputError
-        If a folder is no such run, the data are others, or the folder cannot be written.
+        If a folder is not such a run, the data differ, or the folder cannot be written.
     """
     runs, run_dir = [Path(run) for run in runs], Path(run_dir)
     if len(runs) < 2:

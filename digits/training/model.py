@@ -70,7 +70,7 @@ def load_network(folder: str | os.PathLike) -> keras.Model:
     Raises
     ------
     InputError
-        If there is no such file, or Keras cannot read it without running code of its own.
+        If the file does not exist, or Keras cannot read it without running code of its own.
     """
     path = Path(folder) / "model.keras"
     if not path.exists():

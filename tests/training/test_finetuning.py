@@ -29,11 +29,6 @@ N_TAUGHT, N_HELD_OUT = 20, 200
 
 
 @pytest.fixture(scope="module")
-def dataset(embedded):
-    return embedded
-
-
-@pytest.fixture(scope="module")
 def hand():
     """Return 20 examples, and 200 other pictures, of that of a few hands which is read worst."""
     model = Recognizer.load()
@@ -47,8 +42,8 @@ def hand():
 
 
 @pytest.fixture(scope="module")
-def adapter(dataset):
-    return Adapter(CHAMPION, dataset, n_replay=600, n_synthetic=100)
+def adapter(embedded):
+    return Adapter(CHAMPION, embedded, n_replay=600, n_synthetic=100)
 
 
 @pytest.fixture(scope="module")
@@ -81,16 +76,18 @@ def test_mnist_is_not_forgotten(hand):
     assert adapter.error(*test) - before <= finetuning.LARGEST_FALL + 1e-9
 
 
-def test_without_replay_more_is_forgotten(adapter, taught, dataset):
-    test = adapter.features(dataset.x_test), dataset.y_test
+def test_without_replay_more_is_forgotten(adapter, taught, embedded):
+    test = adapter.features(embedded.x_test), embedded.y_test
     adapter.fit(*taught)
     kept = adapter.error(*test)
     adapter.fit(*taught, replay=False)
     assert adapter.error(*test) > kept
 
 
-def test_what_is_no_digit_stays_none(adapter, taught, dataset):
-    others = adapter.features(finetuning.synthesis.non_digits(150, dataset.x_val, dataset.y_val, 5))
+def test_what_is_no_digit_stays_none(adapter, taught, embedded):
+    others = adapter.features(
+        finetuning.synthesis.non_digits(150, embedded.x_val, embedded.y_val, 5)
+    )
 
     def share_rejected() -> float:
         return float((adapter.logits(others).argmax(axis=1) == 10).mean())
@@ -101,9 +98,9 @@ def test_what_is_no_digit_stays_none(adapter, taught, dataset):
     assert before > 0.9 and share_rejected() > before - 0.05
 
 
-def test_the_network_taken_apart_is_the_same_network(adapter, dataset):
+def test_the_network_taken_apart_is_the_same_network(adapter, embedded):
     adapter.reset()
-    x = dataset.x_test[:50]
+    x = embedded.x_test[:50]
     whole = Recognizer.load().logits(x)
     assert np.allclose(adapter.logits(adapter.features(x)), whole, atol=1e-3)
 
@@ -197,22 +194,19 @@ def test_digits_take_turns():
 # --- Worse models --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("hand_wrong", "test_wrong", "n_test", "words"),
-    [
+def test_what_counts_as_worse():
+    for hand_wrong, test_wrong, n_test, words in (
         ((5, 2), (30, 40), 10_000, ""),
         ((5, 2), (30, 41), 10_000, "11 more of 10,000 test images"),
         ((5, 2), (1, 2), 359, ""),
         ((5, 2), (1, 3), 359, "2 more of 359"),
         ((5, 5), (30, 30), 10_000, ""),
         ((5, 6), (30, 20), 10_000, "misreads 6 of the pictures instead of 5"),
-    ],
-)
-def test_what_counts_as_worse(hand_wrong, test_wrong, n_test, words):
-    hands = [Score.of(20, n) for n in hand_wrong]
-    tests = [Score.of(n_test, n) for n in test_wrong]
-    problem = find_problem(*hands, *tests)
-    assert words in problem and bool(problem) == bool(words)
+    ):
+        hands = [Score.of(20, n) for n in hand_wrong]
+        tests = [Score.of(n_test, n) for n in test_wrong]
+        problem = find_problem(*hands, *tests)
+        assert words in problem and bool(problem) == bool(words), (hand_wrong, test_wrong)
 
 
 # --- What is written -----------------------------------------------------------------------------
@@ -225,7 +219,7 @@ def examples(hand):
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory, examples, dataset):
+def tuned(tmp_path_factory, examples, embedded):
     """Return the folder and the outcome of a short fine-tuning."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetuning, "STEPS", 40)
@@ -234,55 +228,45 @@ def tuned(tmp_path_factory, examples, dataset):
         patch.setattr(Adapter.__init__, "__kwdefaults__", {"n_replay": 300, "n_synthetic": 50})
         folder = tmp_path_factory.mktemp("runs") / "hand"
         lines = []
-        outcome = finetune(examples, dataset, folder, force=True, progress=lines.append)
+        outcome = finetune(examples, embedded, folder, force=True, progress=lines.append)
     assert len(lines) == 5
     return folder, outcome
 
 
-def test_the_folder_is_a_model_and_nothing_else_is_left(tuned):
+def test_the_folder_is_a_model_and_its_cards_say_what_was_done(tuned, embedded):
     folder, outcome = tuned
     assert outcome.folder == folder
     names = {path.name for path in folder.iterdir()}
     assert names == {"model.keras", "model.onnx", "card.json", "MODEL_CARD.md"}
     assert {path.name for path in folder.parent.iterdir()} <= {folder.name, ".hand.lock"}
-
-
-def test_the_card_says_what_was_done(tuned, examples, dataset):
-    folder, outcome = tuned
     card = json.loads((folder / "card.json").read_text())
-    assert card["name"] == "hand" and card["data_digest"] == dataset.digest
+    assert card["name"] == "hand" and card["data_digest"] == embedded.digest
     assert card["n_train"] == N_TAUGHT and card["finetuning"]["n_by_digit"] == [2] * 10
     assert card["started_from"]["created"] == Recognizer.load().card["created"]
     assert card["finetuning"]["hand_after"]["n_wrong"] == outcome.hand_after.n_wrong
-    assert card["metrics"]["test"]["n_wrong"] == outcome.test_after.n_wrong
     assert len(outcome.still_wrong) == outcome.hand_after.n_wrong
     model = Recognizer.load(folder)
     assert card["threshold"] == model.threshold > 0
-    read = model.predict(dataset.x_test)["digit"].to_numpy()
-    assert (read != dataset.y_test).sum() == outcome.test_after.n_wrong
-
-
-def test_the_card_for_people_tells_of_the_hand(tuned):
-    folder, _ = tuned
+    read = model.predict(embedded.x_test)["digit"].to_numpy()
+    n_wrong = (read != embedded.y_test).sum()
+    assert n_wrong == outcome.test_after.n_wrong == card["metrics"]["test"]["n_wrong"]
     text = (folder / "MODEL_CARD.md").read_text()
-    assert "20 pictures of one hand (2, 2, 2" in text
-    assert "digits finetune FOLDER --data embedded --seed 0" in text
-    assert "steps of fine-tuning | 40 |" in text
-    # The model that it started from is described as its own card does.
-    assert "57,466 images of handwriting: the training images of mnist" in text
-
-
-def test_the_outcome_in_words(tuned):
-    text = str(tuned[1])
-    for words in ("the hand before: ", "the hand after:  ", "test before:     ", "of 359 wrong"):
+    for words in (
+        "20 pictures of one hand (2, 2, 2",
+        "digits finetune FOLDER --data embedded --seed 0",
+        "steps of fine-tuning | 40 |",
+        "57,466 images of handwriting: the training images of mnist",  # of what it started from
+    ):
         assert words in text
+    for words in ("the hand before: ", "the hand after:  ", "test before:     ", "of 359 wrong"):
+        assert words in str(outcome)
 
 
-def test_a_fine_tuned_model_can_be_exported_and_tuned_further(tuned, dataset):
+def test_a_fine_tuned_model_can_be_exported_and_tuned_further(tuned, embedded):
     folder, _ = tuned
     training.export_model(folder, "keras", folder.parent / "again.keras")
     (folder.parent / "again.keras").unlink()
-    assert Adapter(folder, dataset, n_replay=20, n_synthetic=5).n_replayed["not digits"] == 5
+    assert Adapter(folder, embedded, n_replay=20, n_synthetic=5).n_replayed["not digits"] == 5
 
 
 # --- An earlier model is safe --------------------------------------------------------------------
@@ -317,28 +301,27 @@ def only(folder: Path) -> bool:
     return beside == ["hand"] and inside == ["card.json"]
 
 
-def test_a_better_model_replaces_an_earlier_one(monkeypatch, earlier, examples, dataset):
-    monkeypatch.setattr(finetuning, "_finetune", pretend())
-    assert finetune(examples, dataset, earlier).folder == earlier
-    assert only(earlier) and (earlier / "card.json").read_text() == "new"
-
-
-def test_a_worse_model_is_saved_by_force_alone(monkeypatch, earlier, examples, dataset):
+def test_a_better_model_replaces_an_earlier_one_and_a_worse_one_by_force_alone(
+    monkeypatch, earlier, examples, embedded
+):
     monkeypatch.setattr(finetuning, "_finetune", pretend("it is worse"))
-    outcome = finetune(examples, dataset, earlier)
+    outcome = finetune(examples, embedded, earlier)
     assert outcome.folder is None and outcome.problem == "it is worse"
     assert only(earlier) and (earlier / "card.json").read_text() == "earlier"
-    assert finetune(examples, dataset, earlier, force=True).folder == earlier
-    assert (earlier / "card.json").read_text() == "new"
+    for problem, force in (("it is worse", True), ("", False)):
+        (earlier / "card.json").write_text("earlier")
+        monkeypatch.setattr(finetuning, "_finetune", pretend(problem))
+        assert finetune(examples, embedded, earlier, force=force).folder == earlier
+        assert only(earlier) and (earlier / "card.json").read_text() == "new"
 
 
 @pytest.mark.parametrize(
     "error", [KeyboardInterrupt(), RuntimeError("broken"), OSError(28, "full")]
 )
-def test_an_interruption_leaves_an_earlier_model(monkeypatch, earlier, examples, dataset, error):
+def test_an_interruption_leaves_an_earlier_model(monkeypatch, earlier, examples, embedded, error):
     monkeypatch.setattr(finetuning, "_finetune", pretend(then=error))
     with pytest.raises((type(error), InputError)):
-        finetune(examples, dataset, earlier)
+        finetune(examples, embedded, earlier)
     assert only(earlier) and (earlier / "card.json").read_text() == "earlier"
 
 
@@ -359,7 +342,7 @@ finetuning.finetune(examples, None, sys.argv[1])
 """
 
 
-def test_a_kill_in_the_middle_leaves_an_earlier_model(monkeypatch, earlier, examples, dataset):
+def test_a_kill_in_the_middle_leaves_an_earlier_model(monkeypatch, earlier, examples, embedded):
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(earlier)], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -367,28 +350,23 @@ def test_a_kill_in_the_middle_leaves_an_earlier_model(monkeypatch, earlier, exam
         process.send_signal(signal.SIGKILL)
     assert (earlier / "card.json").read_text() == "earlier"
     monkeypatch.setattr(finetuning, "_finetune", pretend())
-    finetune(examples, dataset, earlier)
+    finetune(examples, embedded, earlier)
     assert only(earlier) and (earlier / "card.json").read_text() == "new", "what it left is gone"
 
 
-def test_a_folder_of_pictures_is_not_replaced(tmp_path, examples, dataset):
-    (tmp_path / "7_a.png").touch()
+def test_what_is_not_a_model_is_neither_replaced_nor_started_from(tmp_path, examples, embedded):
+    pictures, base = tmp_path / "pictures", tmp_path / "base"
+    pictures.mkdir()
+    (pictures / "7_a.png").touch()
     with pytest.raises(InputError, match="holds something other than a model"):
-        finetune(examples, dataset, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["7_a.png"]
-
-
-def test_a_model_without_keras_weights_is_refused(tmp_path, dataset):
+        finetune(examples, embedded, pictures)
+    assert [path.name for path in pictures.iterdir()] == ["7_a.png"]
     with pytest.raises(InputError, match=r"holds no model\.keras"):
-        Adapter(tmp_path, dataset)
-
-
-def test_a_model_whose_card_is_not_whole_is_refused_before_the_work(tmp_path, examples, dataset):
-    base = tmp_path / "base"
+        Adapter(tmp_path, embedded)
     shutil.copytree(CHAMPION, base)
     (base / "card.json").write_text('{"temperature": 1.0, "threshold": 0.5}')
     with pytest.raises(InputError, match="'config'"):
-        finetune(examples, dataset, tmp_path / "hand", base=base)
+        finetune(examples, embedded, tmp_path / "hand", base=base)
     assert not (tmp_path / "hand").exists()
 
 

@@ -95,11 +95,6 @@ def test_a_run_folder_is_complete(run, dataset):
     assert told["data_digest"] == dataset.digest and told["config"] == SMALL.to_dict()
     assert told["metrics"]["test"]["n_scored"] == len(dataset.y_test)
     assert told["metrics"]["test"]["value"] > 0.5, "two epochs learn something"
-
-
-def test_the_card_counts_what_the_recognizer_reads(run, dataset):
-    folder, _ = run
-    told = json.loads((folder / "card.json").read_text())
     read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
     assert (read != dataset.y_test).sum() == told["metrics"]["test"]["n_wrong"]
 
@@ -224,15 +219,17 @@ def test_a_small_set_is_trained_in_enough_steps():
     assert fit.choose_batch_size(SMALL.replace(batch_size=8), 1_233) == 8
 
 
-def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset):
+def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset, monkeypatch, capsys):
+    monkeypatch.setattr(fit, "has_bfloat16", lambda: False)
     seen = []
-    plain = SMALL.replace(epochs=1, learning_rate=1e-5)
+    plain = SMALL.replace(epochs=1, learning_rate=1e-5, precision="mixed_bfloat16")
     folder = training.train(
         dataset, plain, tmp_path / "finished", start=run[0], progress=seen.append
     )
     assert seen[0]["val_accuracy"] >= run[1][-1]["val_accuracy"] - 0.1, "it starts from nothing"
-    origin = json.loads((folder / "card.json").read_text())["started_from"]
-    assert origin["config"] == SMALL.to_dict()
+    told = json.loads((folder / "card.json").read_text())
+    assert told["started_from"]["config"] == SMALL.to_dict()
+    assert told["precision"] == "float32" and "has no bfloat16" in capsys.readouterr().err
     with pytest.raises(InputError, match="not a run to start from"):
         training.train(dataset, plain.replace(filters=(4, 4)), tmp_path / "other", start=run[0])
     with pytest.raises(InputError, match="not a run to start from"):
