@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -320,8 +321,11 @@ def _open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
                 f"{partial} was begun with other settings or data; repeat them, or start again "
                 "without --resume"
             )
-        history = pd.read_csv(partial / "history.csv", float_precision="round_trip")
-        return history.to_dict("records")
+        with open(partial / "history.csv", newline="") as file:  # pandas may round the last bit
+            rows = list(csv.DictReader(file))
+        return [
+            {k: float(v) for k, v in row.items()} | {"epoch": int(row["epoch"])} for row in rows
+        ]
     shutil.rmtree(partial)
     partial.mkdir()
     write_json(partial / "config.json", plan)

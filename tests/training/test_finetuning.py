@@ -191,6 +191,20 @@ def test_digits_take_turns():
     assert sorted(labels[order[:3]]) == [3, 5, 7] and sorted(labels[order[3:5]]) == [3, 5]
 
 
+def test_curve_and_gains_begin_with_the_network_as_it_came(adapter, taught, hand, monkeypatch):
+    monkeypatch.setattr(finetuning, "STEPS", 3)
+    held_out = adapter.features(hand[1][0][:50]), hand[1][1][:50]
+    kept = experiments.invented(adapter, 1, odd=0)
+    adapter.reset()
+    before = adapter.error(*held_out), adapter.error(*kept)
+    curve = experiments.learning_curve(adapter, taught, held_out, kept, [5, 10], n_draws=1)
+    assert curve["n"].tolist() == [0, 0, 5, 5, 10, 10]
+    assert curve["replay"].tolist() == [True, False] * 3
+    assert (curve[["hand_error", "test_error"]][:2] == before).all(axis=None)
+    gains = experiments.gains(adapter, taught, {"hand": held_out, "others": kept})
+    assert tuple(gains["before"]) == before and gains["after"].between(0, 1).all()
+
+
 # --- Worse models --------------------------------------------------------------------------------
 
 
