@@ -200,7 +200,7 @@ def test_curve_and_gains_begin_with_the_network_as_it_came(adapter, taught, hand
     curve = experiments.learning_curve(adapter, taught, held_out, kept, [5, 10], n_draws=1)
     assert curve["n"].tolist() == [0, 0, 5, 5, 10, 10]
     assert curve["replay"].tolist() == [True, False] * 3
-    assert (curve[["hand_error", "test_error"]][:2] == before).all(axis=None)
+    assert (curve[["hand_error", "test_error"]][:2].to_numpy() == before).all()
     gains = experiments.gains(adapter, taught, {"hand": held_out, "others": kept})
     assert tuple(gains["before"]) == before and gains["after"].between(0, 1).all()
 
