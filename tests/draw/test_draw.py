@@ -268,7 +268,7 @@ def test_the_page_gets_ten_bars_and_28_by_28_pixels_for_each_digit(pad):
 
 def test_what_is_no_digit_is_shown_as_the_network_saw_it(pad):
     pad.strokes = DRAWN["letter K"]
-    assert pad.answer["status"] == "no-digit" and "no digit" in pad.answer["message"]
+    assert pad.answer["status"] == "no-digit" and "not a digit" in pad.answer["message"]
     (shown,) = pad.answer["digits"]
     assert not shown["accepted"] and sum(shown["probabilities"]) < 0.5
     assert pad.parts == []
