@@ -271,7 +271,7 @@ def _client(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
                 n_workers=workers,
                 threads_per_worker=1,
                 dashboard_address=":0",
-                silence_logs=False,  # its own way would not reach the handlers of others
+                silence_logs=logging.CRITICAL,
             )
             yield stack.enter_context(Client(stack.enter_context(cluster)))
             return
