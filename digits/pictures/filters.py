@@ -27,14 +27,14 @@ class Components:
     ----------
     labels : numpy.ndarray
         int32 (height, width): 0 background, 1 to `n`, numbered by their first pixels from the top.
-    corners : numpy.ndarray
+    bounds : numpy.ndarray
         int (4, n): first row, row after the last, first column, column after the last of each.
     areas : numpy.ndarray
         int (n,): the number of pixels of each.
     """
 
     labels: np.ndarray
-    corners: np.ndarray
+    bounds: np.ndarray
     areas: np.ndarray
 
     @property
@@ -44,13 +44,13 @@ class Components:
     @cached_property
     def boxes(self) -> list[Box]:
         """Rows and columns of each, entry i that of label i + 1."""
-        top, bottom, left, right = self.corners.tolist()  # on noise they may be a hundred thousand
+        top, bottom, left, right = self.bounds.tolist()  # on noise they may be a hundred thousand
         return list(zip(map(slice, top, bottom), map(slice, left, right), strict=True))
 
     @property
-    def lengths(self) -> np.ndarray:
+    def max_extent(self) -> np.ndarray:
         """The longer side of each box, int (n,)."""
-        top, bottom, left, right = self.corners
+        top, bottom, left, right = self.bounds
         return np.maximum(bottom - top, right - left)
 
     def mask_of(self, labels) -> np.ndarray:
@@ -84,7 +84,7 @@ def connected_components(mask: np.ndarray) -> Components:
     labels = np.zeros(mask.shape, np.int32)
     labels[mask] = np.repeat(label, stops - starts)
     areas = np.bincount(label, stops - starts)[1:].astype(int)
-    return Components(labels, _corners(label, starts, stops, across), areas)
+    return Components(labels, _bounds(label, starts, stops, across), areas)
 
 
 def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
@@ -108,7 +108,7 @@ def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
     return root
 
 
-def _corners(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
+def _bounds(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
     if not len(label):
         return np.zeros((4, 0), int)
     order = np.argsort(label, kind="stable")
@@ -121,10 +121,10 @@ def _corners(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: i
     return np.stack([top, bottom, left, right])
 
 
-def max_by_component(values: np.ndarray, found: Components) -> np.ndarray:
+def max_by_component(values: np.ndarray, regions: Components) -> np.ndarray:
     """Return the largest value in each thing, (n,); `values` has the labels' shape."""
-    out = np.zeros(found.n + 1, values.dtype)
-    np.maximum.at(out, found.labels[inside := found.labels > 0], values[inside])
+    out = np.zeros(regions.n + 1, values.dtype)
+    np.maximum.at(out, regions.labels[inside := regions.labels > 0], values[inside])
     return out[1:]
 
 
@@ -160,15 +160,15 @@ def boundary(mask: np.ndarray) -> np.ndarray:
 
 def maximum_filter1d(image: np.ndarray, size: int, axis: int) -> np.ndarray:
     """Return the largest of `size` pixels around each, along one axis."""
-    return _running(image, size, axis, np.maximum)
+    return _extreme_filter1d(image, size, axis, np.maximum)
 
 
 def minimum_filter1d(image: np.ndarray, size: int, axis: int) -> np.ndarray:
     """Return the smallest of `size` pixels around each, along one axis."""
-    return _running(image, size, axis, np.minimum)
+    return _extreme_filter1d(image, size, axis, np.minimum)
 
 
-def _running(image: np.ndarray, size: int, axis: int, extreme: np.ufunc) -> np.ndarray:
+def _extreme_filter1d(image: np.ndarray, size: int, axis: int, extreme: np.ufunc) -> np.ndarray:
     # Windows that double: each is the extreme of two that are half as long.
     image = np.moveaxis(image, axis, 0)
     n = len(image)
@@ -209,15 +209,15 @@ def gaussian_filter(image: np.ndarray, sigma: float, border: str = "symmetric") 
     `border` says how `numpy.pad` continues the image: "symmetric" or "edge".
     """
     weights = _gaussian(sigma)
-    return _along(_along(image, weights, 0, border), weights, 1, border)
+    return _correlate1d(_correlate1d(image, weights, 0, border), weights, 1, border)
 
 
 def gradient_magnitude(image: np.ndarray, sigma: float) -> np.ndarray:
     """Return the length of the gradient of the blurred image, float32."""
     weights = _gaussian(sigma)
     slopes = np.arange(len(weights)) / sigma**2 * weights
-    down = _along(_along(image, slopes, 0, odd=True), weights, 1)
-    across = _along(_along(image, weights, 0), slopes, 1, odd=True)
+    down = _correlate1d(_correlate1d(image, slopes, 0, odd=True), weights, 1)
+    across = _correlate1d(_correlate1d(image, weights, 0), slopes, 1, odd=True)
     return np.hypot(down, across)
 
 
@@ -227,7 +227,7 @@ def _gaussian(sigma: float) -> np.ndarray:
     return weights / (2 * weights.sum() - weights[0])
 
 
-def _along(
+def _correlate1d(
     image: np.ndarray, weights: np.ndarray, axis: int, border: str = "symmetric", odd: bool = False
 ) -> np.ndarray:
     """Correlate one axis with a kernel that is even, or odd, given by its right half."""

@@ -35,7 +35,7 @@ FAINT = 0.13  # share of the darkest ink's depth that other strokes have at leas
 SHARP_FAINT = 0.65  # the same as `SHARP` for strokes that are fainter than the threshold
 ALONG_EDGE = 0.5  # share of a mark's length that lies on the picture's edge, if it is no digit
 SOFT_AT_EDGE = 0.6  # share of the usual sharpness below which a mark at the edge is a shadow
-SMALLEST_FRAME = 24  # pixels: the shorter side of a printed box
+SMALLEST_FORM_BOX = 24  # pixels: the shorter side of a printed box
 THICKEST_LINE = 12  # working pixels
 STRAIGHT_SIDE = 0.75  # share of a frame's side that is a straight line
 SPANNED = 1.25  # times the width of what is written: the length of a line across the picture
@@ -95,37 +95,39 @@ def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = Tru
         With an empty mask where the picture is blank.
     """
     grey = to_grey(picture.pixels)
-    balance = _darkness_of_ink(grey)
+    balance = _polarity_score(grey)
     if polarity is None:
         polarity = DARK if balance >= 0 else LIGHT
     light = grey if polarity == DARK else 255 - grey
 
-    paper = _paper(light)
+    paper = _estimate_background(light)
     # Ink takes a share of the light away, so under a shadow it differs by fewer levels.
     brightest = float(paper.max())
     gain = brightest / np.maximum(paper, max(brightest / 3, 1))
     depth = np.maximum(paper - light, 0) * gain
-    noise = _noise(light) * quantile(gain, 0.9)
+    noise = _noise_sigma(light) * quantile(gain, 0.9)
     if noise > 1:
         depth = filters.gaussian_filter(depth, 0.7)
     least = max(FAINTEST, NOISE * noise)
-    threshold = _threshold(depth, noise, least)
-    mask = _followed(depth, threshold, least) if threshold else np.zeros(grey.shape, bool)
-    outer = _surroundings(mask)
+    threshold = _edge_weighted_threshold(depth, noise, least)
+    mask = (
+        _hysteresis_threshold(depth, threshold, least) if threshold else np.zeros(grey.shape, bool)
+    )
+    outer = _border_region(mask)
     if outer.any():
         # A dark desk around the sheet would set the threshold for faint pencil on it.
         inner = np.where(dilate(outer, 3), 0, depth)
-        lower = _threshold(inner, noise, least)
+        lower = _edge_weighted_threshold(inner, noise, least)
         if 0 < lower < threshold:
-            mask |= _followed(inner, lower, least)
-    mask = _without_edge_marks(depth, mask)
+            mask |= _hysteresis_threshold(inner, lower, least)
+    mask = _remove_border_artifacts(depth, mask)
     printed = np.zeros(mask.shape, bool)
     if rules:
-        frames = _frames(mask)
+        frames = form_boxes(mask)
         rest = mask & ~frames
-        printed = _rules(rest)
+        printed = ruled_lines(rest)
         if printed.any():
-            rest = _without_crumbs(rest & ~printed, printed)
+            rest = _remove_line_residue(rest & ~printed, printed)
         mask, printed = rest, printed | frames
     strength = np.zeros(grey.shape, np.float32)
     if mask.any():
@@ -176,7 +178,7 @@ def _thumbnail(grey: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BOX))
 
 
-def _darkness_of_ink(grey: np.ndarray) -> float:
+def _polarity_score(grey: np.ndarray) -> float:
     """Return above 0 if the ink is darker than its paper, below 0 if it is lighter; about -1 to 1.
 
     Three votes. Two count on which side of the paper (a running median, wide and narrow) the
@@ -204,7 +206,7 @@ def _darkness_of_ink(grey: np.ndarray) -> float:
     return float(np.mean(votes))
 
 
-def _paper(light: np.ndarray) -> np.ndarray:
+def _estimate_background(light: np.ndarray) -> np.ndarray:
     """Return the lightness that the paper has at each pixel.
 
     A flat paper (most pixels are alike) is one level. Elsewhere it is a closing: dark patches
@@ -227,7 +229,7 @@ def _paper(light: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(smooth).resize(size, Image.Resampling.BILINEAR))
 
 
-def _noise(grey: np.ndarray) -> float:
+def _noise_sigma(grey: np.ndarray) -> float:
     """Return the standard deviation of the picture's noise in grey levels."""
     if min(grey.shape) < 3:
         return 0.0
@@ -243,7 +245,7 @@ def _noise(grey: np.ndarray) -> float:
     return max(noise[0], min(noise[1:], default=0.0))
 
 
-def _threshold(depth: np.ndarray, noise: float, least: float) -> float:
+def _edge_weighted_threshold(depth: np.ndarray, noise: float, least: float) -> float:
     """Return the depth that divides ink from paper, 0 for a blank picture.
 
     The mean depth of the pixels at edges, weighted by the edges' strength: it lies halfway between
@@ -260,18 +262,18 @@ def _threshold(depth: np.ndarray, noise: float, least: float) -> float:
     return max(float((edge * depth).sum()) / total, least / 2)
 
 
-def _surroundings(mask: np.ndarray) -> np.ndarray:
+def _border_region(mask: np.ndarray) -> np.ndarray:
     """Return what is perhaps a desk, a shadow, or the edge of the sheet.
 
     It touches the frame and spans more than half of the picture, or is a hollow outline around
-    other things.
+    other regions.
     """
-    things = connected_components(mask)
-    labels, areas = things.labels, things.areas
+    regions = connected_components(mask)
+    labels, areas = regions.labels, regions.areas
     frame = unique_labels(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
     found = []
-    for label in np.flatnonzero(things.lengths > 0.4 * min(mask.shape)) + 1:
-        down, across = things.boxes[label - 1]
+    for label in np.flatnonzero(regions.max_extent > 0.4 * min(mask.shape)) + 1:
+        down, across = regions.boxes[label - 1]
         tall = (down.stop - down.start) / mask.shape[0]
         wide = (across.stop - across.start) / mask.shape[1]
         at_frame = max(tall, wide) > 0.5 and label in frame
@@ -279,7 +281,7 @@ def _surroundings(mask: np.ndarray) -> np.ndarray:
         # What it is around: something else than itself.
         if at_frame or (hollow and len(unique_labels(labels[down, across])) > 1):
             found.append(label)
-    return things.mask_of(found)
+    return regions.mask_of(found)
 
 
 def remove_border_region(ink: Ink) -> Ink:
@@ -287,71 +289,73 @@ def remove_border_region(ink: Ink) -> Ink:
 
     It may also be a digit that fills the whole picture: who knows digits must decide.
     """
-    outer = _surroundings(ink.mask)
+    outer = _border_region(ink.mask)
     near = dilate(outer)
     return replace(
         ink, mask=ink.mask & ~outer, strength=np.where(near, np.float32(0), ink.strength)
     )
 
 
-def _followed(depth: np.ndarray, threshold: float, least: float) -> np.ndarray:
+def _hysteresis_threshold(depth: np.ndarray, threshold: float, least: float) -> np.ndarray:
     """Return the mask of strokes: above `LOW` times the threshold, and somewhere above it.
 
     Strokes of a fainter pen, down to `FAINT` of the darkest, have a threshold that is as much lower,
     if they are as large as what is dark, and as sharp.
     """
-    things = connected_components(depth > LOW * threshold)
-    sure = filters.max_by_component(depth, things) > threshold
-    mask = np.append(False, sure & _sharp(depth, things))[things.labels]
+    regions = connected_components(depth > LOW * threshold)
+    sure = filters.max_by_component(depth, regions) > threshold
+    mask = np.append(False, sure & _sharp(depth, regions))[regions.labels]
     if not mask.any():
         return mask
     floor = max(LOW * FAINT * threshold, least / 2)
-    things = connected_components(depth > floor)
-    peaks = filters.max_by_component(depth, things)
-    dark, inside = np.zeros(things.n + 1, bool), np.ones(things.n + 1, bool)
-    dark[unique_labels(things.labels[mask])] = True
+    regions = connected_components(depth > floor)
+    peaks = filters.max_by_component(depth, regions)
+    dark, inside = np.zeros(regions.n + 1, bool), np.ones(regions.n + 1, bool)
+    dark[unique_labels(regions.labels[mask])] = True
     # What lies at the picture's edge is rather a desk's, or a book's.
     margin = max(1, min(mask.shape) // 50)
     middle = (slice(margin, -margin),) * 2
-    at_edge = things.labels.copy()
+    at_edge = regions.labels.copy()
     at_edge[middle] = 0
     inside[unique_labels(at_edge)] = False
     inside, dark = inside[1:], dark[1:]
     if not (dark & inside).any():
         return mask
-    lengths = things.lengths[dark & inside]
+    lengths = regions.max_extent[dark & inside]
     usual = quantile(np.repeat(lengths, lengths), 0.5)
-    faint = ~dark & inside & (things.lengths >= 0.4 * usual) & (things.lengths <= 1.6 * usual)
+    faint = (
+        ~dark & inside & (regions.max_extent >= 0.4 * usual) & (regions.max_extent <= 1.6 * usual)
+    )
     faint &= peaks > max(least, FAINT * peaks.max())
     if faint.any():
-        faint &= _sharp(depth, things, SHARP_FAINT)
+        faint &= _sharp(depth, regions, SHARP_FAINT)
         own = np.append(np.inf, np.where(faint, LOW * threshold * peaks / peaks.max(), np.inf))
-        mask |= depth > np.maximum(own, floor)[things.labels]
+        mask |= depth > np.maximum(own, floor)[regions.labels]
     return mask
 
 
-def _sharp(depth: np.ndarray, things: Components, share: float = SHARP) -> np.ndarray:
+def _sharp(depth: np.ndarray, regions: Components, share: float = SHARP) -> np.ndarray:
     """Tell which things have edges like strokes have; those of a shadow are softer.
 
     A thing's sharpness is its steepest edge in shares of its depth; it is compared with that of the
     sharpest thing that is no speck.
     """
-    if things.n < 2 or min(depth.shape) < 40:
-        return np.ones(things.n, bool)
-    steepest = filters.max_by_component(filters.gradient_magnitude(depth, 1), things)
-    sharpness = steepest / np.maximum(filters.max_by_component(depth, things), 1e-9)
-    large = things.areas >= 0.05 * things.areas.max()
+    if regions.n < 2 or min(depth.shape) < 40:
+        return np.ones(regions.n, bool)
+    steepest = filters.max_by_component(filters.gradient_magnitude(depth, 1), regions)
+    sharpness = steepest / np.maximum(filters.max_by_component(depth, regions), 1e-9)
+    large = regions.areas >= 0.05 * regions.areas.max()
     return sharpness >= share * sharpness[large].max()
 
 
-def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def _remove_border_artifacts(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Remove what lies along the picture's edge, or is soft there: a desk's strip, a shadow.
 
     Only beside something of a digit's size that stands clear of the edge: a digit that is cut off
     by the picture's edge may be all that there is.
     """
-    things = connected_components(mask)
-    labels, boxes = things.labels, things.boxes
+    regions = connected_components(mask)
+    labels, boxes = regions.labels, regions.boxes
     sides = [labels[0], labels[-1], labels[:, 0], labels[:, -1]]
     # A strip that covers a whole side is none of a digit's, whatever else there is.
     for side in sides:
@@ -362,7 +366,7 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     if min(mask.shape) < 100:
         return mask
     touching = unique_labels(np.concatenate(sides))
-    lengths = np.append(0, things.lengths)
+    lengths = np.append(0, regions.max_extent)
     clear = np.delete(np.arange(len(lengths)), np.append(0, touching))
     if not len(touching) or not len(clear):
         return mask
@@ -395,13 +399,13 @@ def _without_edge_marks(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
             or sharpness[label] < SOFT_AT_EDGE * usual
         ):
             marks.append(label)
-    return mask & ~things.mask_of(marks)
+    return mask & ~regions.mask_of(marks)
 
 
 # --- Ruled lines -------------------------------------------------------------------------------
 
 
-def _rules(mask: np.ndarray) -> np.ndarray:
+def ruled_lines(mask: np.ndarray) -> np.ndarray:
     """Return the pixels of ruled lines, squared paper and printed frames.
 
     A rule is straight, nearly level or upright, thin, and much longer than the other things on the
@@ -412,42 +416,42 @@ def _rules(mask: np.ndarray) -> np.ndarray:
     if not mask.any():
         return none
     # Most pictures have none: what is no part of anything long is no rule.
-    if connected_components(mask).lengths.max() < 0.3 * min(mask.shape):
+    if connected_components(mask).max_extent.max() < 0.3 * min(mask.shape):
         return none
-    (level, level_bands), (upright, upright_bands) = _across(mask), _across(mask.T)
+    (level, level_bands), (upright, upright_bands) = _lines_across(mask), _lines_across(mask.T)
     across = level | upright.T
     if across.any():
         # What is left of them at crossings, and where they are rough.
-        things = connected_components(mask & ~across)
+        regions = connected_components(mask & ~across)
         bands = dilate(level_bands | upright_bands.T)
-        outside = np.zeros(things.n + 1, bool)
-        outside[unique_labels(np.where(bands, 0, things.labels))] = True
-        across |= ~outside[things.labels] & (things.labels > 0)
+        outside = np.zeros(regions.n + 1, bool)
+        outside[unique_labels(np.where(bands, 0, regions.labels))] = True
+        across |= ~outside[regions.labels] & (regions.labels > 0)
     mask = mask & ~across
     if min(mask.shape) < 48 or not mask.any():
         return across
     thickness = max(4, min(mask.shape) // 40)
-    level, upright = _lines(mask, thickness), _lines(mask.T, thickness).T
+    level, upright = _horizontal_lines(mask, thickness), _horizontal_lines(mask.T, thickness).T
     lines = level | upright
     if not lines.any():
         return across
-    heights = _heights(mask & ~dilate(lines))
+    heights = _component_sizes(mask & ~dilate(lines))
     if not len(heights):
         return across
     long = 2.5 * quantile(heights, 0.9)
     rules = none
     for lying, turned in ((mask, False), (mask.T, True)):
-        found = _long_ones(_lines(lying, thickness), long)
+        found = _select_rules(_horizontal_lines(lying, thickness), long)
         if found.any():
             # Rules are alike; what is much thicker is a stroke along one.
             runs = np.count_nonzero(found[1:] & ~found[:-1]) + np.count_nonzero(found[0])
             usual = math.ceil(1.5 * np.count_nonzero(found) / runs) + 1
-            found = _long_ones(_lines(lying, usual), long)
+            found = _select_rules(_horizontal_lines(lying, usual), long)
         rules = rules | (found.T if turned else found)
     return mask & rules | across
 
 
-def _across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _lines_across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the level lines that go from one side of the picture to the other.
 
     Returns their pixels, without those where something crosses them, and the bands that they run in.
@@ -457,16 +461,16 @@ def _across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     height, width = mask.shape
     thickness = min(max(6, min(mask.shape) // 6), max(8, min(mask.shape) // 20))
-    lines = _lines(mask, thickness, max(7, width // 12))
+    lines = _horizontal_lines(mask, thickness, max(7, width // 12))
     bridged = maximum_filter1d(maximum_filter1d(lines, max(9, width // 12), 1), 3, 0)
-    things = connected_components(bridged)
+    regions = connected_components(bridged)
     thick = maximum_filter1d(mask, 3, 0)
     rest = connected_components(mask & ~dilate(lines))
     long = SPANNED * max((box[1].stop - box[1].start for box in rest.boxes), default=0)
     ways = []
-    for label in np.flatnonzero(things.lengths >= PART * width) + 1:
-        down, across = things.boxes[label - 1]
-        own = lines[down, across] & (things.labels[down, across] == label)
+    for label in np.flatnonzero(regions.max_extent >= PART * width) + 1:
+        down, across = regions.boxes[label - 1]
+        own = lines[down, across] & (regions.labels[down, across] == label)
         rows, columns = np.nonzero(own)
         if np.count_nonzero(own.any(0)) < PART * width:
             continue
@@ -512,7 +516,7 @@ def _thin(mask: np.ndarray, thickness: int) -> np.ndarray:
     return mask & ~tall[thickness:-thickness]
 
 
-def _frames(mask: np.ndarray) -> np.ndarray:
+def form_boxes(mask: np.ndarray) -> np.ndarray:
     """Return the pixels of printed boxes, rows of cells, and combs.
 
     A frame is connected, thin, bounded by straight lines on at least three of its four sides, and
@@ -521,15 +525,15 @@ def _frames(mask: np.ndarray) -> np.ndarray:
     frames = np.zeros(mask.shape, bool)
     if min(mask.shape) < 48 or not mask.any():
         return frames
-    things = connected_components(mask)
-    for label in np.flatnonzero(things.lengths >= SMALLEST_FRAME) + 1:
-        box = things.boxes[label - 1]
-        if min(s.stop - s.start for s in box) < SMALLEST_FRAME or _at_edge(box, mask.shape):
+    regions = connected_components(mask)
+    for label in np.flatnonzero(regions.max_extent >= SMALLEST_FORM_BOX) + 1:
+        box = regions.boxes[label - 1]
+        if min(s.stop - s.start for s in box) < SMALLEST_FORM_BOX or _at_edge(box, mask.shape):
             continue  # at the picture's edge lie sheets and desks
-        own = things.labels[box] == label
+        own = regions.labels[box] == label
         if own.mean() > 0.5:
             continue
-        lines = _frame_lines(own, mask[box])
+        lines = _form_box_lines(own, mask[box])
         if lines is None:
             continue
         # Crossings belong to neither line: what is left over from them is small, or thin.
@@ -550,7 +554,7 @@ def _at_edge(box: Box, shape: tuple[int, int]) -> bool:
     return any(s.start == 0 or s.stop == length for s, length in zip(box, shape, strict=True))
 
 
-def _frame_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
+def _form_box_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     """Return the straight lines of a thing that is a frame, None if it is none.
 
     Parameters
@@ -560,7 +564,10 @@ def _frame_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     """
     side = min(own.shape)
     thickness, shortest = min(max(5, side // 10), THICKEST_LINE), max(12, side // 3)
-    level, upright = _lines(own, thickness, shortest), _lines(own.T, thickness, shortest).T
+    level, upright = (
+        _horizontal_lines(own, thickness, shortest),
+        _horizontal_lines(own.T, thickness, shortest).T,
+    )
     lines = level | upright
     if np.count_nonzero(lines) < 0.4 * np.count_nonzero(own):
         return None  # a sheet or a shadow with straight sides
@@ -587,10 +594,10 @@ def _frame_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     lines |= whole
     others = mask & ~dilate(lines, 2)
     inside = connected_components(others[band // 2 : -(band // 2), band // 2 : -(band // 2)])
-    return lines if inside.lengths.max(initial=0) > 0.25 * side else None
+    return lines if inside.max_extent.max(initial=0) > 0.25 * side else None
 
 
-def _lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.ndarray:
+def _horizontal_lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.ndarray:
     """Return the pixels of level lines: long across, less than `thickness` pixels down.
 
     They are at least `shortest` long, by default a twelfth of the picture's shorter side.
@@ -602,13 +609,13 @@ def _lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.
     return runs & _thin(mask, thickness)
 
 
-def _long_ones(lines: np.ndarray, long: float) -> np.ndarray:
+def _select_rules(lines: np.ndarray, long: float) -> np.ndarray:
     """Keep the level lines that are rules: those that cross the picture, and families of three."""
     width = lines.shape[1]
     gap = max(9, min(lines.shape) // 12)  # a digit that is written over the rule interrupts it
     bridged = maximum_filter1d(maximum_filter1d(lines, gap, 1), 3, 0)
-    things = connected_components(bridged)
-    spans = [(box[1].start, box[1].stop) for box in things.boxes]
+    regions = connected_components(bridged)
+    spans = [(box[1].start, box[1].stop) for box in regions.boxes]
     starts, stops = np.array([(0, 0), *spans]).T
     lengths = stops - starts - (gap - 1)
     rules = lengths > max(long, 0.3 * width)
@@ -618,24 +625,24 @@ def _long_ones(lines: np.ndarray, long: float) -> np.ndarray:
     else:
         rules = (lengths > 0.85 * width) & (lengths > long)
     rules[0] = False
-    return lines & rules[things.labels]
+    return lines & rules[regions.labels]
 
 
-def _without_crumbs(mask: np.ndarray, rules: np.ndarray) -> np.ndarray:
+def _remove_line_residue(mask: np.ndarray, rules: np.ndarray) -> np.ndarray:
     """Remove the crumbs that a rule's rough edge leaves beside it."""
-    things = connected_components(mask)
-    touching = unique_labels(things.labels[dilate(rules)])
+    regions = connected_components(mask)
+    touching = unique_labels(regions.labels[dilate(rules)])
     thickness = max(3, min(mask.shape) // 40)
     crumbs = [
         label
         for label in touching
-        if min(s.stop - s.start for s in things.boxes[label - 1]) <= thickness / 2
-        or max(s.stop - s.start for s in things.boxes[label - 1]) <= thickness
+        if min(s.stop - s.start for s in regions.boxes[label - 1]) <= thickness / 2
+        or max(s.stop - s.start for s in regions.boxes[label - 1]) <= thickness
     ]
-    return mask & ~things.mask_of(crumbs)
+    return mask & ~regions.mask_of(crumbs)
 
 
-def _heights(mask: np.ndarray) -> np.ndarray:
+def _component_sizes(mask: np.ndarray) -> np.ndarray:
     """Return the longer sides of the things on a mask, specks left out."""
-    sides = connected_components(mask).lengths
+    sides = connected_components(mask).max_extent
     return sides[sides > max(6, sides.max(initial=0) / 8)]

@@ -61,15 +61,15 @@ def to_mnist_form(ink: np.ndarray) -> np.ndarray:
         raise InputError("ink that is not finite arrived; expected numbers, 0 for background")
     if peak <= 0:
         return np.zeros((SIZE, SIZE), np.uint8)
-    ink = _trimmed(np.clip(ink / peak, 0.0, 1.0), BLANK)
+    ink = _crop_to_ink(np.clip(ink / peak, 0.0, 1.0), BLANK)
 
     width = stroke_width(ink) * BOX / max(ink.shape)
     target = min(max(width, NATURAL_WIDTH[0]), NATURAL_WIDTH[1])
     if target != width:
-        ink = _resized(ink, WORKING_BOX)
+        ink = _resize(ink, WORKING_BOX)
         # The box grows with the strokes: with (width + d) * BOX / (BOX + d) = target, solve for d.
         growth = BOX * (target - width) / (BOX - target)
-        ink = _trimmed(_grown(ink, growth / 2 * WORKING_BOX / BOX), BLANK)
+        ink = _crop_to_ink(_grey_dilate(ink, growth / 2 * WORKING_BOX / BOX), BLANK)
         ink = ink / ink.max()
     return fit_and_centre(ink)
 
@@ -101,8 +101,8 @@ def is_mnist_form(images: np.ndarray) -> np.ndarray:
     # One below the other, with a blank row between, all images are labelled at once.
     column = np.zeros((len(images), SIZE + 1, SIZE), bool)
     column[:, :SIZE] = images > BRIDGE
-    things = connected_components(column.reshape(-1, SIZE))
-    image_of = [down.start // (SIZE + 1) for down, _ in things.boxes]
+    regions = connected_components(column.reshape(-1, SIZE))
+    image_of = [down.start // (SIZE + 1) for down, _ in regions.boxes]
     return right & (np.bincount(image_of, minlength=len(images)) == 1)
 
 
@@ -132,7 +132,7 @@ def fit_and_centre(ink: np.ndarray) -> np.ndarray:
     numpy.ndarray
         uint8 (28, 28), 0 background to 255 ink.
     """
-    ink = _resized(ink, BOX)
+    ink = _resize(ink, BOX)
     height, width = ink.shape
     total = float(ink.sum())
     down = float(ink.sum(1) @ np.arange(height)) / total
@@ -169,13 +169,13 @@ def _padded(ink: np.ndarray, margin: int) -> np.ndarray:
     return out
 
 
-def _trimmed(ink: np.ndarray, level: float) -> np.ndarray:
+def _crop_to_ink(ink: np.ndarray, level: float) -> np.ndarray:
     rows = np.flatnonzero(ink.max(1) > level)
     columns = np.flatnonzero(ink.max(0) > level)
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def _resized(ink: np.ndarray, side: int) -> np.ndarray:
+def _resize(ink: np.ndarray, side: int) -> np.ndarray:
     """Scale so that the longer side has `side` pixels; smaller by area, larger smoothly."""
     height, width = ink.shape
     scale = side / max(height, width)
@@ -194,7 +194,7 @@ def _resized(ink: np.ndarray, side: int) -> np.ndarray:
     return np.clip(np.asarray(padded.resize(size, how, window)), 0.0, 1.0)
 
 
-def _grown(ink: np.ndarray, radius: float) -> np.ndarray:
+def _grey_dilate(ink: np.ndarray, radius: float) -> np.ndarray:
     """Grow the ink by `radius` pixels on every side, or shrink it where `radius` is negative.
 
     A grey dilation (erosion) by an octagon, made of steps of one pixel over four and eight

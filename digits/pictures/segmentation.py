@@ -24,15 +24,19 @@ from digits.pictures.filters import (
 from digits.pictures.ink import Ink
 from digits.pictures.mnist_form import stroke_width
 
-SPECK = 0.2  # share of the usual height below which something is a speck, or a crumb of a digit
-CRUMB_GAP = 0.15  # of the usual height: how far from its digit a crumb may lie
-PIECE_GAP = 0.35  # of the usual height: how far apart the pieces of a digit may lie
+FRAGMENT = (
+    0.2  # share of the typical height below which something is a speck, or a fragment of a digit
+)
+FRAGMENT_GAP = 0.15  # of the typical height: how far from its digit a fragment may lie
+PIECE_GAP = 0.35  # of the typical height: how far apart the pieces of a digit may lie
 STROKE = 0.4  # ink from which a pixel belongs to the stroke rather than its soft edge
 MOST_CIRCLES = 4  # around digits, on one picture
 MOST_GLYPHS = 300  # the largest are taken; more are texture
 MOST_NEIGHBOURS = 3  # of a glyph, on average, where triples are still tried
 MOST_PLACES = 300  # on an outline between which the shortest way is looked for
-MOST_JOINED = 8_000_000  # pixels of all joins that are tried; large rings are no digits in pieces
+MAX_MERGED_PIXELS = (
+    8_000_000  # pixels of all joins that are tried; large rings are no digits in pieces
+)
 NECKS = (0.1, 0.2, 0.3, 0.4, 0.5)  # ink below which strokes may merely come near
 WORD_GAP = 0.6  # of the height: how far apart the letters of a word stand at most
 SOFT_EDGE = 0.06  # of a digit's height: how far the soft edge of a stroke reaches
@@ -90,7 +94,7 @@ class Glyph:
 def find_digits(ink: Ink) -> list[Glyph]:
     """Find what may be digits, in reading order.
 
-    Specks are dropped, crumbs are given to the glyph beside them. Nothing is joined or cut beyond
+    Specks are dropped, fragments are given to the glyph beside them. Nothing is joined or cut beyond
     that.
 
     Parameters
@@ -105,35 +109,35 @@ def find_digits(ink: Ink) -> list[Glyph]:
     glyphs = _components(ink)
     if not glyphs:
         return []
-    usual = typical_size(glyphs)
-    large = [glyph for glyph in glyphs if glyph.side >= SPECK * usual]
-    crumbs: dict[int, list[Glyph]] = {}
-    for crumb in glyphs:
-        if crumb.side >= SPECK * usual:
+    typical = typical_size(glyphs)
+    large = [glyph for glyph in glyphs if glyph.side >= FRAGMENT * typical]
+    fragments: dict[int, list[Glyph]] = {}
+    for fragment in glyphs:
+        if fragment.side >= FRAGMENT * typical:
             continue
-        gaps = [_gap(crumb, glyph) for glyph in large]
+        gaps = [_gap(fragment, glyph) for glyph in large]
         nearest = int(np.argmin(gaps))
-        # Noise beside a digit is no part of it: a crumb is near, and not tiny.
-        if gaps[nearest] <= CRUMB_GAP * usual and crumb.side >= 0.08 * usual:
-            crumbs.setdefault(nearest, []).append(crumb)
+        # Noise beside a digit is no part of it: a fragment is near, and not tiny.
+        if gaps[nearest] <= FRAGMENT_GAP * typical and fragment.side >= 0.08 * typical:
+            fragments.setdefault(nearest, []).append(fragment)
     return in_reading_order(
-        [merge([glyph, *crumbs.get(index, [])]) for index, glyph in enumerate(large)]
+        [merge([glyph, *fragments.get(index, [])]) for index, glyph in enumerate(large)]
     )
 
 
 def _components(ink: Ink) -> list[Glyph]:
-    things = connected_components(ink.mask)
-    order = np.argsort(-things.lengths, kind="stable")[:MOST_GLYPHS]
+    regions = connected_components(ink.mask)
+    order = np.argsort(-regions.max_extent, kind="stable")[:MOST_GLYPHS]
     height, width = ink.mask.shape
     glyphs = []
     for index in order:
-        down, across = things.boxes[index]
+        down, across = regions.boxes[index]
         # One pixel around it holds the strokes' soft edges.
         window = (
             slice(max(down.start - 1, 0), min(down.stop + 1, height)),
             slice(max(across.start - 1, 0), min(across.stop + 1, width)),
         )
-        patch = things.labels[window]
+        patch = regions.labels[window]
         stroke = patch == index + 1
         own = dilate(stroke) & ((patch == 0) | stroke)
         crop = np.where(own, ink.strength[window], np.float32(0))
@@ -165,7 +169,7 @@ def encloses(glyph: Glyph, other: Glyph) -> bool:
     """Tell whether another glyph, no speck, lies in this one's box, with room around it."""
     margin = 0.05 * glyph.side
     return (
-        other.height >= SPECK * glyph.height
+        other.height >= FRAGMENT * glyph.height
         and glyph.left + margin < other.left
         and glyph.top + margin < other.top
         and other.left + other.width + margin < glyph.left + glyph.width
@@ -218,12 +222,12 @@ def propose_merges(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
     """
     if len(glyphs) < 2:
         return []
-    usual = typical_size(glyphs)
+    typical = typical_size(glyphs)
     left, top, width, height = np.array([(g.left, g.top, g.width, g.height) for g in glyphs]).T
     across = np.maximum(left[:, None] - (left + width), 0)
     down = np.maximum(top[:, None] - (top + height), 0)
     gaps = np.hypot(across + across.T, down + down.T)
-    sides = np.maximum(np.maximum(width, height), usual)
+    sides = np.maximum(np.maximum(width, height), typical)
     close = gaps <= PIECE_GAP * np.maximum(sides[:, None], sides)
     near = [set(np.flatnonzero(row).tolist()) - {index} for index, row in enumerate(close)]
 
@@ -231,7 +235,7 @@ def propose_merges(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
         whole = [glyphs[index] for index in members]
         height = max(g.top + g.height for g in whole) - min(g.top for g in whole)
         width = max(g.left + g.width for g in whole) - min(g.left for g in whole)
-        tallest = max(usual, *(g.side for g in whole))
+        tallest = max(typical, *(g.side for g in whole))
         return height <= 1.5 * tallest and width <= 1.4 * tallest
 
     pairs = {(i, j) for i, others in enumerate(near) for j in others if i < j}
@@ -245,15 +249,15 @@ def propose_merges(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
         }
     )
     proposals = [members for members in sorted(pairs | triples) if fits(members)]
-    areas = [_joined_area([glyphs[index] for index in members]) for members in proposals]
-    if sum(areas) > MOST_JOINED:  # the small ones first: they cost little
+    areas = [_merged_area([glyphs[index] for index in members]) for members in proposals]
+    if sum(areas) > MAX_MERGED_PIXELS:  # the small ones first: they cost little
         order = np.argsort(areas, kind="stable")
-        order = order[np.cumsum(np.take(areas, order)) <= MOST_JOINED]
+        order = order[np.cumsum(np.take(areas, order)) <= MAX_MERGED_PIXELS]
         proposals = [proposals[index] for index in sorted(order)]
     return proposals
 
 
-def _joined_area(glyphs: list[Glyph]) -> int:
+def _merged_area(glyphs: list[Glyph]) -> int:
     """Return the area of the box around glyphs, in working pixels."""
     width = max(g.left + g.width for g in glyphs) - min(g.left for g in glyphs)
     height = max(g.top + g.height for g in glyphs) - min(g.top for g in glyphs)
@@ -324,7 +328,7 @@ def at_necks(glyph: Glyph, share: float = 0.5) -> list[list[Glyph]]:
         that is nearest to it.
     """
     proposals: list[list[Glyph]] = []
-    small = _small(glyph)
+    small = _reduced_ink(glyph)
     rows, columns = (
         np.arange(full) * part // full
         for full, part in zip(glyph.ink.shape, small.shape, strict=True)
@@ -332,21 +336,23 @@ def at_necks(glyph: Glyph, share: float = 0.5) -> list[list[Glyph]]:
     peak, tall = small.max(), share * len(small)
     ink = small > NECKS[0] * peak
     for level in NECKS[1:]:
-        things = connected_components(small > level * peak)
-        large = np.flatnonzero(things.lengths >= tall) + 1
+        regions = connected_components(small > level * peak)
+        large = np.flatnonzero(regions.max_extent >= tall) + 1
         if not len(large) or (proposals and len(large) == len(proposals[-1])):
             continue
-        owner = np.where(np.isin(things.labels, large), things.labels, 0)
+        owner = np.where(np.isin(regions.labels, large), regions.labels, 0)
         # Soft edges reach no further; what lies beyond them is a fainter digit, if it is as large.
         owner = _grown_into(owner, ink, max(2, round(SOFT_EDGE * len(small))))
         rest = connected_components(ink & (owner == 0))
-        others = np.append(0, np.where(rest.lengths >= tall, np.arange(rest.n) + 1 + things.n, 0))
+        others = np.append(
+            0, np.where(rest.max_extent >= tall, np.arange(rest.n) + 1 + regions.n, 0)
+        )
         owner = _grown_into(owner + others[rest.labels], small > 0, max(owner.shape))
         labels = unique_labels(owner)
         if len(labels) > 1:
             owner = owner[rows[:, None], columns]
             parts = [np.where(owner == label, glyph.ink, np.float32(0)) for label in labels]
-            parts = [_trim(replace(glyph, ink=part, cut=True)) for part in parts]
+            parts = [_crop_to_ink(replace(glyph, ink=part, cut=True)) for part in parts]
             parts.sort(key=lambda part: part.left)
             if all(_side_by_side(*pair) for pair in pairwise(parts)):
                 proposals.append(parts)
@@ -393,13 +399,15 @@ def propose_splits(glyph: Glyph) -> list[list[Glyph]]:
             if pieces and right.mean() - left.mean() > WIDEST * height:
                 break
             within = (columns >= left[:, None]) & (columns < right[:, None])
-            part = _trim(replace(glyph, ink=np.where(within, glyph.ink, np.float32(0)), cut=True))
+            part = _crop_to_ink(
+                replace(glyph, ink=np.where(within, glyph.ink, np.float32(0)), cut=True)
+            )
             pieces.append(part)
         lattice.append(pieces)
     return lattice
 
 
-def _trim(glyph: Glyph) -> Glyph:
+def _crop_to_ink(glyph: Glyph) -> Glyph:
     rows, columns = np.flatnonzero(glyph.ink.any(1)), np.flatnonzero(glyph.ink.any(0))
     if not len(rows):
         return replace(glyph, ink=glyph.ink[:1, :1])
@@ -407,7 +415,7 @@ def _trim(glyph: Glyph) -> Glyph:
     return replace(glyph, ink=ink, left=glyph.left + int(columns[0]), top=glyph.top + int(rows[0]))
 
 
-def _small(glyph: Glyph) -> np.ndarray:
+def _reduced_ink(glyph: Glyph) -> np.ndarray:
     """Return the ink at the size at which cuts are looked for."""
     factor = min(1.0, CUT_SIDE / glyph.height)
     size = max(3, round(glyph.width * factor)), max(3, round(glyph.height * factor))
@@ -416,14 +424,14 @@ def _small(glyph: Glyph) -> np.ndarray:
 
 def _seams(glyph: Glyph) -> list[np.ndarray]:
     """Return the best cuts from left to right, each the column of the cut in every row, (height,)."""
-    small = _small(glyph)
+    small = _reduced_ink(glyph)
     height, width = small.shape
     if width < 6:
         return []
     # Each cut crosses the middle row somewhere and goes on, up and down, where the ink is least.
     middle = height // 2
-    upper, cost_up = _least_ink(small[middle::-1])
-    lower, cost_down = _least_ink(small[middle:])
+    upper, cost_up = _min_cost_paths(small[middle::-1])
+    lower, cost_down = _min_cost_paths(small[middle:])
     paths = np.vstack([upper[::-1], lower[1:]])
     cost = cost_up + cost_down - small[middle]
     margin = max(1, round(0.15 * min(height, width)))
@@ -444,7 +452,7 @@ def _seams(glyph: Glyph) -> list[np.ndarray]:
     ]
 
 
-def _least_ink(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _min_cost_paths(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the ways with the least ink from each pixel of the first row to the last row.
 
     A way moves by at most one column a row; a small price on every step to the side keeps ways
@@ -512,8 +520,8 @@ def in_reading_order(glyphs: list[Glyph]) -> list[Glyph]:
         else:
             last[best] = index
             members[best].append(index)
-    members = _continued(members, glyphs)
-    slope = _slope(members, centre, middle)
+    members = _merge_interrupted_rows(members, glyphs)
+    slope = _common_slope(members, centre, middle)
     members.sort(key=lambda row: np.mean([middle[i] - slope * centre[i] for i in row]))
     return [
         replace(glyphs[index], row=number) for number, row in enumerate(members) for index in row
@@ -534,7 +542,7 @@ def words(glyphs: list[Glyph]) -> list[list[Glyph]]:
     return groups
 
 
-def _continued(rows: list[list[int]], glyphs: list[Glyph]) -> list[list[int]]:
+def _merge_interrupted_rows(rows: list[list[int]], glyphs: list[Glyph]) -> list[list[int]]:
     """Join rows of which one begins where the other ends, if they overlap in height at all.
 
     Somebody who writes on unruled paper, or with a mouse, may drift by most of a digit's height.
@@ -563,7 +571,7 @@ def _continued(rows: list[list[int]], glyphs: list[Glyph]) -> list[list[int]]:
     return merged
 
 
-def _slope(rows: list[list[int]], centre: list[float], middle: list[float]) -> float:
+def _common_slope(rows: list[list[int]], centre: list[float], middle: list[float]) -> float:
     """Return the common slope of the rows, 0 where no row is long enough to show it."""
     across = down = 0.0
     for row in rows:

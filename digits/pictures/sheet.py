@@ -57,16 +57,16 @@ def find_sheet(picture: Picture) -> Window | None:
     grey = filters.median_filter(np.asarray(image, np.float32), 3)
     if min(grey.shape) < 40:
         return None
-    things = connected_components(grey > _otsu(grey))
-    if not things.n:
+    regions = connected_components(grey > _otsu(grey))
+    if not regions.n:
         return None
-    label = int(things.areas.argmax()) + 1
-    paper = things.labels == label
-    share = _filled(paper)
+    label = int(regions.areas.argmax()) + 1
+    paper = regions.labels == label
+    share = _fill_spans(paper)
     area = share.mean()
     if not SMALLEST < area < LARGEST or paper.sum() < SOLID * share.sum():
         return None
-    down, across = things.boxes[label - 1]
+    down, across = regions.boxes[label - 1]
     if share.sum() < STRAIGHT * share[down, across].size:
         return None
     # Light that falls off is no edge: there the ground is as bright as the sheet close by.
@@ -94,7 +94,7 @@ def _otsu(grey: np.ndarray) -> float:
     return float(np.nan_to_num(between).argmax())
 
 
-def _filled(mask: np.ndarray) -> np.ndarray:
+def _fill_spans(mask: np.ndarray) -> np.ndarray:
     """Return the mask with what lies between its pixels, in their row and in their column."""
 
     def spans(mask: np.ndarray) -> np.ndarray:
@@ -128,11 +128,11 @@ def cut_out(window: Window, decode: Callable[..., Picture]) -> Picture:
     for channel in range(planes.shape[2]):
         plane = planes[..., channel]
         grey = np.asarray(Image.fromarray(plane).resize(small, Image.Resampling.BOX), np.float32)
-        plane[~inside] = _continued(grey, window.inside, size)[~inside]
+        plane[~inside] = _extrapolate(grey, window.inside, size)[~inside]
     return Picture(pixels, part.size, part.note)
 
 
-def _continued(grey: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _extrapolate(grey: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the paper's grey level beyond the sheet, as it is at the nearest places on it."""
     level = filters.quantile(grey[inside], 0.7)
     weight, total = inside.astype(np.float32), np.where(inside, grey, np.float32(0))

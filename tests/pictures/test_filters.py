@@ -34,7 +34,7 @@ def test_components(mask):
     assert found.n == n
     assert found.boxes == ndimage.find_objects(labels)
     assert found.areas.tolist() == np.bincount(labels.ravel())[1:].tolist()
-    assert found.lengths.tolist() == [max(s.stop - s.start for s in b) for b in found.boxes]
+    assert found.max_extent.tolist() == [max(s.stop - s.start for s in b) for b in found.boxes]
 
 
 @settings(deadline=None)
