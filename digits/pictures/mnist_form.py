@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from digits import InputError
-from digits.pictures.filters import connected_components
+from digits.pictures.filters import bounding_box, connected_components
 
 SIZE = 28  # side of an MNIST image in pixels
 BOX = 20  # side of the box that the digit fills
@@ -61,7 +61,7 @@ def to_mnist_form(ink: np.ndarray) -> np.ndarray:
         raise InputError("ink that is not finite arrived; expected numbers, 0 for background")
     if peak <= 0:
         return np.zeros((SIZE, SIZE), np.uint8)
-    ink = _crop_to_ink(np.clip(ink / peak, 0.0, 1.0), BLANK)
+    ink = _crop_to_ink(np.clip(ink / peak, 0.0, 1.0))
 
     width = stroke_width(ink) * BOX / max(ink.shape)
     target = min(max(width, NATURAL_WIDTH[0]), NATURAL_WIDTH[1])
@@ -69,7 +69,7 @@ def to_mnist_form(ink: np.ndarray) -> np.ndarray:
         ink = _resize(ink, WORKING_BOX)
         # The box grows with the strokes: with (width + d) * BOX / (BOX + d) = target, solve for d.
         growth = BOX * (target - width) / (BOX - target)
-        ink = _crop_to_ink(_grey_dilate(ink, growth / 2 * WORKING_BOX / BOX), BLANK)
+        ink = _crop_to_ink(_grey_dilate(ink, growth / 2 * WORKING_BOX / BOX))
         ink = ink / ink.max()
     return fit_and_centre(ink)
 
@@ -169,10 +169,8 @@ def _padded(ink: np.ndarray, margin: int) -> np.ndarray:
     return out
 
 
-def _crop_to_ink(ink: np.ndarray, level: float) -> np.ndarray:
-    rows = np.flatnonzero(ink.max(1) > level)
-    columns = np.flatnonzero(ink.max(0) > level)
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def _crop_to_ink(ink: np.ndarray) -> np.ndarray:
+    return ink[bounding_box(ink > BLANK)]
 
 
 def _resize(ink: np.ndarray, side: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from digits.pictures import filters
 from digits.pictures.decoding import Picture
-from digits.pictures.filters import connected_components, maximum_filter1d, minimum_filter1d
+from digits.pictures.filters import connected_components, maximum_filter, minimum_filter
 
 SIDE = 200  # pixels: the longer side on which a sheet is looked for
 SMALLEST = 0.06  # share of the picture that a sheet covers at least
@@ -70,8 +70,8 @@ def find_sheet(picture: Picture) -> Window | None:
     if share.sum() < STRAIGHT * share[down, across].size:
         return None
     # Light that falls off is no edge: there the ground is as bright as the sheet close by.
-    near = maximum_filter1d(maximum_filter1d(share, 5, 0), 5, 1) & ~share
-    core = minimum_filter1d(minimum_filter1d(share, 5, 0), 5, 1)
+    near = maximum_filter(share, (5, 5)) & ~share
+    core = minimum_filter(share, (5, 5))
     rim = share & ~core
     if not core.any() or not near.any():
         return None

@@ -20,21 +20,15 @@ from PIL import Image
 from digits import InputError
 from digits.config import CHAMPION
 from digits.pictures import Picture, decode, filters, find_digits, find_ink, to_mnist_form
+from digits.pictures.glyphs import Glyph, encloses, farthest, is_line, merge, typical_size
 from digits.pictures.ink import DARK, LIGHT, Ink, remove_border_region
 from digits.pictures.mnist_form import ink_box, is_mnist_form
+from digits.pictures.reading_order import in_reading_order, words
 from digits.pictures.segmentation import (
-    Glyph,
     at_necks,
-    encloses,
-    farthest,
-    in_reading_order,
-    is_line,
-    merge,
     merge_features,
     propose_merges,
     propose_splits,
-    typical_size,
-    words,
 )
 from digits.pictures.sheet import Window, cut_out, find_sheet
 

@@ -12,9 +12,11 @@ from digits import InputError
 from digits.data import load
 from digits.pictures import decode, find_digits, find_ink, to_mnist_form
 from digits.pictures.decoding import LARGEST, WORKING_SIDE
+from digits.pictures.glyphs import merge
 from digits.pictures.ink import DARK, LIGHT, remove_border_region
 from digits.pictures.mnist_form import ink_box, is_mnist_form, stroke_width
-from digits.pictures.segmentation import in_reading_order, merge, propose_merges, propose_splits
+from digits.pictures.reading_order import in_reading_order
+from digits.pictures.segmentation import propose_merges, propose_splits
 
 
 def page(*shapes, size=(400, 300), paper="white", ink="black", width=6):

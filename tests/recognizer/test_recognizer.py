@@ -401,7 +401,7 @@ def test_digits_that_touch_are_cut_and_said_to_be(recognizer, clear):
 
 def scored(side, confidence, none, width=5):
     """Return a glyph of this size, with these probabilities of a 1 and of no digit."""
-    from digits.pictures.segmentation import Glyph
+    from digits.pictures import Glyph
     from digits.recognizer.reader import _Scored
 
     rest = (1 - confidence - none) / 9
