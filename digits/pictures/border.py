@@ -11,24 +11,17 @@ SOFT_AT_EDGE = 0.6  # share of the usual sharpness below which a mark at the edg
 
 
 def border_region(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels that may belong to a desk, a shadow, or the edge of the sheet.
+    """Return the pixels, bool (height, width), that may belong to a desk, a shadow or the sheet's edge.
 
     Such a region touches the picture's edge and spans more than half of the picture, or is a hollow
     outline around other regions.
-
-    Parameters
-    ----------
-    mask : numpy.ndarray
-        bool (height, width): all ink.
     """
     regions = connected_components(mask)
-    labels = regions.labels
     tall, wide = regions.extents / np.array(mask.shape)[:, None]
-    at_edge = regions.occur_in(np.concatenate(_sides(labels)))
-    found = at_edge & (np.maximum(tall, wide) > 0.5)
+    found = ~regions.clear_of_edge() & (np.maximum(tall, wide) > 0.5)
     hollow = (np.minimum(tall, wide) > 0.4) & (regions.areas < 0.15 * tall * wide * mask.size)
     for index in np.flatnonzero(hollow & ~found):
-        found[index] = np.count_nonzero(regions.occur_in(labels[regions.boxes[index]])) > 1
+        found[index] = np.count_nonzero(regions.occur_in(regions.labels[regions.boxes[index]])) > 1
     return regions.mask_of(found)
 
 
@@ -47,7 +40,7 @@ def remove_border_artifacts(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """
     regions = connected_components(mask)
     labels, sizes = regions.labels, regions.max_extent
-    sides = _sides(labels)
+    sides = labels[0], labels[-1], labels[:, 0], labels[:, -1]
     # How many pixels of each of the four sides belong to each region, (4, n).
     contacts = np.array([np.bincount(side, minlength=regions.n + 1)[1:] for side in sides])
     # A strip that covers a whole side does not belong to a digit, whatever else there is.
@@ -76,8 +69,3 @@ def remove_border_artifacts(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     # What touches three sides is a border region, which the recognizer leaves out where it pays.
     touching &= np.count_nonzero(contacts, axis=0) <= 2
     return mask & ~regions.mask_of(touching & (in_corner | along_edge | soft))
-
-
-def _sides(labels: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return the top, bottom, left and right side of an image."""
-    return labels[0], labels[-1], labels[:, 0], labels[:, -1]

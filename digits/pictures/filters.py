@@ -62,6 +62,12 @@ class Components:
         """The shorter side of each box, int (n,)."""
         return self.extents.min(0)
 
+    def clear_of_edge(self, margin: int = 1) -> np.ndarray:
+        """Tell which regions are at least `margin` pixels away from the image's edge, bool (n,)."""
+        (top, bottom, left, right), (height, width) = self.bounds, self.labels.shape
+        inside = (top >= margin) & (bottom <= height - margin)
+        return inside & (left >= margin) & (right <= width - margin)
+
     def occur_in(self, patch: np.ndarray) -> np.ndarray:
         """Tell which regions have pixels in a part of `labels`, bool (n,)."""
         return np.bincount(patch.ravel(), minlength=self.n + 1)[1:] > 0

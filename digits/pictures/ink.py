@@ -65,18 +65,15 @@ class Ink:
 def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = True) -> Ink:
     """Find the ink on a picture.
 
+    The mask is empty where the picture is blank.
+
     Parameters
     ----------
     picture : Picture
     polarity : str or None
         `DARK` or `LIGHT` if it is known; decided from the picture otherwise.
     rules : bool
-        Whether ruled lines and frames are taken away.
-
-    Returns
-    -------
-    Ink
-        With an empty mask where the picture is blank.
+        Whether printed lines and boxes are taken away.
     """
     grey = to_grey(picture.pixels)
     score = _polarity_score(grey)
@@ -261,11 +258,7 @@ def _hysteresis_threshold(depth: np.ndarray, threshold: float, least: float) -> 
     regions = connected_components(depth > floor)
     peaks = filters.max_by_component(depth, regions)
     # A region at the picture's edge rather belongs to a desk, or a book.
-    margin = max(1, min(mask.shape) // 50)
-    top, bottom, left, right = regions.bounds
-    height, width = mask.shape
-    inside = (top >= margin) & (bottom <= height - margin)
-    inside &= (left >= margin) & (right <= width - margin)
+    inside = regions.clear_of_edge(max(1, min(mask.shape) // 50))
     dark = regions.occur_in(regions.labels[mask])
     if not (dark & inside).any():
         return mask

@@ -10,7 +10,6 @@ import math
 import numpy as np
 
 from digits.pictures.filters import (
-    Box,
     boundary,
     connected_components,
     dilate,
@@ -64,7 +63,7 @@ def ruled_lines(mask: np.ndarray) -> np.ndarray:
     # Most pictures have none: a line is part of something long.
     if connected_components(mask).max_extent.max(initial=0) < 0.3 * min(mask.shape):
         return np.zeros(mask.shape, bool)
-    (level, level_bands), (upright, upright_bands) = _lines_across(mask), _lines_across(mask.T)
+    (level, level_bands), (upright, upright_bands) = map(_lines_across, (mask, mask.T))
     across = level | upright.T
     if across.any():
         # Remains at crossings, and where lines are rough.
@@ -76,15 +75,15 @@ def ruled_lines(mask: np.ndarray) -> np.ndarray:
     if min(mask.shape) < SMALLEST_PICTURE:
         return across
     thickness = max(4, min(mask.shape) // 40)
-    level, upright = _level_and_upright(mask, thickness)
-    lines = level | upright
+    level, upright = (_horizontal_lines(turned, thickness) for turned in (mask, mask.T))
+    lines = level | upright.T
     if not lines.any():
         return across
     sizes = connected_components(mask & ~dilate(lines)).max_extent
     if not len(sizes := sizes[sizes > max(6, sizes.max(initial=0) / 8)]):  # noise is left out
         return across
     long = 2.5 * quantile(sizes, 0.9)
-    return across | _line_family(mask, level, long) | _line_family(mask.T, upright.T, long).T
+    return across | _line_family(mask, level, long) | _line_family(mask.T, upright, long).T
 
 
 def _line_family(mask: np.ndarray, lines: np.ndarray, long: float) -> np.ndarray:
@@ -177,10 +176,10 @@ def form_boxes(mask: np.ndarray) -> np.ndarray:
     if min(mask.shape) < SMALLEST_PICTURE:
         return found
     regions = connected_components(mask)
-    for index in np.flatnonzero(regions.min_extent >= SMALLEST_FORM_BOX):
+    # At the picture's edge lie sheets and desks.
+    large = (regions.min_extent >= SMALLEST_FORM_BOX) & regions.clear_of_edge()
+    for index in np.flatnonzero(large):
         box = regions.boxes[index]
-        if _at_edge(box, mask.shape):
-            continue  # at the picture's edge lie sheets and desks
         own = regions.labels[box] == index + 1
         lines = _form_box_lines(own, mask[box]) if own.mean() <= 0.5 else None
         if lines is None:
@@ -193,11 +192,6 @@ def form_boxes(mask: np.ndarray) -> np.ndarray:
     return found
 
 
-def _at_edge(box: Box, shape: tuple[int, int]) -> bool:
-    """Tell whether a box reaches the edge of a picture of this shape."""
-    return any(s.start == 0 or s.stop == length for s, length in zip(box, shape, strict=True))
-
-
 def _form_box_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     """Return the straight lines of a region that is a printed box, None if it is not one.
 
@@ -208,14 +202,14 @@ def _form_box_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     """
     side = min(own.shape)
     thickness, shortest = min(max(5, side // 10), THICKEST_LINE), max(12, side // 3)
-    level, upright = _level_and_upright(own, thickness, shortest)
-    lines = level | upright
+    level, upright = (_horizontal_lines(turned, thickness, shortest) for turned in (own, own.T))
+    lines = level | upright.T
     if np.count_nonzero(lines) < 0.4 * np.count_nonzero(own):
         return None  # a sheet or a shadow with straight sides
     # Lines lean, so that a side is looked for within a quarter of the shorter side.
     band = max(3, side // 4)
     n_straight = 0
-    for turned, found, out in ((own, level, lines), (own.T, upright.T, lines.T)):
+    for turned, found, out in ((own, level, lines), (own.T, upright, lines.T)):
         for flip in (1, -1):
             y, x = np.nonzero(found[::flip][:band])
             length = len(np.unique(x))
@@ -242,16 +236,6 @@ def _fit_line(x: np.ndarray, y: np.ndarray, width: int) -> np.ndarray:
 def _near_line(line: np.ndarray, distance: float, height: int) -> np.ndarray:
     """Return the pixels above and below a line up to a distance, bool (height, width)."""
     return np.abs(np.arange(height)[:, None] - line) <= distance
-
-
-def _level_and_upright(
-    mask: np.ndarray, thickness: int, shortest: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixels of level and of upright lines; see `_horizontal_lines`."""
-    return (
-        _horizontal_lines(mask, thickness, shortest),
-        _horizontal_lines(mask.T, thickness, shortest).T,
-    )
 
 
 def _horizontal_lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.ndarray:

@@ -50,15 +50,6 @@ def find_digits(ink: Ink) -> list[Glyph]:
 
     Noise is dropped, fragments are given to the glyph beside them. Nothing is merged or split beyond
     that.
-
-    Parameters
-    ----------
-    ink : Ink
-
-    Returns
-    -------
-    list of Glyph
-        Empty where there is no ink.
     """
     glyphs = component_glyphs(ink)
     if not glyphs:
