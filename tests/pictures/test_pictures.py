@@ -311,7 +311,7 @@ def test_too_many_pixels_are_refused(tmp_path):
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"not a picture at all", "no picture"),
+        (b"not a picture at all", "not an image"),
         (png(page((200, 150, 60)))[:900], "damaged"),
         (png(page((200, 150, 60)), "JPEG")[:900], "damaged"),
     ],
