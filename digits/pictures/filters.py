@@ -90,11 +90,17 @@ def connected_components(mask: np.ndarray) -> Components:
         edges = np.concatenate([[0], edges])
     starts, stops = edges[::2], edges[1::2]
     root = _roots(starts, stops, across)
-    label = np.cumsum(root == np.arange(len(root)))[root] if len(root) else root
+    is_first = root == np.arange(len(root))
+    label = np.cumsum(is_first)[root]
     labels = np.zeros(mask.shape, np.int32)
     labels[mask] = np.repeat(label, stops - starts)
     areas = np.bincount(label, stops - starts)[1:].astype(int)
-    return Components(labels, _bounds(label, starts, stops, across), areas)
+    row = starts // across
+    sides = np.stack([row, row + 1, starts - row * across, stops - row * across])
+    bounds = sides[:, is_first]  # of the first run; the others may reach further
+    for side, extreme in enumerate((np.minimum, np.maximum, np.minimum, np.maximum)):
+        extreme.at(bounds[side], label - 1, sides[side])
+    return Components(labels, bounds, areas)
 
 
 def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
@@ -116,19 +122,6 @@ def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
         apart = root[above] != root[below]
         above, below = above[apart], below[apart]
     return root
-
-
-def _bounds(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
-    if not len(label):
-        return np.zeros((4, 0), int)
-    order = np.argsort(label, kind="stable")
-    firsts = np.flatnonzero(np.diff(label[order], prepend=0))
-    row = starts[order] // across
-    ends = np.append(firsts[1:], len(order)) - 1
-    top, bottom = row[firsts], row[ends] + 1  # runs are in order of their rows
-    left = np.minimum.reduceat(starts[order] - row * across, firsts)
-    right = np.maximum.reduceat(stops[order] - row * across, firsts)
-    return np.stack([top, bottom, left, right])
 
 
 def max_by_component(values: np.ndarray, regions: Components) -> np.ndarray:
@@ -194,27 +187,20 @@ def minimum_filter(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _extreme_filter(image: np.ndarray, sizes: tuple[int, int], extreme: np.ufunc) -> np.ndarray:
-    for axis, size in enumerate(sizes):
+    """Filter rows, then columns, with windows that double: each joins two that are half as long."""
+    for size in sizes:
         if size > 1:
-            image = np.moveaxis(
-                _extreme_filter1d(np.moveaxis(image, axis, 0), size, extreme), 0, axis
-            )
+            n, before = len(image), size // 2
+            # The outermost pixels repeated change no extreme.
+            first, last = image[:1].repeat(before, 0), image[-1:].repeat(size - 1 - before, 0)
+            wide = np.concatenate([first, image, last])
+            length = 1
+            while 2 * length <= size:
+                wide = extreme(wide[:-length], wide[length:])
+                length *= 2
+            image = extreme(wide[:n], wide[size - length : size - length + n])
+        image = image.T
     return image
-
-
-def _extreme_filter1d(image: np.ndarray, size: int, extreme: np.ufunc) -> np.ndarray:
-    """Filter the rows with windows that double: each joins two that are half as long."""
-    n = len(image)
-    # The outermost pixels repeated change no extreme.
-    before = size // 2
-    wide = np.concatenate(
-        [image[:1].repeat(before, 0), image, image[-1:].repeat(size - 1 - before, 0)]
-    )
-    length = 1
-    while 2 * length <= size:
-        wide = extreme(wide[:-length], wide[length:])
-        length *= 2
-    return extreme(wide[:n], wide[size - length : size - length + n])
 
 
 def grey_closing(image: np.ndarray, size: int) -> np.ndarray:
