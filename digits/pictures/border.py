@@ -26,17 +26,11 @@ def border_region(mask: np.ndarray) -> np.ndarray:
 
 
 def remove_border_artifacts(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Remove what lies along the picture's edge, or is soft there: a desk's strip, a shadow.
+    """Remove from a mask what lies along the picture's edge, or is soft there: a desk, a shadow.
 
     Only beside something of a digit's size that stands clear of the edge: a digit that is cut off
-    by the picture's edge may be all that there is.
-
-    Parameters
-    ----------
-    depth : numpy.ndarray
-        float32 (height, width): by how much each pixel differs from the paper.
-    mask : numpy.ndarray
-        bool (height, width): all ink.
+    by the picture's edge may be all that there is. `depth`, float32 (height, width), is by how much
+    each pixel differs from the paper.
     """
     regions = connected_components(mask)
     labels, sizes = regions.labels, regions.max_extent

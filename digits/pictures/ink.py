@@ -63,17 +63,10 @@ class Ink:
 
 
 def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = True) -> Ink:
-    """Find the ink on a picture.
+    """Find the ink on a picture; its mask is empty where the picture is blank.
 
-    The mask is empty where the picture is blank.
-
-    Parameters
-    ----------
-    picture : Picture
-    polarity : str or None
-        `DARK` or `LIGHT` if it is known; decided from the picture otherwise.
-    rules : bool
-        Whether printed lines and boxes are taken away.
+    The polarity is `DARK` or `LIGHT` if it is known; it is decided from the picture otherwise. With
+    `rules`, printed lines and boxes are taken away.
     """
     grey = to_grey(picture.pixels)
     score = _polarity_score(grey)
@@ -132,8 +125,8 @@ def remove_border_region(ink: Ink) -> Ink:
 def to_grey(pixels: np.ndarray) -> np.ndarray:
     """Return the grey picture, float32 0 to 255, along the colour in which the picture varies most.
 
-    Blue on green may be equally light; the direction in colour space in which
-    neighbouring pixels differ separates them.
+    Blue on green may be equally light; the direction in which neighbouring pixels differ in colour
+    space separates them.
     """
     if pixels.ndim == 2:
         return pixels.astype(np.float32)
@@ -147,9 +140,8 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     weights *= 1 if weights.sum() >= 0 else -1
     span = 255 * np.abs(weights).sum()
     offset = -255 * np.minimum(weights, 0).sum()
-    return (
-        (pixels.astype(np.float32) @ weights.astype(np.float32) + offset) * (255 / span)
-    ).astype(np.float32)
+    grey = pixels.astype(np.float32) @ weights.astype(np.float32) + offset
+    return (grey * (255 / span)).astype(np.float32)
 
 
 def _thumbnail(image: np.ndarray, side: int) -> np.ndarray:

@@ -28,18 +28,7 @@ MARGIN = 0.15  # share of the picture beside a line that may be the edge of an e
 
 
 def remove_lines(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ink without printed lines, and the lines.
-
-    Parameters
-    ----------
-    mask : numpy.ndarray
-        bool (height, width): all ink.
-
-    Returns
-    -------
-    rest, lines : numpy.ndarray
-        bool (height, width).
-    """
+    """Return the ink without ruled lines and printed boxes, and these; all bool (height, width)."""
     boxes = form_boxes(mask)
     rest = mask & ~boxes
     lines = ruled_lines(rest)
@@ -114,12 +103,11 @@ def _select_rules(lines: np.ndarray, long: float) -> np.ndarray:
 
 
 def _lines_across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the level lines that go from one side of the picture to the other.
+    """Find the level lines that go from one side of the picture to the other, and their bands.
 
-    Returns their pixels, without those where something crosses them, and the bands that they run in.
-
-    At any size of picture: a cell that was cut out of a form shows its lines like that. The writing
-    is lower than such a line is long, or the line lies where nobody writes, at the edge.
+    The lines are returned without the pixels where something crosses them; the bands are whole. At
+    any size of picture: a cell that was cut out of a form shows its lines like that. The writing is
+    lower than such a line is long, or the line lies where nobody writes, at the edge.
     """
     height, width = mask.shape
     thickness = min(max(6, min(mask.shape) // 6), max(8, min(mask.shape) // 20))
@@ -195,10 +183,7 @@ def form_boxes(mask: np.ndarray) -> np.ndarray:
 def _form_box_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     """Return the straight lines of a region that is a printed box, None if it is not one.
 
-    Parameters
-    ----------
-    own, mask : numpy.ndarray
-        bool (height, width): the region in its box, and all ink in that box.
+    `own` is the region in its bounding box, `mask` all ink in that box.
     """
     side = min(own.shape)
     thickness, shortest = min(max(5, side // 10), THICKEST_LINE), max(12, side // 3)

@@ -66,13 +66,9 @@ def find_digits(ink: Ink) -> list[Glyph]:
 
 
 def propose_merges(glyphs: list[Glyph]) -> list[tuple[int, ...]]:
-    """Propose which glyphs may be the pieces of one digit.
+    """Propose which two or three glyphs may be the pieces of one digit, by their indices.
 
-    Returns
-    -------
-    list of tuple of int
-        Indices of two or three glyphs that are near each other and together no larger than a digit
-        on this picture may be.
+    They are near each other, and together no larger than a digit on this picture may be.
     """
     if len(glyphs) < 2:
         return []
@@ -139,17 +135,8 @@ def _proximity(a: Glyph, b: Glyph) -> float:
 def at_necks(glyph: Glyph, share: float = 0.5) -> list[list[Glyph]]:
     """Propose how a glyph falls apart where its ink is as faint as strokes' soft edges.
 
-    Parameters
-    ----------
-    glyph : Glyph
-    share : float
-        Of the glyph's height: how large a part is at least.
-
-    Returns
-    -------
-    list of list of Glyph
-        For each level of ink at which several parts are left, from left to right, each with the ink
-        that is nearest to it.
+    For each level of ink at which several parts are left, at least `share` of the glyph as high:
+    those parts from left to right, each with the ink that is nearest to it.
     """
     proposals: list[list[Glyph]] = []
     small = _reduced_ink(glyph)
@@ -201,13 +188,9 @@ def _expand_labels(labels: np.ndarray, mask: np.ndarray, distance: int) -> np.nd
 def propose_splits(glyph: Glyph) -> list[list[Glyph]]:
     """Propose how a glyph may be cut into digits that touch.
 
-    Cuts run from top to bottom along the least ink, found by dynamic programming.
-
-    Returns
-    -------
-    list of list of Glyph
-        Entry [i][j] is the ink between cut i and cut i + 1 + j, counted from the left edge to the
-        right edge, up to the widest that may be one digit. Empty where there is no place to cut.
+    Cuts run from top to bottom along the least ink, found by dynamic programming. Entry [i][j] is the
+    ink between cut i and cut i + 1 + j, counted from the left edge to the right edge, up to the
+    widest that may be one digit. Empty where there is no place to cut.
     """
     seams = _seams(glyph)
     if not seams:
@@ -267,19 +250,13 @@ def _seams(glyph: Glyph) -> list[np.ndarray]:
 def _min_cost_paths(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the paths with the least ink from each pixel of the first row to the last row.
 
-    A path moves by at most one column a row.
-
-    Returns
-    -------
-    paths : numpy.ndarray
-        int (height, width): entry [r, x] is the column in row r of the path that starts at x.
-    cost : numpy.ndarray
-        float (width,): the ink on each path.
+    A path moves by at most one column a row. Returned are the column in each row of the path that
+    starts at x, int (height, width), and the ink on it, float (width,).
     """
     height, width = ink.shape
     cost = ink[-1]
     step = np.zeros((height, width), int)
-    for row in range(height - 2, -1, -1):
+    for row in reversed(range(height - 1)):
         below = np.full((3, width), np.inf, np.float32)
         below[0, 1:] = cost[:-1] + SIDE_STEP
         below[1] = cost

@@ -95,11 +95,7 @@ def _fill_spans(mask: np.ndarray) -> np.ndarray:
 def cut_out(window: Window, decode: Callable[..., Picture]) -> Picture:
     """Return a part of a picture at its own resolution, with paper in place of what is around it.
 
-    Parameters
-    ----------
-    window : Window
-    decode : callable
-        Takes ``window``, the box, and returns that part.
+    `decode` takes ``window``, the box, and returns that part.
     """
     part = decode(window=window.box)
     if window.inside is None:
