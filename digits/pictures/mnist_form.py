@@ -94,9 +94,8 @@ def is_mnist_form(images: np.ndarray) -> np.ndarray:
     # One below the other, with a blank row between, all images are labelled at once.
     column = np.zeros((len(images), SIZE + 1, SIZE), bool)
     column[:, :SIZE] = images > BRIDGE
-    regions = connected_components(column.reshape(-1, SIZE))
-    image_of = [down.start // (SIZE + 1) for down, _ in regions.boxes]
-    return right & (np.bincount(image_of, minlength=len(images)) == 1)
+    top = connected_components(column.reshape(-1, SIZE)).bounds[0]
+    return right & (np.bincount(top // (SIZE + 1), minlength=len(images)) == 1)
 
 
 def ink_box(image: np.ndarray) -> tuple[int, int, int, int]:
