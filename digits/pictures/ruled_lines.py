@@ -121,7 +121,7 @@ def _lines_across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         down, across = box = regions.boxes[index]
         y, x = np.nonzero(lines[box] & (regions.labels[box] == index + 1))
         y, x = y + down.start, x + across.start
-        if len(np.unique(x)) < PART * width:
+        if _n_columns(x) < PART * width:
             continue
         # With strokes that come near the line, and without them.
         for near in (y >= 0, np.abs(y - np.bincount(y).argmax()) <= 3):
@@ -136,7 +136,7 @@ def _lines_across(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                 continue
             middle = float(line.mean())
             if width > long if rest.n else min(middle, height - middle) < MARGIN * height:
-                found.append((line, np.count_nonzero(near) / len(np.unique(x[near]))))
+                found.append((line, np.count_nonzero(near) / _n_columns(x[near])))
             break
     bands = np.zeros(mask.shape, bool)
     if not found:
@@ -197,7 +197,7 @@ def _form_box_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     for turned, found, out in ((own, level, lines), (own.T, upright, lines.T)):
         for flip in (1, -1):
             y, x = np.nonzero(found[::flip][:band])
-            length = len(np.unique(x))
+            length = _n_columns(x)
             if length <= STRAIGHT_SIDE * found.shape[1]:
                 continue
             n_straight += 1
@@ -210,6 +210,11 @@ def _form_box_lines(own: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     others = mask & ~dilate(lines, 2)
     inside = connected_components(others[band // 2 : -(band // 2), band // 2 : -(band // 2)])
     return lines if inside.max_extent.max(initial=0) > 0.25 * side else None
+
+
+def _n_columns(x: np.ndarray) -> int:
+    """Return how many different columns there are; `numpy.unique` would import ``numpy.ma``."""
+    return np.count_nonzero(np.bincount(x))
 
 
 def _fit_line(x: np.ndarray, y: np.ndarray, width: int) -> np.ndarray:
