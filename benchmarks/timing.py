@@ -53,7 +53,7 @@ for name in os.listdir(sys.argv[1]):
 
 
 @dataclass(frozen=True)
-class Effort:
+class Budget:
     """How much a benchmark measures.
 
     Attributes
@@ -83,22 +83,22 @@ class Effort:
     seeds: int
 
 
-EFFORTS = {
+BUDGETS = {
     # Half a minute, within a report.
-    "small": Effort(12, 1, 3, 1, (1, 10, 100, 500), 2, 0),
+    "small": Budget(12, 1, 3, 1, (1, 10, 100, 500), 2, 0),
     # Half an hour, for figures that are published.
-    "full": Effort(100_000, 3, 7, 5, (1, 10, 100, 1000, 10_000, 100_000), 3, 5),
+    "full": Budget(100_000, 3, 7, 5, (1, 10, 100, 1000, 10_000, 100_000), 3, 5),
 }
 
 
-def effort(size: str) -> Effort:
-    """Return the effort of that name; an unknown one is an `InputError`."""
-    if size not in EFFORTS:
-        raise InputError(f"SIZE={size!r} is not valid: expected {' or '.join(EFFORTS)}")
-    return EFFORTS[size]
+def budget(size: str) -> Budget:
+    """Return the budget of that name; an unknown one is an `InputError`."""
+    if size not in BUDGETS:
+        raise InputError(f"SIZE={size!r} is not valid: expected {' or '.join(BUDGETS)}")
+    return BUDGETS[size]
 
 
-def evenly(table: pd.DataFrame, n: int) -> pd.DataFrame:
+def evenly_spaced(table: pd.DataFrame, n: int) -> pd.DataFrame:
     """Return at most `n` rows of a table, evenly spaced, in order, with a fresh index."""
     chosen = np.unique(np.linspace(0, len(table) - 1, min(n, len(table))).round().astype(int))
     return table.iloc[chosen].reset_index(drop=True)

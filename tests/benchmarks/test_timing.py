@@ -23,21 +23,21 @@ from digits.recognizer import Recognizer
 
 def test_an_unknown_size_is_refused():
     with pytest.raises(InputError, match=r"SIZE='huge'.*small or full"):
-        timing.effort("huge")
+        timing.budget("huge")
 
 
-@pytest.mark.parametrize("size", timing.EFFORTS)
+@pytest.mark.parametrize("size", timing.BUDGETS)
 def test_every_size_allows_the_fit_and_the_growth(size):
-    effort = timing.effort(size)
-    assert len(effort.sizes) >= 3
-    assert any(100 * n <= max(effort.sizes) for n in effort.sizes)
+    budget = timing.budget(size)
+    assert len(budget.sizes) >= 3
+    assert any(100 * n <= max(budget.sizes) for n in budget.sizes)
 
 
 def test_evenly_spaced_rows():
     table = pd.DataFrame({"x": range(10)}, index=range(10, 20))
-    assert timing.evenly(table, 4)["x"].tolist() == [0, 3, 6, 9]
-    assert list(timing.evenly(table, 4).index) == [0, 1, 2, 3]
-    assert len(timing.evenly(table, 99)) == 10
+    assert timing.evenly_spaced(table, 4)["x"].tolist() == [0, 3, 6, 9]
+    assert list(timing.evenly_spaced(table, 4).index) == [0, 1, 2, 3]
+    assert len(timing.evenly_spaced(table, 99)) == 10
 
 
 # --- Running commands ------------------------------------------------------------------------------
