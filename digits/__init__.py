@@ -16,3 +16,16 @@ class InputError(ValueError):
     The message is one line that names what arrived, what was expected and what to do. The command
     line prints it without a traceback.
     """
+
+
+def printable(text: str) -> str:
+    """Return `text` with what a terminal cannot show, or would obey, written as an escape.
+
+    File names may hold bytes that are no UTF-8 (Python keeps them as surrogates), line ends and
+    control sequences.
+    """
+    text = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -1,42 +1,38 @@
-"""The way into the command ``digits``, also as ``python -m digits``.
+"""Entry point of the command ``digits``, also as ``python -m digits``."""
 
-Nothing is imported before Ctrl-C is looked after, not even what looks after it in the end: importing
-takes longer than many a command runs. `os` and `_signal` are there when Python has started.
-"""
-
-import _signal  # `signal`, which wraps it, takes a millisecond to import
 import os
-
-
-def _end_at_once(number, frame) -> None:
-    """Nothing was begun yet: there is nothing to clean up."""
-    try:
-        os.write(2, b"digits: stopped\n")
-    finally:  # whether or not anybody reads it
-        os._exit(130)
-
-
-# As it is unless shells let what they start in the background ignore Ctrl-C.
-if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
-    _signal.signal(_signal.SIGINT, _end_at_once)
+import signal
 
 
 def main() -> None:
-    """Run the command; see `digits.cli.main` and `digits.interrupt`."""
-    from digits import interrupt
-    from digits.cli import main as run
+    """Run the command. Ctrl-C ends it with one line and status 130, whatever it interrupts."""
+    pressed = []
 
+    def stop(number, frame):
+        if pressed:  # again: what is cleaned up takes too long
+            _end()
+        pressed.append(True)
+        raise KeyboardInterrupt
+
+    # Shells let what they start in the background ignore it.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
     try:
-        interrupt.install()
+        from digits.cli import main as run
+
         run()
-    except BaseException as error:
-        if interrupt.pressed():
-            said = isinstance(error, SystemExit) and error.code == interrupt.STATUS
-            interrupt.end("" if said else interrupt.STOPPED)
+    except BaseException as error:  # an import turns Ctrl-C into errors of its own
+        if pressed:
+            _end("" if isinstance(error, SystemExit) and error.code == 130 else "digits: stopped\n")
         raise
+
+
+def _end(message: str = "digits: stopped\n") -> None:
+    """End the process without waiting for libraries' threads."""
+    try:
+        os.write(2, message.encode())
     finally:
-        # All is done but the interpreter's own end.
-        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+        os._exit(130)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 import subprocess
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from digits import InputError
@@ -222,6 +223,21 @@ def default_run_dir(data: str, profile: str, seed: int) -> Path:
     return RUNS / f"{data}-{profile}-{seed}"
 
 
+# The packages that the extras of pyproject.toml install, by the names that are imported.
+EXTRAS = {
+    "train": ("filelock", "jinja2", "keras", "pandas", "pooch", "scipy", "sklearn"),
+    "notebooks": (
+        "anywidget",
+        "matplotlib",
+        "nbconvert",
+        "papermill",
+        "seaborn",
+        "voila",
+    ),
+    "scale": ("distributed", "filelock", "fsspec", "pyarrow"),
+    "heic": ("pillow_heif",),
+}
+
 # TensorFlow's wheel for processors only has a name of its own.
 PACKAGES = (
     "digits",
@@ -237,6 +253,11 @@ PACKAGES = (
 )
 # What decides a result. Reports that are committed, and stray files, do not.
 CODE = ("benchmarks", "digits", "notebooks", "requirements.lock")
+
+
+def missing_packages(extra: str) -> list[str]:
+    """Return what an extra of pyproject.toml would install and is not there."""
+    return [name for name in EXTRAS[extra] if find_spec(name) is None]
 
 
 def package_versions() -> dict[str, str]:

@@ -17,13 +17,13 @@ import pytest
 from PIL import Image
 
 from digits import InputError, cli
-from digits.collection import parts, sources
-from digits.config import ROOT
+from digits.collection import parts
+from digits.config import EXTRAS, ROOT
 from digits.data import datasets
+from digits.pictures import files
 from digits.pictures.decoding import Picture, decode
 from digits.recognizer import DigitReading, Reading
 from digits.recognizer.annotate import SURE, UNSURE, annotate
-from digits.report import build
 
 
 def digit(value=7, confidence=0.99, accepted=True, box=(2, 3, 10, 20), row=0):
@@ -114,7 +114,7 @@ def test_json_has_one_object_per_picture_and_line_in_order_of_path(run, folder):
 def test_what_a_folder_holds_that_is_no_picture_is_counted(run, folder, tmp_path, monkeypatch):
     for name in ("scan.PDF", "README", "IMG_1.HEIC", "deep/img_2.heic"):
         (folder / name).touch()
-    monkeypatch.setattr(sources, "EXTENSIONS", sources.EXTENSIONS - sources.HEIC)
+    monkeypatch.setattr(files, "EXTENSIONS", files.EXTENSIONS - files.HEIC)
     line = (
         "digits: 5 files were not looked at: .heic 2, .pdf 1, .txt 1, no ending 1 "
         "(pip install 'digits[heic]' to read HEIC)\n"
@@ -128,7 +128,7 @@ def test_what_a_folder_holds_that_is_no_picture_is_counted(run, folder, tmp_path
     status, _, err = run("predict", tmp_path / "scans")
     assert status == 1
     assert err.splitlines()[1:] == ["digits: 1 file was not looked at: .pdf 1"]
-    monkeypatch.setattr(sources, "EXTENSIONS", sources.EXTENSIONS | sources.HEIC)
+    monkeypatch.setattr(files, "EXTENSIONS", files.EXTENSIONS | files.HEIC)
     assert (
         run("predict", folder)[2]
         == "digits: 3 files were not looked at: .pdf 1, .txt 1, no ending 1\n"
@@ -158,7 +158,7 @@ def test_csv_holds_a_line_per_picture_and_says_so(run, folder, tmp_path):
 
 def test_options_of_large_collections_need_their_output(run, folder):
     status, _, err = run("predict", folder, "--part-size", "10")
-    assert status == 2 and "--part-size needs --output" in err
+    assert status == 2 and "--part-size and --scheduler need --output" in err
 
 
 def test_one_bad_picture_does_not_stop_the_others(run, folder):
@@ -174,9 +174,13 @@ def test_a_folder_without_pictures_is_named_and_the_others_are_read(run, folder,
     assert err == f"digits: no pictures in {tmp_path / 'empty'}\n"
 
 
-def test_a_folder_that_cannot_be_read_is_named(capfd):
-    cli._say_unreadable(PermissionError(13, "Permission denied", "secret"))
-    assert capfd.readouterr().err == "digits: cannot look into secret (Permission denied)\n"
+def test_a_folder_that_cannot_be_read_is_named(run, folder, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(files.os, "scandir", refuse)
+    line = f"digits: cannot look into {folder} (Permission denied)\n"
+    assert run("predict", folder)[2].startswith(line)
 
 
 def test_standard_input_is_one_picture(run):
@@ -405,27 +409,8 @@ def test_export_passes_format_and_run_on(run, monkeypatch, tmp_path):
     assert calls == [(cli.CHAMPION, "keras", tmp_path / "m.keras")]
 
 
-def test_report_prints_a_line_per_notebook_and_cell(run, monkeypatch, tmp_path):
-    from digits import report
-
-    def make(data, profile, seed, *, progress, **options):
-        progress(None, 2)
-        progress(build.CellDone("01_look", 1, 2, 0.5), 1)
-        progress(build.CellDone("01_look", 2, 2, 12.0), 1)
-        return tmp_path
-
-    monkeypatch.setattr(report, "find_notebooks", lambda only: [])
-    monkeypatch.setattr(report, "make", make)
-    status, out, err = run("report")
-    assert status == 0
-    assert err.splitlines() == ["01_look", "  cell  1 of 2     0.5 s", "  cell  2 of 2    12.0 s"]
-    assert out == f"The report is in {tmp_path / 'index.html'}\n"
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    assert "2/2" in run("report")[2]
-
-
 def test_doctor_reports_what_is_missing(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(cli, "CHAMPION", tmp_path)
+    monkeypatch.setattr("digits.doctor.CHAMPION", tmp_path)
     monkeypatch.setenv("DIGITS_MNIST", str(tmp_path / "gone.npz"))
     status, out, _ = run("doctor")
     assert status == 1
@@ -454,7 +439,7 @@ def test_the_extras_bring_what_the_commands_ask_for():
     """Each name that is looked for is of a package that its extra declares."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     of_module = {"sklearn": "scikit-learn", "pillow_heif": "pillow-heif"}
-    for extra, modules in cli.EXTRAS.items():
+    for extra, modules in EXTRAS.items():
         lines = project["optional-dependencies"][extra]
         declared = {re.split(r"[^a-z0-9-]", line)[0] for line in lines}
         assert {of_module.get(module, module) for module in modules} <= declared

@@ -31,8 +31,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from digits import InputError
-from digits.collection.sources import Entry, entries, fetch, is_url, not_looked_at
+from digits.collection.sources import Entry, entries, fetch, is_url
 from digits.config import CHAMPION
+from digits.pictures.files import not_looked_at
 from digits.recognizer import Recognizer
 from digits.recognizer.parallel import Work, map_ordered, n_cores, read_each
 from digits.storage import locked, write_json

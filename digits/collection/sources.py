@@ -12,7 +12,6 @@ import glob
 import gzip
 import lzma
 import os
-import posixpath
 import tarfile
 import zipfile
 import zlib
@@ -24,7 +23,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from digits import InputError
-from digits.pictures.decoding import EXTENSIONS, HEIC, LARGEST_FILE
+from digits.pictures.decoding import LARGEST_FILE
+from digits.pictures.files import is_picture, walk
 
 ZIPS = (".zip",)
 TARS = {
@@ -33,7 +33,6 @@ TARS = {
     (".tar.bz2", ".tbz2"): bz2.open,
     (".tar.xz", ".txz"): lzma.open,
 }
-MOST_ENDINGS = 8  # of files that were not looked at, that are named
 OPEN_ARCHIVES = 4  # that a process keeps open, to go on reading where it stopped
 
 
@@ -95,52 +94,6 @@ def entries(
 def is_url(source: str) -> bool:
     """Tell whether a source is for fsspec."""
     return "://" in source
-
-
-def is_picture(name: str) -> bool:
-    """Tell whether a name has the extension of a picture; hidden files are none."""
-    stem, extension = posixpath.splitext(posixpath.basename(name.replace(os.sep, "/")))
-    return extension.lower() in EXTENSIONS and not stem.startswith(".")
-
-
-def walk(
-    folder: str | os.PathLike,
-    on_error: Callable[[OSError], None] | None = None,
-    others: Counter[str] | None = None,
-) -> Iterator[str]:
-    """Yield the paths of the pictures in a folder and those below, sorted; hidden ones left out.
-
-    The endings of all other files are counted in `others`.
-    """
-    try:
-        with os.scandir(folder) as found:
-            inside = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in found)
-    except OSError as error:
-        if on_error:
-            on_error(error)
-        return
-    for name, is_folder in inside:
-        path = os.path.join(folder, name)
-        if is_folder and not name.startswith("."):
-            yield from walk(path, on_error, others)
-        elif not is_folder and is_picture(name):
-            yield path
-        elif others is not None and not name.startswith("."):
-            others[os.path.splitext(name)[1].lower() or "no ending"] += 1
-
-
-def not_looked_at(others: Counter[str]) -> str:
-    """Say in one line which files were passed over; "" if there were none."""
-    if not others:
-        return ""
-    found = sorted(others.items(), key=lambda one: (-one[1], one[0]))
-    named = [f"{ending} {number:,}" for ending, number in found[:MOST_ENDINGS]]
-    if rest := sum(number for _, number in found[MOST_ENDINGS:]):
-        named.append(f"others {rest:,}")
-    n = others.total()
-    hint = " (pip install 'digits[heic]' to read HEIC)" if HEIC & others.keys() else ""
-    verb = "file was" if n == 1 else "files were"
-    return f"{n:,} {verb} not looked at: {', '.join(named)}{hint}"
 
 
 def fetch(entry: Entry) -> Path | bytes:

@@ -1,46 +1,35 @@
 """Tables and metrics of predictions; no model."""
 
-from digits.evaluation.predictions import (
-    CALIBRATION_BINS,
-    CORRUPTIONS,
-    DISPUTED_TEST_LABELS,
-    N_DIGITS,
-    Corruption,
-    Score,
-    accuracy,
-    auroc,
-    calibration,
+from digits.evaluation.calibration import (
+    calibration_curve,
     choose_threshold,
-    compare,
-    confusion,
-    corrupt,
-    corruption_errors,
-    errors,
     expected_calibration_error,
     fit_temperature,
-    is_wrong,
-    occlusion_map,
-    occlusion_maps,
-    per_class,
-    prediction_table,
     risk_coverage_curve,
-    softmax,
     summary,
+)
+from digits.evaluation.corruptions import CORRUPTIONS, corrupt, corruption_errors
+from digits.evaluation.occlusion import occlusion_map, occlusion_maps
+from digits.evaluation.predictions import (
+    DISPUTED_TEST_LABELS,
+    N_DIGITS,
+    Score,
+    accuracy,
+    compare,
+    errors,
+    is_wrong,
+    prediction_table,
 )
 
 __all__ = [
-    "CALIBRATION_BINS",
     "CORRUPTIONS",
     "DISPUTED_TEST_LABELS",
     "N_DIGITS",
-    "Corruption",
     "Score",
     "accuracy",
-    "auroc",
-    "calibration",
+    "calibration_curve",
     "choose_threshold",
     "compare",
-    "confusion",
     "corrupt",
     "corruption_errors",
     "errors",
@@ -49,9 +38,7 @@ __all__ = [
     "is_wrong",
     "occlusion_map",
     "occlusion_maps",
-    "per_class",
     "prediction_table",
     "risk_coverage_curve",
-    "softmax",
     "summary",
 ]

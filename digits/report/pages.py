@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import copy
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,13 @@ from digits.report.metrics import headline
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 INDEX_TAG = "index"  # a notebook's cell with this tag has its figures shown on the index page
 N_PICTURES = 12  # own pictures shown on the index page
-THUMBNAIL = 420  # largest side of those, pixels
+THUMBNAIL_SIDE = 420  # pixels
 README_PICTURE = TEST_IMAGES / "sums_on_squares.jpg"
 README_SIDE = 800  # largest side of the README's picture, pixels
 
 
 @dataclass(frozen=True)
-class Shown:
+class Thumbnail:
     """A picture on the index page, in the page itself."""
 
     source: str
@@ -35,15 +34,15 @@ class Shown:
     link: str = ""
 
 
-def write(folder: Path, metrics: dict, earlier: dict) -> None:
+def write(folder: Path, metrics: dict) -> None:
     """Write the page of each notebook in `folder`, and index.html.
 
     Parameters
     ----------
     folder : path
         Holds the executed notebooks.
-    metrics, earlier : dict
-        This report's `metrics.json`, and that of the report it replaces (empty if there was none).
+    metrics : dict
+        This report's `metrics.json`.
     """
     import nbformat
 
@@ -58,7 +57,7 @@ def write(folder: Path, metrics: dict, earlier: dict) -> None:
             resources={"page_title": titles[path.stem], "name": path.stem, "titles": titles},
         )
         path.with_suffix(".html").write_text(html, encoding="utf-8")
-    html = index(metrics, earlier, titles, _chosen_figures(notebooks), own_pictures())
+    html = index(metrics, titles, _chosen_figures(notebooks), own_pictures())
     (folder / "index.html").write_text(html, encoding="utf-8")
 
 
@@ -82,7 +81,6 @@ def _environment():
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["number"] = _number
     return environment
 
 
@@ -112,20 +110,19 @@ def _exporter():
 
 def index(
     metrics: dict,
-    earlier: dict,
     titles: dict[str, str] | None = None,
-    figures: Sequence[Shown] = (),
-    pictures: Sequence[Shown] = (),
+    figures: Sequence[Thumbnail] = (),
+    pictures: Sequence[Thumbnail] = (),
 ) -> str:
     """Return a report's first page as HTML.
 
     Parameters
     ----------
-    metrics, earlier : dict
+    metrics : dict
         As for `write`.
     titles : dict
         The title of each notebook that has a page, by the page's name without ending.
-    figures, pictures : sequence of Shown
+    figures, pictures : sequence of Thumbnail
         What is shown of the notebooks, and of `test_images/`.
     """
     return (
@@ -138,24 +135,9 @@ def index(
             figures=figures,
             confusion=_confusion(metrics),
             pictures=pictures,
-            changes=changes(metrics, earlier),
-            earlier=earlier.get("report", {}),
-            comparable=comparable(metrics, earlier),
             titles=titles or {},
-            numbers=numbers(metrics),
         )
     )
-
-
-def fit_to_show(metrics: dict) -> bool:
-    """Tell whether metrics that somebody else may have written are such as a page can be made of."""
-    try:
-        json.dumps(metrics, allow_nan=False)
-        ran = metrics["report"]["notebooks"].items()
-        index(metrics, metrics, {name: facts.get("title", name) for name, facts in ran})
-    except Exception:  # whatever a word instead of a number, or a list instead of a table, leads to
-        return False
-    return True
 
 
 def _confusion(metrics: dict) -> list[dict]:
@@ -176,7 +158,7 @@ def _confusion(metrics: dict) -> list[dict]:
     ]
 
 
-def _chosen_figures(notebooks: dict) -> list[Shown]:
+def _chosen_figures(notebooks: dict) -> list[Thumbnail]:
     """Return the figures of cells tagged `index`; the first of each notebook where none is."""
     tagged, first = [], []
     for path, notebook in notebooks.items():
@@ -196,10 +178,10 @@ def _figures(notebook, page: str):
                 if kind in data:
                     text = output.metadata.get(kind, {}).get("alt", "Figure")
                     source = f"data:{kind};base64,{''.join(data[kind].split())}"
-                    yield Shown(source, text, text, f"{page}#cell-id={cell.id}"), chosen
+                    yield Thumbnail(source, text, text, f"{page}#cell-id={cell.id}"), chosen
 
 
-def own_pictures(folder: Path = TEST_IMAGES, model: Path = CHAMPION) -> list[Shown]:
+def own_pictures(folder: Path = TEST_IMAGES, model: Path = CHAMPION) -> list[Thumbnail]:
     """Return pictures of a labelled folder with what the shipped model reads drawn on them.
 
     Those come first that teach most: read wrongly, then unsure, then pages, then the rest.
@@ -221,7 +203,7 @@ def own_pictures(folder: Path = TEST_IMAGES, model: Path = CHAMPION) -> list[Sho
     instruction += scores["group"] == PAGE
     order = instruction.sort_values(ascending=False, kind="stable").index[:N_PICTURES]
     return [
-        _shown(row, annotate(decode(folder / row.file), row.reading))
+        _thumbnail(row, annotate(decode(folder / row.file), row.reading))
         for row in scores.loc[order].itertuples()
     ]
 
@@ -238,53 +220,12 @@ def readme_picture(path: Path, source: Path = README_PICTURE, model: Path = CHAM
     copy.save(path, quality=85)
 
 
-def _shown(score, copy) -> Shown:
+def _thumbnail(score, copy) -> Thumbnail:
     """Return an annotated picture with a caption from its row of `score_readings`."""
-    copy.thumbnail((THUMBNAIL, THUMBNAIL))
+    copy.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     file = io.BytesIO()
     copy.save(file, "JPEG", quality=85)
     source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
     truth = f", shows {score.label or 'no digit'}" if score.outcome == "wrong" else ""
     caption = f"{score.file}: reads {score.text or 'nothing'} ({score.outcome}{truth})"
-    return Shown(source, f"Picture {caption}", caption)
-
-
-def numbers(metrics: dict) -> dict[str, float]:
-    """Return every single number of the notebooks' sections by its path, as "evaluation.threshold"."""
-    found: dict[str, float] = {}
-
-    def walk(value, path: str) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                walk(item, f"{path}.{key}" if path else key)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            found[path] = value
-
-    walk({section: values for section, values in metrics.items() if section != "report"}, "")
-    return found
-
-
-def comparable(metrics: dict, earlier: dict) -> bool:
-    """Whether two reports were made on the same data, so that their numbers can stand side by side."""
-    now, then = (m.get("report", {}).get("data", {}).get("digest") for m in (metrics, earlier))
-    return bool(now) and now == then
-
-
-def changes(metrics: dict, earlier: dict) -> list[tuple[str, float, float]]:
-    """Return path, earlier and present value of the numbers that differ between two reports."""
-    if not comparable(metrics, earlier):
-        return []
-    then = numbers(earlier)
-    return [
-        (path, then[path], value)
-        for path, value in numbers(metrics).items()
-        if path in then and then[path] != value
-    ]
-
-
-def _number(value: float, signed: bool = False) -> str:
-    """Return a number as a reader sees it: whole ones whole, others with four significant digits."""
-    sign = "+" if signed else ""
-    if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):{sign},}"
-    return f"{value:{sign}.4g}"
+    return Thumbnail(source, f"Picture {caption}", caption)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
 from digits import data, evaluation
 from digits.config import Config
@@ -86,7 +87,8 @@ def suspect_labels(
     for k in range(folds):
         seen, held = fold != k, fold == k
         model = _fit(dataset.x_train[seen], dataset.y_train[seen], [], epochs, seed)
-        probabilities[held] = evaluation.softmax(_logits(model, dataset.x_train[held]))
+        logits = _logits(model, dataset.x_train[held])
+        probabilities[held] = softmax(np.float64(logits), axis=1)
     table = evaluation.prediction_table(probabilities, dataset.y_train)
     return table.sort_values("p_true", kind="stable").head(n).reset_index(drop=True)
 

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from digits import InputError, evaluation
 from digits.config import CHAMPION, git_commit, package_versions
@@ -28,7 +29,7 @@ from digits.data import Dataset, synthesis
 from digits.data.examples import Examples
 from digits.evaluation import Score
 from digits.recognizer import Recognizer
-from digits.storage import locked, publish, recover, write_json
+from digits.storage import replaced_folder, write_json
 from digits.training import augmentation, fit
 from digits.training import card as model_card
 from digits.training.backend import keras
@@ -138,7 +139,7 @@ class Adapter:
         images = _replayed(dataset, self.rejects, seed, n_replay, n_synthetic)
         self.n_replayed = {kind: len(part) for kind, part in images.items()}
         self._replay = self.features(np.concatenate(list(images.values())))
-        self._kept = evaluation.softmax(self.logits(self._replay)).astype(np.float32)
+        self._kept = softmax(np.float64(self.logits(self._replay)), axis=1).astype(np.float32)
 
     @property
     def rejects(self) -> bool:
@@ -313,20 +314,11 @@ def finetune(
     say = progress or (lambda line: None)
     started = time.perf_counter()
     _refuse_other_folders(output)
-    try:
-        with locked(output):
-            recover(output)
-            partial = output.with_name(output.name + ".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            try:
-                outcome = _finetune(examples, dataset, partial, base, seed, started, say)
-                if outcome.problem and not force:
-                    return outcome
-                publish(partial, output)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise InputError(f"cannot write the model folder {output}: {error.strerror}") from None
+    with replaced_folder(output) as partial:
+        outcome = _finetune(examples, dataset, partial, base, seed, started, say)
+        if outcome.problem and not force:
+            shutil.rmtree(partial)
+            return outcome
     return Outcome(**{**vars(outcome), "folder": output})
 
 
@@ -389,7 +381,6 @@ def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) 
     adapter.teach(variations, labels, seed, weight=weight)
     seconds = time.perf_counter() - started
 
-    partial.mkdir(parents=True)
     for layer in adapter.network.layers:
         layer.trainable = True  # as a trained network is saved: who trains it further decides anew
     adapter.network.save(partial / "model.keras")

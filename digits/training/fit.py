@@ -15,12 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
 
 from digits import InputError, data, evaluation
 from digits.config import Config, git_commit, package_versions
 from digits.data import Dataset, degradation, synthesis
 from digits.recognizer import Recognizer
-from digits.storage import locked, publish, recover, write_json
+from digits.storage import replaced_folder, write_json
 from digits.training import card as model_card
 from digits.training.backend import keras
 from digits.training.model import build_cnn
@@ -154,16 +156,12 @@ def train(
         another run, `start` is no run of the same network, or `resume` finds a run with other
         settings or other data.
     """
-    try:
-        with locked(run_dir):
-            recover(Path(run_dir))
-            return _train(dataset, config, Path(run_dir), start, resume, progress)
-    except OSError as error:
-        raise InputError(f"cannot write the run folder {run_dir}: {error.strerror}") from None
+    with replaced_folder(run_dir, keep=True) as partial:
+        _train(dataset, config, partial, start, resume, progress)
+    return Path(run_dir)
 
 
-def _train(dataset, config, run_dir, start, resume, progress) -> Path:
-    partial = run_dir.with_name(run_dir.name + ".partial")
+def _train(dataset, config, partial, start, resume, progress) -> None:
     plan = {
         "config": config.to_dict(),
         "data": dataset.name,
@@ -205,8 +203,6 @@ def _train(dataset, config, run_dir, start, resume, progress) -> Path:
     _audit_epochs(partial, dataset, model, history)
     for leftover in (*partial.glob("epoch_*.weights.h5"), partial / "checkpoint.keras"):
         leftover.unlink()
-    publish(partial, run_dir)
-    return run_dir
 
 
 def average(
@@ -245,28 +241,22 @@ def average(
         model.set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
     except ValueError:
         raise InputError("these are runs of different networks; no average makes sense") from None
-    try:
-        with locked(run_dir):
-            recover(run_dir)
-            partial = run_dir.with_name(run_dir.name + ".partial")
-            plan = {
-                "config": config.to_dict(),
-                "data": dataset.name,
-                "data_digest": dataset.digest,
-                "average": [str(run) for run in runs],
-            }
-            _begin(partial, plan, resume=False)
-            model.save(partial / "model.keras")
-            export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
-            card = {key: value for key, value in cards[-1].items() if key != "metrics"}
-            card |= {"name": run_dir.name, "averaged": [_told(card) for card in cards], **_made()}
-            write_json(partial / "card.json", card)
-            calibrate(partial, dataset)
-            _add_corruptions(partial, dataset)
-            add_readings(partial, dataset)
-            publish(partial, run_dir)
-    except OSError as error:
-        raise InputError(f"cannot write the run folder {run_dir}: {error.strerror}") from None
+    with replaced_folder(run_dir) as partial:
+        plan = {
+            "config": config.to_dict(),
+            "data": dataset.name,
+            "data_digest": dataset.digest,
+            "average": [str(run) for run in runs],
+        }
+        write_json(partial / "config.json", plan)
+        model.save(partial / "model.keras")
+        export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
+        card = {key: value for key, value in cards[-1].items() if key != "metrics"}
+        card |= {"name": run_dir.name, "averaged": [_told(card) for card in cards], **_made()}
+        write_json(partial / "card.json", card)
+        calibrate(partial, dataset)
+        _add_corruptions(partial, dataset)
+        add_readings(partial, dataset)
     return run_dir
 
 
@@ -327,20 +317,17 @@ def _told(card: dict) -> dict:
 
 def _begin(partial: Path, plan: dict, resume: bool) -> list[dict]:
     """Prepare the partial folder; return the history of the epochs that are done."""
-    try:
-        if resume and (partial / "checkpoint.keras").exists():
-            earlier = json.loads((partial / "config.json").read_text())
-            if earlier != plan:
-                raise InputError(
-                    f"{partial} was begun with other settings or data; repeat them, or start again "
-                    "without --resume"
-                )
-            return _read_history(partial)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        (partial / "config.json").write_text(json.dumps(plan, indent=1))
-    except OSError as error:
-        raise InputError(f"cannot write the run folder {partial}: {error.strerror}") from None
+    if resume and (partial / "checkpoint.keras").exists():
+        earlier = json.loads((partial / "config.json").read_text())
+        if earlier != plan:
+            raise InputError(
+                f"{partial} was begun with other settings or data; repeat them, or start again "
+                "without --resume"
+            )
+        return _read_history(partial)
+    shutil.rmtree(partial)
+    partial.mkdir()
+    write_json(partial / "config.json", plan)
     return []
 
 
@@ -572,7 +559,7 @@ _EXPORTERS = {"onnx": export_onnx, "litert": _export_litert, "keras": _export_ke
 
 
 def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
-    difference = np.abs(evaluation.softmax(expected) - evaluation.softmax(found)).max()
+    difference = np.abs(softmax(np.float64(expected), 1) - softmax(np.float64(found), 1)).max()
     if not difference < PARITY:
         raise RuntimeError(
             f"the {name} export differs from Keras by {difference:.2g} in probability"
@@ -643,7 +630,7 @@ def calibrate(run_dir: Path, dataset: Dataset) -> dict:
         raise InputError(f"{run_dir} was trained on other data than {dataset.name}")
     logits = recognizer.logits(dataset.x_val)
     card["temperature"] = evaluation.fit_temperature(logits, dataset.y_val)
-    confidence = evaluation.softmax(logits, card["temperature"])[:, :10].max(1)
+    confidence = softmax(np.float64(logits) / card["temperature"], axis=1)[:, :10].max(1)
     card["threshold"] = evaluation.choose_threshold(confidence)
     write_json(run_dir / "card.json", card)
 
@@ -661,7 +648,7 @@ def calibrate(run_dir: Path, dataset: Dataset) -> dict:
         "accepted": accepted.value,
         "low": accepted.low,
         "high": accepted.high,
-        "auroc": evaluation.auroc(known, confidence),
+        "auroc": float(roc_auc_score([1] * len(known) + [0] * len(others), [*known, *confidence])),
     }
     write_json(run_dir / "card.json", card)
     model_card.write(run_dir)

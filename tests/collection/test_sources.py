@@ -15,7 +15,8 @@ from PIL import Image
 
 from digits import InputError
 from digits.collection import sources
-from digits.collection.sources import entries, fetch, walk
+from digits.collection.sources import entries, fetch
+from digits.pictures.files import walk
 
 
 def picture(grey: int) -> bytes:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from corpus import files, pictures
 
-from digits.collection.sources import is_picture
 from digits.config import TEST_IMAGES
+from digits.pictures.files import is_picture
 from faults import kills
 from faults.process import DIGITS, Ended, run
 from faults.table import Row

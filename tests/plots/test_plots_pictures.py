@@ -1,8 +1,7 @@
-"""The figures of notebook 05: what is drawn, not how it looks."""
+"""The figures of pictures: what is drawn, not how it looks."""
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,12 +9,6 @@ import pytest
 from digits import plots
 from digits.pictures import decode, find_digits, find_ink, to_mnist_form
 from digits.recognizer import DigitReading, Reading
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
@@ -49,18 +42,7 @@ def test_unsure_digits_have_a_broken_frame(pixels):
     styles = [ax.patches[0].get_linestyle() for ax in figure.axes]
     assert styles == ["-", "--"]
     assert figure.axes[0].patches[0].get_bbox().bounds == (20, 10, 6, 40)
-
-
-def test_without_pictures_there_is_the_title_alone():
     assert plots.plot_readings([], [], [], "0 pictures").get_suptitle() == "0 pictures"
-    assert plots.plot_seen(np.zeros((0, 28, 28)), [], "none").get_suptitle() == "none"
-
-
-def test_seen_images_are_drawn_in_order():
-    images = np.stack([np.full((28, 28), level, np.uint8) for level in (10, 200)])
-    figure = plots.plot_seen(images, ["first", "second"], "two", n_columns=2)
-    assert [ax.get_title() for ax in figure.axes] == ["first", "second"]
-    assert (figure.axes[1].images[0].get_array() == 200).all()
 
 
 def test_steps_have_a_bar_each_and_the_title_says_the_gain():

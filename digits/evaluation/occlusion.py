@@ -1,0 +1,56 @@
+"""Which places of an image speak for a digit, found by covering them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from digits.evaluation.predictions import N_DIGITS
+
+SQUARE = 5  # side in pixels: wider than nearly every stroke, narrower than a digit's loop
+
+
+def occlusion_map(
+    probabilities: Callable[[np.ndarray], np.ndarray], image: np.ndarray
+) -> np.ndarray:
+    """Return how much each place of an image speaks for each digit.
+
+    A square of paper covers the image at every position in turn; the map is the mean loss of a
+    digit's probability over the squares that cover a pixel (after Zeiler and Fergus, 2014).
+    `probabilities` turns uint8 (n, 28, 28) into float (n, 10), as `Recognizer.probabilities` does.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (10, 28, 28), -1 to 1: positive where the ink speaks for the digit, negative where
+        the digit would be likelier without it.
+    """
+    # Squares may hang over the frame, so that each pixel is covered equally often.
+    corners = product(*(range(1 - SQUARE, side) for side in image.shape))
+    windows = [(slice(max(y, 0), y + SQUARE), slice(max(x, 0), x + SQUARE)) for y, x in corners]
+    covered = np.repeat(image[None], len(windows) + 1, axis=0)
+    for copy, window in zip(covered[1:], windows, strict=True):
+        copy[window] = 0
+    p = np.asarray(probabilities(covered), np.float64)
+    total = np.zeros((N_DIGITS, *image.shape))
+    for loss, window in zip(p[0] - p[1:], windows, strict=True):
+        total[:, *window] += loss[:, None, None]
+    return total / SQUARE**2
+
+
+def occlusion_maps(
+    probabilities: Callable[[np.ndarray], np.ndarray], images: np.ndarray, rows: pd.DataFrame
+) -> np.ndarray:
+    """Return `occlusion_map` of the predicted digit and of the true one, float64 (k, 2, 28, 28).
+
+    `rows` are k rows of a prediction table, whose ``index`` counts the images.
+    """
+    return np.array(
+        [
+            occlusion_map(probabilities, images[row.index])[[row.predicted, row.true]]
+            for row in rows.itertuples()
+        ]
+    )

@@ -1,0 +1,161 @@
+"""Images of digits: in rows, in pairs, with their readings, as points of a plane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from digits.plots.theme import (
+    BLACK,
+    CLASSES,
+    SKY,
+    WIDTH,
+    bare,
+    draw_digit,
+    frame,
+    grid,
+    mosaic,
+    style,
+)
+
+
+@style()
+def plot_counts(labels: np.ndarray, title: str = "") -> Axes:
+    """Draw how often each digit occurs, and the count that equal shares would give.
+
+    `labels` are integers (n,), 0 to 9. The title is, by default, the ratio of the commonest to the
+    rarest digit.
+    """
+    counts = np.bincount(labels, minlength=10)
+    _, ax = plt.subplots(figsize=(WIDTH, 2.8))
+    bars = ax.bar(range(10), counts, color=SKY)
+    ax.bar_label(bars, [f"{count:,}" if count else "" for count in counts], label_type="center")
+    ax.axhline(len(labels) / 10, color=BLACK, linestyle="--", linewidth=1, label="equal shares")
+    ax.set(xticks=range(10), xlabel="digit", ylabel="images", ylim=(0, 1.25 * counts.max()))
+    ax.legend(loc="upper right", ncols=2)
+    common, rare = counts.argmax(), counts.argmin()
+    finding = f"There is no {rare}"
+    if counts[rare]:
+        ratio = counts[common] / counts[rare]
+        finding = f"There are {ratio:.2f} times as many {common}s as {rare}s"
+    ax.set_title(title or finding)
+    return ax
+
+
+@style()
+def plot_rows(rows: dict[str, np.ndarray], title: str, n_columns: int = 1) -> Figure:
+    """Draw rows of digits, each with its name at the left, in one or more columns.
+
+    `rows` maps a row's name to its images: uint8 (k, 28, 28), or float 0..1.
+    """
+    longest = max(map(len, rows.values()))
+    height = 0.85 * WIDTH / n_columns / longest
+    figure, axes = grid(len(rows), n_columns, height, title)
+    for ax, (name, images) in zip(axes, rows.items(), strict=True):
+        full = 255 if images.dtype == np.uint8 else 1
+        ax.imshow(mosaic(images, longest), vmin=0, vmax=full)
+        bare(ax)
+        ax.set_ylabel(name, rotation=0, ha="right", va="center")
+    return figure
+
+
+@style()
+def plot_means(mean: np.ndarray, spread: np.ndarray) -> Figure:
+    """Draw the mean image of each digit and, below, how much each pixel varies.
+
+    Both are float (10, 28, 28): mean and standard deviation, with ink from 0 to 1.
+    """
+    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 2.4))
+    panels = ((mean, "gray_r", 1.0, "mean"), (spread, "cividis", 0.5, "deviation"))
+    for ax, (tiles, colours, most, name) in zip(axes, panels, strict=True):
+        drawn = ax.imshow(mosaic(tiles, 10), cmap=colours, vmin=0, vmax=most, aspect="auto")
+        bare(ax)
+        figure.colorbar(drawn, ax=ax, label=name, ticks=[0, most], pad=0.01)
+    widest = spread.mean(axis=(1, 2)).argmax()
+    figure.suptitle(f"What ten digits have in common; the {widest} varies most")
+    return figure
+
+
+@style()
+def plot_seen(
+    images: np.ndarray, captions: Sequence[str], title: str, n_columns: int = 8
+) -> Figure:
+    """Draw images, uint8 (n, 28, 28), beside one another, each with its caption."""
+    n_lines = max((caption.count("\n") + 1 for caption in captions), default=0)
+    figure, axes = grid(len(images), n_columns, WIDTH / n_columns + 0.17 * n_lines, title)
+    for ax, image, caption in zip(axes, images, captions, strict=True):
+        draw_digit(ax, image, caption, fontsize=8)
+        frame(ax)
+    return figure
+
+
+def plot_predictions(images: np.ndarray, rows: pd.DataFrame, title: str) -> Figure:
+    """Draw images with their captions: index, true and predicted digit, both probabilities.
+
+    `rows` are rows of a prediction table, as from `evaluation.errors`, whose ``index`` counts the
+    images.
+    """
+    captions = [
+        f"#{row.index} {'✓' if row.true == row.predicted else '✗'}\n"
+        f"true {row.true}: {row.p_true:.1%}\nread {row.predicted}: {row.confidence:.1%}"
+        for row in rows.itertuples()
+    ]
+    return plot_seen(images[rows["index"]], captions, title, n_columns=6)
+
+
+@style()
+def plot_pairs(
+    first: np.ndarray,
+    second: np.ndarray,
+    captions: Sequence[str],
+    title: str,
+    names: tuple[str, str] = ("one", "the other"),
+) -> Figure:
+    """Draw pairs of images, uint8 (k, 28, 28), one above the other, and their difference below.
+
+    There is a caption for each pair; `names` say what the upper and the lower images are.
+    """
+    figure, axes = plt.subplots(3, len(first), figsize=(WIDTH, 3.3), squeeze=False)
+    for column, (a, b) in enumerate(zip(first, second, strict=True)):
+        draw_digit(axes[0, column], a, captions[column])
+        draw_digit(axes[1, column], b)
+        axes[2, column].imshow(a.astype(int) - b, cmap="PuOr_r", vmin=-255, vmax=255)
+        bare(axes[2, column])
+    for ax, name in zip(axes[:, 0], (*names, "difference"), strict=True):
+        ax.set_ylabel(name)
+    figure.suptitle(title)
+    return figure
+
+
+@style()
+def plot_map(points: np.ndarray, labels: np.ndarray, title: str) -> Axes:
+    """Draw images as points (n, 2) of the plane; each point is the digit itself, so colour only helps.
+
+    `labels` are integers (n,), 0 to 9.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 5.2))
+    paper = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
+    middle = {"fontsize": 16, "weight": "bold", "ha": "center", "va": "center", "bbox": paper}
+    for digit in np.unique(labels):
+        place, look = points[labels == digit], {"color": CLASSES[digit]}
+        ax.scatter(*place.T, s=26, marker=f"${digit}$", alpha=0.8, linewidths=0, **look)
+        ax.text(*np.median(place, axis=0), f"{digit}", **look, **middle)
+    bare(ax)
+    ax.set_title(title)
+    return ax
+
+
+@style()
+def plot_embedding(points: np.ndarray, table: pd.DataFrame) -> Axes:
+    """Draw `plot_map` of the n rows of a prediction table, with the mistakes marked."""
+    wrong = (table["predicted"] != table["true"]).to_numpy()
+    title = f"Where the {wrong.sum()} mistakes lie among the digits"
+    ax = plot_map(points, table["true"].to_numpy(), title)
+    ax.scatter(*points[wrong].T, s=45, marker="X", color="white", edgecolors=BLACK, label="mistake")
+    ax.legend(loc="upper right")
+    return ax

@@ -1,0 +1,207 @@
+"""Pictures and what is read on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from digits.pictures.mnist_form import ink_box
+from digits.plots.theme import BLACK, BLUE, SKY, VERMILION, WIDTH, draw_digit, frame, grid, style
+
+if TYPE_CHECKING:
+    from digits.draw.strokes import Part
+    from digits.pictures import Glyph, Ink, Picture
+    from digits.recognizer import Reading
+
+
+def _draw_picture(ax: Axes, pixels: np.ndarray, size: tuple[int, int]) -> None:
+    """Draw a picture so that the axes count the pixels of the upright original."""
+    width, height = size
+    # Downsampling without smoothing would lose lines of one pixel.
+    how = "nearest" if max(pixels.shape) <= 56 else "antialiased"
+    ax.imshow(
+        pixels, cmap="gray", vmin=0, vmax=255, extent=(0, width, height, 0), interpolation=how
+    )
+    ax.set(xlim=(0, width), ylim=(height, 0))
+    frame(ax)
+
+
+def _draw_box(ax: Axes, box: tuple[int, int, int, int], sure: bool = True, text: str = "") -> None:
+    """Frame a box: a whole line if sure, a broken one in another colour if not."""
+    x, y, width, height = box
+    color, line = (BLUE, "-") if sure else (VERMILION, "--")
+    look = {"fill": False, "edgecolor": color, "linestyle": line, "linewidth": 1.3}
+    ax.add_patch(plt.Rectangle((x, y), width, height, **look))
+    if text:
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8}
+        ax.text(x, y, text, color=color, fontsize=8, va="bottom", bbox=paper, clip_on=True)
+
+
+@style()
+def plot_stages(picture: Picture, ink: Ink, glyphs: Sequence[Glyph], image: np.ndarray) -> Figure:
+    """Draw the way of a picture from the file to what the network sees, in six panels.
+
+    `image` is the largest glyph in MNIST form, uint8 (28, 28).
+    """
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 5.2))
+    (decoded, paper, strength), (boxes, fitted, seen) = axes
+    _draw_picture(decoded, picture.pixels, picture.size)
+    decoded.set_title(f"1 decoded: {picture.size[0]} x {picture.size[1]}")
+    paper.imshow(ink.paper, cmap="gray", vmin=0, vmax=255)
+    paper.set_title(f"2 paper; {ink.polarity}")
+    strength.imshow(ink.strength, vmin=0, vmax=1, interpolation="antialiased")
+    strength.set_title(f"3 ink: {ink.mask.mean():.1%} of the area")
+    _draw_picture(boxes, picture.pixels, picture.size)
+    for glyph in glyphs:
+        _draw_box(boxes, glyph.box)
+    boxes.set_title(f"4 found: {len(glyphs)}")
+    draw_digit(fitted, image)
+    left, top, width, height = ink_box(image)
+    _draw_box(fitted, (left - 0.5, top - 0.5, width, height))
+    down, across = np.average(np.indices(image.shape), axis=(1, 2), weights=image)
+    fitted.plot(across, down, "+", color=VERMILION, markersize=16, markeredgewidth=2)
+    fitted.set_title(f"5 fitted: {width} x {height}, mass at +", fontsize=10)
+    seen.imshow(image, cmap="gray", vmin=0, vmax=255)
+    seen.set_title("6 what the network sees")
+    for ax in axes.flat:
+        frame(ax)
+    figure.suptitle(f"{ink.polarity}: {len(glyphs)} found, the largest brought to 28 x 28")
+    return figure
+
+
+@style()
+def plot_readings(
+    pictures: Sequence[Picture],
+    readings: Sequence[Reading],
+    captions: Sequence[str],
+    title: str,
+    n_columns: int = 5,
+) -> Figure:
+    """Draw pictures with what was read on them, each with its caption; unsure digits are dashed."""
+    # As high as the highest picture, but no long strip of a screen for it.
+    aspect = min(1.2, max((p.size[1] / p.size[0] for p in pictures), default=0))
+    figure, axes = grid(len(pictures), n_columns, WIDTH / n_columns * aspect + 0.42, title)
+    for ax, picture, reading, caption in zip(axes, pictures, readings, captions, strict=True):
+        _draw_picture(ax, picture.pixels, picture.size)
+        for digit in reading.digits:
+            _draw_box(ax, digit.box, digit.accepted, str(digit.digit) if n_columns < 3 else "")
+        ax.set_title(caption, fontsize=8 if n_columns > 3 else 10)
+    return figure
+
+
+@style()
+def plot_steps(steps: pd.DataFrame) -> Axes:
+    """Draw how many single digits are read right after each step of `steps.score_steps`."""
+    _, ax = plt.subplots(figsize=(WIDTH, 0.4 * len(steps) + 1))
+    n = int(steps["n_singles"].iloc[0])
+    right, wrong = steps["singles_right"], steps["singles_accepted_wrong"]
+    bars = ax.barh(steps.index, right, color=SKY, edgecolor=BLUE, label="right")
+    ax.bar_label(bars, label_type="center")
+    look = {"color": "none", "edgecolor": VERMILION, "hatch": "///", "zorder": 0}
+    bars = ax.barh(steps.index, wrong, left=right, label="sure and wrong", **look)
+    ax.bar_label(bars, [f"{count}" if count else "" for count in wrong], padding=2)
+    ax.invert_yaxis()
+    ax.set(xlabel="single digits", xlim=(0, 1.12 * max(n, 1)))
+    ax.legend(loc="upper right")
+    ax.set_title(f"From {right.iloc[0]} to {right.iloc[-1]} of {n} single digits read right")
+    return ax
+
+
+@style()
+def plot_outcomes(counts: pd.DataFrame) -> Axes:
+    """Draw the outcomes for the pictures of each kind, as shares of its bar.
+
+    A row of `counts` is a kind; its columns right, unsure right, unsure wrong, refused and confident
+    wrong add up to n.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 0.22 * len(counts) + 1.2))
+    looks = {
+        "right": {"color": SKY},
+        "unsure right": {"color": "#CCCCCC", "hatch": ".."},
+        "unsure wrong": {"color": "#CCCCCC"},
+        "refused": {"color": "white", "edgecolor": "#999999"},
+        "confident wrong": {"color": VERMILION, "hatch": "///"},
+    }
+    start = np.zeros(len(counts))
+    for name, look in looks.items():
+        share = 100 * (counts[name] / counts["n"]).to_numpy()
+        ax.barh(counts.index, share, left=start, label=name, **{"edgecolor": "white"} | look)
+        start += share
+    ax.set(xlabel="pictures of the kind (%)", xlim=(0, 100), ylim=(len(counts) - 0.4, -0.6))
+    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=5, fontsize=8)
+    n, right, wrong = (int(counts[name].sum()) for name in ("n", "right", "confident wrong"))
+    ax.set_title(f"{right} of {n} read right, {wrong} wrong and sure")
+    return ax
+
+
+@style()
+def plot_ten(
+    images: np.ndarray,
+    probabilities: np.ndarray,
+    threshold: float,
+    title: str,
+    named: Sequence = (),
+) -> Figure:
+    """Draw the probabilities (n, 10) of the digits as bars, below the image that each belongs to.
+
+    Images are uint8 (n, 28, 28). The threshold, from which an answer is sure, is a line; bars of
+    sure answers are filled. `named` stands above the images, "digit 1" and so on by default.
+    """
+    n = len(images)
+    if n == 0:
+        return grid(0, 1, 0, title)[0]
+    width = min(WIDTH, 2.4 * n)
+    ratios = {"height_ratios": [1, 1.9]}
+    figure, axes = plt.subplots(2, n, figsize=(width, 4.0), squeeze=False, gridspec_kw=ratios)
+    for column, (image, row) in enumerate(zip(images, probabilities, strict=True)):
+        draw_digit(axes[0, column], image, named[column] if named else f"digit {column + 1}")
+        frame(axes[0, column])
+        ax, best = axes[1, column], int(row.argmax())
+        bars = ax.barh(range(10), row, color="0.75")
+        sure = row[best] >= threshold
+        look = {"color": BLUE} if sure else {"color": "white", "hatch": "///"}
+        bars[best].set(**look, edgecolor=BLUE if sure else VERMILION, linewidth=1.5)
+        ax.axvline(threshold, color="0.3", linestyle=":", linewidth=1)
+        text, color = f"{best}{'' if sure else '?'}  {row[best]:.1%}", "white" if sure else BLACK
+        ax.text(0.03, best, text, va="center", color=color, fontsize=9)
+        ax.set(yticks=range(10), xlim=(0, 1), ylim=(9.6, -0.6), xlabel="probability")
+        ax.tick_params(axis="y", length=0)
+    figure.suptitle(title)
+    return figure
+
+
+@style()
+def plot_parts(parts: Sequence[Part], reading: Reading, title: str) -> Figure:
+    """Draw each digit's strokes, coloured by what each piece of them said for the digit.
+
+    `parts` come from `strokes.what_mattered` for that reading.
+    """
+    if not parts:
+        return grid(0, 1, 0, title)[0]
+    n = len(reading.digits)
+    figure, axes = plt.subplots(1, n, figsize=(min(WIDTH, 2.6 * n + 1), 2.9), squeeze=False)
+    limit = max(1.0, *(abs(part.evidence) for part in parts))
+    colors = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), "PuOr_r")
+    for part in parts:
+        x, y, _ = np.array(part.points).T
+        # Round dots for what spoke against it, so that not colour alone tells.
+        look = (0, (0.1, 1.5)) if part.evidence < -0.5 else "-"
+        ends = {"linewidth": 8, "solid_capstyle": "round", "dash_capstyle": "round"}
+        color = colors.to_rgba(part.evidence)
+        axes[0, part.place].plot(x, y, color=color, linestyle=look, **ends)
+    for ax, digit in zip(axes[0], reading.digits, strict=True):
+        ax.set_title(f"read as {digit.digit}", fontsize=10)
+        ax.set_aspect("equal", adjustable="datalim")
+        ax.margins(0.15)
+        ax.invert_yaxis()
+        ax.set_facecolor("0.85")
+        frame(ax)
+    figure.colorbar(colors, ax=axes[0], shrink=0.9, label="evidence for the digit")
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,86 @@
+"""The look of all figures, and the pieces that they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH = 7.0  # inches, of every figure
+
+# Okabe and Ito (2008), "Color Universal Design".
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+SKY, VERMILION, BLACK = "#56B4E9", "#D55E00", "#000000"
+# Ten classes need two more than the palette has, and a darker yellow.
+CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, "#B8A800", BLACK, "#882255", "#999999")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Apply the look of all figures; as a decorator, to one function."""
+    settings = {
+        "figure.constrained_layout.use": True,
+        "figure.dpi": 100,
+        "font.size": 10,
+        "axes.titlesize": 11,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": False,
+        "axes.prop_cycle": plt.cycler(color=CLASSES),
+        "image.cmap": "gray_r",
+        "image.interpolation": "nearest",
+        "legend.frameon": False,
+    }
+    with plt.rc_context(settings):
+        yield
+        interactive = plt.isinteractive()
+    # A notebook's first figure turns interactive mode on, which leaving rc_context has undone.
+    plt.interactive(interactive)
+
+
+def bare(ax: Axes) -> None:
+    """Take ticks and frame away."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def frame(ax: Axes) -> None:
+    """Take the ticks away and show where a picture ends, as the edge of white paper is not seen."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set(visible=True, color="0.8", linewidth=0.6)
+
+
+def draw_digit(ax: Axes, image: np.ndarray, caption: str = "", fontsize: int = 10) -> None:
+    """Draw one image, uint8 (28, 28)."""
+    ax.imshow(image, vmin=0, vmax=255)
+    bare(ax)
+    ax.set_title(caption, fontsize=fontsize)
+
+
+def grid(n: int, n_columns: int, height: float, title: str) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure and its `n` panels, row by row; without any, the title stands alone.
+
+    `height` is that of a row in inches.
+    """
+    n_rows = -(-n // n_columns)
+    size = WIDTH, n_rows * height + 0.5
+    figure, axes = plt.subplots(max(n_rows, 1), n_columns, figsize=size, squeeze=False)
+    for ax in axes.flat[n:]:
+        ax.axis("off")
+    figure.suptitle(title)
+    return figure, axes.flat[:n]
+
+
+def mosaic(tiles: np.ndarray, columns: int, gap: int = 2) -> np.ndarray:
+    """Lay tiles (n, h, w) out in rows of `columns`; gaps and missing tiles are nan."""
+    n, height, width = tiles.shape
+    rows = -(-n // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
+    for i, tile in enumerate(tiles):
+        y, x = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[y : y + height, x : x + width] = tile
+    return sheet

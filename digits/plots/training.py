@@ -1,0 +1,168 @@
+"""Inside the network, its training, and its fine-tuning to one writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from digits.plots.theme import BLACK, BLUE, ORANGE, VERMILION, WIDTH, bare, mosaic, style
+
+
+@style()
+def plot_maps(maps: np.ndarray, title: str, columns: int = 8, weights: bool = False) -> Axes:
+    """Draw the response of each filter of a layer to one image, or the weights of the filters.
+
+    `maps` are float (h, w, k), drawn in rows of `columns`; weights are coloured around zero.
+    """
+    sheet = mosaic(np.moveaxis(maps, -1, 0), columns, gap=max(1, maps.shape[0] // 12))
+    _, ax = plt.subplots(figsize=(WIDTH, 0.4 + WIDTH * 0.85 * len(sheet) / sheet.shape[1]))
+    drawn = ax.imshow(sheet, cmap="PuOr_r" if weights else "viridis")
+    if weights:
+        limit = np.abs(maps).max()
+        drawn.set_clim(-limit, limit)
+    ax.figure.colorbar(drawn, label="weight" if weights else "activation", pad=0.01)
+    bare(ax)
+    ax.set_title(title)
+    return ax
+
+
+@style()
+def plot_patch(patch: np.ndarray, kernel: np.ndarray) -> Figure:
+    """Draw how a convolution computes one number: patch times kernel, both float (k, k), summed."""
+    products = patch * kernel
+    limit = np.abs(kernel).max()
+    panels = (
+        ("patch of the digit", patch, "gray_r", 0, 1),
+        ("× kernel", kernel, "PuOr_r", -limit, limit),
+        ("= products", products, "PuOr_r", -limit, limit),
+    )
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.7))
+    for ax, (name, values, colours, low, high) in zip(axes, panels, strict=True):
+        ax.imshow(values, cmap=colours, vmin=low, vmax=high)
+        for (y, x), value in np.ndenumerate(values):
+            color = "white" if abs(value) > 0.6 * high else "black"
+            ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8, color=color)
+        bare(ax)
+        ax.set_title(name)
+    figure.suptitle(f"The {products.size} products add up to {products.sum():.3f}")
+    return figure
+
+
+@style()
+def plot_history(history: pd.DataFrame, chosen: int | None = None) -> Figure:
+    """Draw loss and accuracy of training and validation over the epochs.
+
+    The history has the columns ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``;
+    `chosen` is the epoch whose weights were kept.
+    """
+    by_epoch = history.set_index("epoch")
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3))
+    for ax, column in zip(axes, ("loss", "accuracy"), strict=True):
+        ax.plot(by_epoch[column], "o--", color=ORANGE, label="training")
+        ax.plot(by_epoch["val_" + column], "s-", color=BLUE, label="validation")
+        if chosen is not None:
+            value = by_epoch.loc[chosen, "val_" + column]
+            ax.plot(chosen, value, "*", color=BLACK, markersize=14, label=f"chosen: epoch {chosen}")
+        ax.set(xlabel="epoch", ylabel=column)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].legend()
+    accuracy = by_epoch["val_accuracy"]
+    if chosen is None:
+        title = f"Epoch {accuracy.index[-1]:.0f}: validation accuracy {accuracy.iloc[-1]:.2%}"
+    else:
+        title = f"Validation is best in epoch {chosen}, at {accuracy[chosen]:.2%}"
+    figure.suptitle(title)
+    return figure
+
+
+def live_history() -> Callable[[dict], None]:
+    """Return a callback for `training.train` that redraws `plot_history` after each epoch.
+
+    A stored notebook keeps the last drawing only.
+    """
+    from IPython.display import display
+
+    rows: list[dict] = []
+    place = display("waiting for the first epoch", display_id=True)
+
+    def show(row: dict) -> None:
+        rows.append(row)
+        figure = plot_history(pd.DataFrame(rows))
+        plt.close(figure)  # or the notebook would draw it a second time below the cell
+        if place is not None:  # there is no place to draw outside a notebook
+            place.update(figure)
+
+    return show
+
+
+@style()
+def plot_runs(histories: dict[str, pd.DataFrame]) -> Axes:
+    """Draw the validation error of several runs over the epochs.
+
+    `histories` maps a run's name to its history, as `plot_history` takes it.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 3))
+    errors = {
+        name: 100 * (1 - h.set_index("epoch")["val_accuracy"]) for name, h in histories.items()
+    }
+    for (name, error), look in zip(errors.items(), ("o-", "s--", "^:", "D-.") * 3, strict=False):
+        ax.plot(error, look, label=name)
+    lowest = [error.min() for error in errors.values()]
+    title = f"The lowest validation error is {min(lowest):.2f} %"
+    if len(lowest) > 1:
+        title = f"The seed alone moves the lowest validation error by {np.ptp(lowest):.2f} points"
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set(xlabel="epoch", ylabel="validation error (%)", ylim=(0, None), title=title)
+    ax.legend()
+    return ax
+
+
+@style()
+def plot_learning_curve(curve: pd.DataFrame, title: str) -> Figure:
+    """Draw the errors of fine-tuned networks, as from `experiments.learning_curve`, by examples."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3))
+    sizes = sorted(curve["n"].unique())
+    looks = ((True, "with replay", "o-", BLUE, -1), (False, "without replay", "^--", VERMILION, 1))
+    for ax, column in zip(axes, ("hand_error", "test_error"), strict=True):
+        for replay, name, look, color, side in looks:
+            rows = curve[curve["replay"] == replay]
+            # Beside one another, or the two would hide each other.
+            place = rows["n"].map(sizes.index) + 0.07 * side
+            ax.plot(place, 100 * rows[column], look[0], color=color, alpha=0.5, markersize=4)
+            mean = 100 * rows.groupby("n")[column].mean()
+            ax.plot(np.arange(len(mean)) + 0.07 * side, mean, look[1:], color=color)
+            ax.plot([], [], look, color=color, label=name)  # line and marks in one key
+        ax.set_xticks(range(len(sizes)), sizes)
+        ax.set(xlabel="examples of the hand", ylabel="misread (%)", ylim=(0, None))
+    axes[0].set_title("this hand, held-out pictures")
+    axes[1].set_title("test images of other hands")
+    axes[0].legend()
+    figure.suptitle(title)
+    return figure
+
+
+@style()
+def plot_gains(gains: pd.DataFrame, title: str) -> Axes:
+    """Draw errors before and after fine-tuning, a line for each kind of reading.
+
+    The table is indexed by what is read; its columns ``before`` and ``after`` are shares, 0 to 1.
+    """
+    _, ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.45 * len(gains)))
+    places = np.arange(len(gains))
+    before, after = 100 * gains["before"], 100 * gains["after"]
+    ax.hlines(places, before, after, color="0.7", linewidth=2)
+    ax.plot(before, places, "o", color=ORANGE, markerfacecolor="white", label="before")
+    ax.plot(after, places, "D", color=BLUE, label="after")
+    for place, *ends in zip(places, before, after, strict=True):
+        text = f"{ends[0]:.1f} to {ends[1]:.1f}"
+        ax.annotate(text, (max(ends), place), (9, 0), textcoords="offset points", va="center")
+    ax.set_yticks(places, gains.index)
+    ax.invert_yaxis()
+    ax.set(xlabel="misread (%)", xlim=(-1, 1.25 * max(before.max(), after.max(), 1)), title=title)
+    ax.legend(loc="lower right")
+    return ax
