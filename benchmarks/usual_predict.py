@@ -21,8 +21,6 @@ def main(model_path: str, files: list[str]) -> None:
     import tensorflow as tf
     from PIL import Image
 
-    import digits.training.augmentation  # noqa: F401  the layers that the model was trained with
-
     model = tf.keras.models.load_model(model_path, compile=False, safe_mode=True)
     all_pixels = []
     for file in files:

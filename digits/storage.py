@@ -63,7 +63,6 @@ def replaced_folder(target: str | os.PathLike, *, keep: bool = False) -> Iterato
 
 def publish(folder: Path, target: Path) -> None:
     """Rename a finished folder to `target` and remove the earlier one, ``.NAME.old`` for a moment."""
-    recover(target)
     old = target.with_name(f".{target.name}.old")
     if target.exists():
         target.replace(old)

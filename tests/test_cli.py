@@ -21,9 +21,7 @@ from digits.collection import parts
 from digits.config import EXTRAS, ROOT
 from digits.data import datasets
 from digits.pictures import files
-from digits.pictures.decoding import Picture, decode
 from digits.recognizer import DigitReading, Reading
-from digits.recognizer.annotate import SURE, UNSURE, annotate
 
 
 def digit(value=7, confidence=0.99, accepted=True, box=(2, 3, 10, 20), row=0):
@@ -319,43 +317,6 @@ def test_an_annotated_copy_never_replaces_a_picture_that_was_read(run, folder):
     run("predict", folder / "one.png", folder / "one_read.png", "--annotate", folder)
     assert (folder / "one_read.png").read_bytes() == before
     assert (folder / "one_read-2.png").exists()
-
-
-def test_unsure_digits_have_a_broken_frame():
-    picture = decode(np.full((300, 300), 255, np.uint8))
-    boxes = [(40, 100, 80, 120), (180, 100, 80, 120)]
-    found = [digit(7, 0.99, True, boxes[0]), digit(4, 0.5, False, boxes[1])]
-    copy = annotate(picture, Reading("x", "74", ["74"], 0.5, "unsure", "", found))
-    pixels = np.asarray(copy).astype(int)
-
-    def share(colour, box):
-        """Share of the left edge of a frame that has this colour."""
-        x, y, _, height = box
-        edge = pixels[y : y + height, x - 4 : x + 1]
-        rgb = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
-        return (np.abs(edge - rgb).sum(-1) < 30).any(1).mean()
-
-    assert share(SURE, boxes[0]) == 1
-    assert 0.3 < share(UNSURE, boxes[1]) < 0.8
-
-
-def test_boxes_are_drawn_where_they_are_after_a_picture_was_turned_and_reduced():
-    picture = Picture(np.full((600, 400, 3), 255, np.uint8), (1600, 2400))
-    copy = annotate(
-        picture, Reading("x", "7", ["7"], 0.99, "ok", "", [digit(box=(400, 800, 400, 400))])
-    )
-    pixels = np.asarray(copy).astype(int)
-    blue = np.abs(pixels - (0, 0x72, 0xB2)).sum(-1) < 30
-    columns = np.flatnonzero(blue[-300])  # below the middle, away from the label
-    assert np.ptp(np.flatnonzero(blue.any(1))) > 100
-    assert abs(columns.min() - 100) < 5
-    assert abs(columns.max() - 200) < 5
-
-
-def test_a_tiny_picture_is_enlarged():
-    copy = annotate(decode(np.zeros((28, 28), np.uint8)), Reading("x", status="no-digit"))
-    assert copy.width == 224
-    assert copy.mode == "RGB"
 
 
 def test_a_copy_that_cannot_be_written_is_named_and_counts(run, folder, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from digits import InputError, storage
+from digits import InputError
 from digits.storage import locked, replaced_folder
 
 HOLD = """
@@ -117,11 +117,14 @@ def test_what_cannot_be_written_is_said_in_one_line(tmp_path):
         raise OSError(28, "No space left")
 
 
-def test_what_a_kill_between_the_two_renames_left_is_taken_back(tmp_path):
-    for _ in range(2):  # the second time beside a whole folder
-        (tmp_path / ".out.old").mkdir()
-        storage.recover(tmp_path / "out")
-        assert names(tmp_path) == ["out"]
+def test_what_a_kill_left_is_taken_back_or_cleared(tmp_path):
+    (tmp_path / ".out.old").mkdir()  # between the two renames
+    (tmp_path / "out.partial" / "part").mkdir(parents=True)
+    with replaced_folder(tmp_path / "out") as folder:
+        assert names(tmp_path) == ["out", "out.partial"] and names(folder) == []
+        folder.rmdir()
+    assert names(tmp_path) == ["out"]
+    (tmp_path / ".out.old" / "part").mkdir(parents=True)  # after both, while it was removed
     with replaced_folder(tmp_path / "out"):
-        (tmp_path / "out").rename(tmp_path / ".out.old")  # as if killed there
+        assert names(tmp_path) == ["out", "out.partial"]
     assert names(tmp_path) == ["out"]

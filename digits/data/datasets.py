@@ -15,16 +15,13 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from digits import InputError
 from digits.pictures import to_mnist_form
-from digits.storage import locked
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +46,10 @@ IDX_FILES = {
     "x_test": "t10k-images-idx3-ubyte.gz",
     "y_test": "t10k-labels-idx1-ubyte.gz",
 }
-LARGEST_UNPACKED = 3_000_000_000  # bytes that an .npz or .csv may hold; MNIST has 55 million
+MAX_BYTES = 3_000_000_000  # bytes that an .npz may unpack to; MNIST has 55 million
 CSV_COLUMNS = 1 + 28 * 28  # the label, then the pixels
-AUTO_PATIENCE = 20.0  # seconds that "auto" waits for a download before it takes the embedded set
-DOWNLOAD_PATIENCE = 300.0  # seconds that "mnist" waits
+AUTO_TIMEOUT = 20.0  # seconds that "auto" waits for a download before it takes the embedded set
+DOWNLOAD_TIMEOUT = 300.0  # seconds that "mnist" waits
 
 
 @dataclass(frozen=True)
@@ -84,11 +81,9 @@ class Dataset:
     note: str = ""
 
     def __str__(self) -> str:
-        sizes = ", ".join(
-            f"{len(getattr(self, 'y_' + part)):,} {word}"
-            for part, word in (("train", "training"), ("val", "validation"), ("test", "test"))
-        )
-        return f"{self.name}: {sizes} images (digest {self.digest[:12]})"
+        train, val, test = (f"{len(y):,}" for y in (self.y_train, self.y_val, self.y_test))
+        sizes = f"{train} training, {val} validation, {test} test images"
+        return f"{self.name}: {sizes} (digest {self.digest[:12]})"
 
 
 def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Dataset:
@@ -107,37 +102,34 @@ def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Datas
     Raises
     ------
     InputError
-        If the source is unknown or cannot be had, or its arrays are not what is expected.
+        If the source is unknown or not available, or its arrays are not what is expected.
     """
     name = os.fspath(source)
     if name == "auto":
         return _load_auto(seed)
-    if name == "mnist":
-        return _load_mnist(seed, DOWNLOAD_PATIENCE)
     if name == "embedded":
         return _load_embedded(seed)
+    if name == "mnist":
+        return _load_mnist(seed, DOWNLOAD_TIMEOUT)
     path = Path(name).expanduser()
     if path.suffix not in (".npz", ".csv") and not path.exists():
         raise InputError(
             f"unknown data {name!r}; give {', '.join(SOURCES)} or the path of an .npz or .csv"
         )
     arrays = _read_csv(path) if path.suffix.lower() == ".csv" else _read_npz(path)
-    if _is_mnist(arrays):
-        return _split_mnist(arrays, seed)
-    return _split_own(path, arrays, seed)
+    return _split(path, arrays, seed)
 
 
 def _load_auto(seed: int) -> Dataset:
     try:
-        return _load_mnist(seed, AUTO_PATIENCE)
+        return _load_mnist(seed, AUTO_TIMEOUT)
     except InputError as error:
         note = (
-            "MNIST could not be had, so everything here is computed on the 1,797 small digits inside "
+            "MNIST is not available, so everything here is computed on the 1,797 small digits inside "
             "scikit-learn: no figure can be compared with MNIST's."
         )
         logger.warning("EMBEDDED DATA: %s (%s)", note, error)
-        dataset = _load_embedded(seed)
-        return Dataset(**{**vars(dataset), "note": note})
+        return replace(_load_embedded(seed), note=note)
 
 
 # --- MNIST -----------------------------------------------------------------------------------
@@ -159,19 +151,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("DIGITS_CACHE") or pooch.os_cache("digits"))
 
 
-def _load_mnist(seed: int, patience: float) -> Dataset:
-    named = os.environ.get("DIGITS_MNIST")
-    path = Path(named).expanduser() if named else _fetch_mnist(patience)
-    return _split_mnist(read_mnist(path), seed)
-
-
 def read_mnist(path: Path) -> dict[str, np.ndarray]:
-    """Return MNIST's four arrays as they are named in Keras' file, x_train (60000, 28, 28) first.
-
-    Parameters
-    ----------
-    path : path
-        An ``.npz``, or the folder of the four IDX files, packed or not.
+    """Return MNIST's four arrays, named as in Keras' ``.npz``: of such a file, or of the IDX folder.
 
     Raises
     ------
@@ -187,103 +168,9 @@ def read_mnist(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _fetch_mnist(patience: float) -> Path:
-    """Return the cached file, downloading it if it is missing or its checksum is wrong."""
-    import pooch
-    import requests
-
-    pooch.get_logger().setLevel(logging.WARNING)
-    deadline = time.monotonic() + patience
-
-    def download(url: str, output_file: str, _pooch: object) -> None:
-        # requests' own timeout is per read; the deadline bounds the whole, however slow the line.
-        with requests.get(url, stream=True, timeout=min(10.0, patience)) as response:
-            response.raise_for_status()
-            with open(output_file, "wb") as file:
-                for chunk in response.iter_content(1 << 16):
-                    file.write(chunk)
-                    if time.monotonic() > deadline:
-                        raise TimeoutError(f"not complete within {patience:.0f} s")
-
-    cached = cache_folder() / "mnist.npz"
-
-    def is_whole() -> bool:
-        return cached.exists() and pooch.file_hash(str(cached)) == MNIST_SHA256
-
-    if is_whole():
-        return cached  # in a folder that may be read only
-    partial = cached.with_suffix(".partial")
-    last: Exception | None = None
-    with _locked_before(deadline, cached):
-        if is_whole():
-            return cached  # another process was quicker
-        for attempt in range(3):
-            if attempt:
-                time.sleep(min(2.0**attempt, max(0.0, deadline - time.monotonic())))
-            if time.monotonic() > deadline:
-                break
-            shutil.rmtree(partial, ignore_errors=True)  # of a download that was killed, too
-            try:
-                # retrieve() checks the sum and deletes what is wrong.
-                fetched = pooch.retrieve(
-                    MNIST_URL, MNIST_SHA256, "mnist.npz", partial, downloader=download
-                )
-                os.replace(fetched, cached)
-                return cached
-            except (OSError, ValueError) as error:
-                last = error
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-    raise InputError(
-        f"MNIST could not be downloaded ({type(last).__name__}); set DIGITS_MNIST to a copy of "
-        "mnist.npz or to the folder of its four IDX files, or use the data 'embedded'"
-    )
-
-
-@contextmanager
-def _locked_before(deadline: float, path: Path) -> Iterator[None]:
-    """Lock `path`, waiting for another's download to end."""
-    with ExitStack() as held:
-        while True:
-            try:
-                held.enter_context(locked(path))
-                break
-            except OSError as error:
-                raise InputError(
-                    f"cannot write into {path.parent} ({error.strerror}); set DIGITS_CACHE to a "
-                    "folder that may be written"
-                ) from None
-            except InputError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-        yield
-
-
-def _read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
-    arrays = {}
-    for key, packed in IDX_FILES.items():
-        # As they are, unpacked, or unpacked with a dot, as in Kaggle's copy, which also has folders
-        # of the second name.
-        plain = packed.removesuffix(".gz")
-        names = (packed, plain, plain.replace("-idx", ".idx"))
-        name = next((name for name in names if (folder / name).is_file()), packed)
-        try:
-            raw = (folder / name).read_bytes()
-            raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
-        except (OSError, EOFError, zlib.error) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(
-                f"{folder / name} cannot be read ({reason}); expected MNIST's four IDX files there"
-            ) from None
-        # An IDX file starts with two zero bytes, the type, the number of axes, then each length.
-        axes = raw[3] if len(raw) > 3 else 0
-        header = 4 + 4 * axes
-        lengths = np.frombuffer(raw[4:header], ">u4")
-        if not axes or len(raw) != header + int(np.prod(lengths, dtype=np.int64)):
-            raise InputError(f"{folder / name} is damaged; fetch it again")
-        arrays[key] = np.frombuffer(raw[header:], np.uint8).reshape(lengths)
-    return arrays
+def _load_mnist(seed: int, timeout: float) -> Dataset:
+    path = find_mnist() if os.environ.get("DIGITS_MNIST") else _download_mnist(timeout)
+    return _split(path, read_mnist(path), seed)
 
 
 def _is_mnist(arrays: dict[str, np.ndarray]) -> bool:
@@ -295,15 +182,75 @@ def _is_mnist(arrays: dict[str, np.ndarray]) -> bool:
     )
 
 
-def _split_mnist(arrays: dict[str, np.ndarray], seed: int) -> Dataset:
-    x, y = arrays["x_train"], arrays["y_train"].astype(np.int64)
-    train, val = _stratified(np.arange(len(y)), y, N_VALIDATION, seed)
-    return _dataset(
-        "mnist",
-        (x[train], y[train]),
-        (x[val], y[val]),
-        (arrays["x_test"], arrays["y_test"].astype(np.int64)),
-    )
+def _download_mnist(timeout: float) -> Path:
+    """Return the cached file, downloaded first if it is missing or its checksum is wrong."""
+    import filelock
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel(logging.WARNING)
+    deadline = time.monotonic() + timeout
+    cached = cache_folder() / "mnist.npz"
+    partial = cached.with_suffix(".partial")
+
+    def is_intact() -> bool:
+        return cached.exists() and pooch.file_hash(str(cached)) == MNIST_SHA256
+
+    def download(url: str, path: str, _pooch: object) -> None:
+        # The timeout of requests is for each read; the deadline is for all attempts together.
+        with requests.get(url, stream=True, timeout=min(10.0, timeout / 4)) as response:
+            response.raise_for_status()
+            with open(path, "wb") as file:
+                for chunk in response.iter_content(1 << 16):
+                    file.write(chunk)
+                    if time.monotonic() > deadline:
+                        raise TimeoutError
+
+    try:
+        if is_intact():
+            return cached  # in a folder that may be read only
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(cached.with_name(".mnist.npz.lock"), timeout):
+            if is_intact():
+                return cached  # another process was quicker
+            shutil.rmtree(partial, ignore_errors=True)  # of a download that was killed
+            fetcher = pooch.create(
+                partial, "", registry={"mnist.npz": MNIST_SHA256}, urls={"mnist.npz": MNIST_URL},
+                retry_if_failed=2,
+            )  # fmt: skip
+            Path(fetcher.fetch("mnist.npz", downloader=download)).replace(cached)
+            partial.rmdir()
+            return cached
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise InputError(
+            f"MNIST could not be downloaded to {cached.parent} ({reason}); set DIGITS_CACHE to a "
+            "folder that may be written, or DIGITS_MNIST to a copy of mnist.npz or to the folder of "
+            "its four IDX files, or use the data 'embedded'"
+        ) from None
+
+
+def _read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
+    """Read MNIST's four original files: packed, unpacked, or unpacked and named as in Kaggle's copy."""
+    arrays = {}
+    for key, packed in IDX_FILES.items():
+        plain = packed.removesuffix(".gz")
+        names = (packed, plain, plain.replace("-idx", ".idx"))
+        path = next((folder / name for name in names if (folder / name).is_file()), folder / packed)
+        try:
+            raw = path.read_bytes()
+            raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(
+                f"{path} cannot be read ({_reason(error)}); expected MNIST's four IDX files there"
+            ) from None
+        # An IDX file starts with two zero bytes, the type, the number of axes, then each length.
+        header = 4 + 4 * (raw[3] if len(raw) > 3 else 0)
+        shape = np.frombuffer(raw[4:header], ">u4")
+        if not shape.size or len(raw) != header + int(np.prod(shape, dtype=np.int64)):
+            raise InputError(f"{path} is damaged; fetch it again")
+        arrays[key] = np.frombuffer(raw[header:], np.uint8).reshape(shape)
+    return arrays
 
 
 # --- The embedded set --------------------------------------------------------------------------
@@ -317,9 +264,9 @@ def embedded_split(seed: int = SPLIT_SEED) -> tuple[np.ndarray, np.ndarray, np.n
     from sklearn.datasets import load_digits
 
     y = load_digits().target
-    rest, test = _stratified(np.arange(len(y)), y, len(y) // 5, SPLIT_SEED)
-    train, val = _stratified(rest, y, len(rest) // 7, seed)
-    return train, val, np.sort(test)
+    rest, test = _stratified_split(y, len(y) // 5, SPLIT_SEED)
+    train, val = _stratified_split(y[rest], len(rest) // 7, seed)
+    return rest[train], rest[val], test
 
 
 def enlarge(image: np.ndarray, factor: int = 5) -> np.ndarray:
@@ -347,150 +294,136 @@ def _load_embedded(seed: int) -> Dataset:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is no file; give the path of an .npz")
-    if path.is_file() and not zipfile.is_zipfile(path):
-        raise InputError(f"{path} {_instead_of_npz(path)}")
     try:
+        with path.open("rb") as file:
+            head = file.read(6)
+        if head == b"\x93NUMPY":
+            raise InputError(
+                f"{path} is a single array; np.savez('my.npz', x=images, y=labels) makes what is "
+                "expected"
+            )
+        if head.startswith(b"\0\0\x08") or "ubyte" in path.name:
+            raise InputError(
+                f"{path} is an IDX file; if it is MNIST's, set DIGITS_MNIST to its folder and take the "
+                "data mnist, else write an .npz with x_train, y_train, x_test and y_test"
+            )
+        if not zipfile.is_zipfile(path):  # NumPy would take it for a pickle
+            raise InputError(f"{path} cannot be read: it is damaged, or not an .npz; save it again")
         with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} {_instead_of_npz(path)}")
             unpacked = sum(member.file_size for member in file.zip.infolist())
-            if unpacked > LARGEST_UNPACKED:
+            if unpacked > MAX_BYTES:
                 raise InputError(
                     f"{path} unpacks to {unpacked / 1e9:,.0f} GB; expected images of 28 by 28 pixels, "
-                    f"{LARGEST_UNPACKED / 1e9:.0f} GB at most"
+                    f"{MAX_BYTES / 1e9:.0f} GB at most"
                 )
+            # A member that is not an array comes back as bytes.
             arrays = {key: file[key] for key in file.files}
-            # What has no array's head comes back as bytes.
             return {key: array for key, array in arrays.items() if isinstance(array, np.ndarray)}
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path} does not exist; give the path of an .npz") from None
-    except (
-        OSError, EOFError, ValueError, KeyError, MemoryError, SyntaxError, NotImplementedError,
-        RuntimeError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        if isinstance(error, InputError):
-            raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} cannot be read as .npz without pickles ({reason})") from None
-
-
-def _instead_of_npz(path: Path) -> str:
-    """Say what a file is, and the way out."""
-    head = b""
-    with suppress(OSError), path.open("rb") as file:
-        head = file.read(6)
-    if head == b"\x93NUMPY":
-        return "is a single array; np.savez('my.npz', x=images, y=labels) makes what is expected"
-    if head.startswith(b"\0\0\x08") or "ubyte" in path.name:
-        return (
-            "is an IDX file; if it is MNIST's, set DIGITS_MNIST to its folder and take the data mnist, "
-            "else write an .npz with x_train, y_train, x_test and y_test"
-        )
-    return "cannot be read: it is damaged, or no .npz; save it again"
+    except Exception as error:  # NumPy and zipfile raise ten kinds for a hostile archive
+        raise InputError(
+            f"{path} cannot be read ({_reason(error)}); expected an .npz of arrays without pickles"
+        ) from None
 
 
 def _read_csv(path: Path) -> dict[str, np.ndarray]:
     """Read rows of a label and 784 pixels, below a line of names or without one."""
-    wanted = (
-        f"expected {CSV_COLUMNS} columns, the label and then the pixels, as in Kaggle's train.csv"
-    )
     try:
-        if path.stat().st_size > LARGEST_UNPACKED:
-            raise InputError(f"{path} is larger than {LARGEST_UNPACKED / 1e9:.0f} GB; {wanted}")
         with path.open(encoding="utf-8-sig") as file:
             first = file.readline(1 << 16).replace('"', "").strip().split(",")
-        if len(first) == CSV_COLUMNS - 1:
-            raise InputError(f"{path} has no labels, only pixels; {wanted}")
-        named = not first[0].isdecimal()
-        if len(first) != CSV_COLUMNS or (named and first[0].lower() != "label"):
-            raise InputError(f"{path} has {len(first)} columns, first {first[0][:20]!r}; {wanted}")
+        has_names = not first[0].isdecimal()
+        if len(first) != CSV_COLUMNS or (has_names and first[0].lower() != "label"):
+            raise ValueError(f"{len(first)} columns, the first is {first[0][:20]!r}")
         with warnings.catch_warnings(action="ignore"):  # that there are no rows is said later
             how = {"delimiter": ",", "comments": None, "encoding": "utf-8-sig"}
-            table = np.loadtxt(path, np.uint8, skiprows=int(named), ndmin=2, **how)
+            table = np.loadtxt(path, np.uint8, skiprows=int(has_names), ndmin=2, **how)
         if len(table) and table.shape[1] != CSV_COLUMNS:
-            raise InputError(f"{path} has rows of {table.shape[1]} columns; {wanted}")
+            raise ValueError(f"rows of {table.shape[1]} columns")
     except (OSError, ValueError, MemoryError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"{path} cannot be read ({reason}); {wanted}, from 0 to 255") from None
+        raise InputError(
+            f"{path} cannot be read ({_reason(error)}); expected {CSV_COLUMNS} columns, the label and "
+            "then the pixels from 0 to 255, as in Kaggle's train.csv"
+        ) from None
     return {"x": table[:, 1:].reshape(-1, 28, 28), "y": table[:, 0]}
 
 
-def _split_own(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
-    if {"x_train", "y_train", "x_test", "y_test"} <= set(arrays):
-        train = _checked(path, arrays, "x_train", "y_train")
-        test = _checked(path, arrays, "x_test", "y_test")
-    elif {"x", "y"} <= set(arrays):
-        x, y = _checked(path, arrays, "x", "y")
-        rest, held = _split_or_explain(path, np.arange(len(y)), y, len(y) // 5, seed)
-        train, test = (x[rest], y[rest]), (x[held], y[held])
-    else:
-        raise InputError(
-            f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; expected x_train, y_train, x_test "
-            "and y_test, or x and y"
-        )
-    if {"x_val", "y_val"} <= set(arrays):
-        val = _checked(path, arrays, "x_val", "y_val")
-    else:
-        x, y = train
-        rest, held = _split_or_explain(
-            path, np.arange(len(y)), y, min(N_VALIDATION, len(y) // 6), seed
-        )
-        train, val = (x[rest], y[rest]), (x[held], y[held])
-    return _dataset(path.stem, train, val, test)
+def _reason(error: Exception) -> str:
+    """Return in one line why a file cannot be read."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text.splitlines()[0].rstrip(".")
 
 
-def _checked(
-    path: Path, arrays: dict[str, np.ndarray], x_key: str, y_key: str
+def _split(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
+    """Check the arrays of a file, and split off the parts that it lacks."""
+    name = path.stem
+    if _is_mnist(arrays):
+        name, arrays = "mnist", {key: arrays[key].astype(np.uint8) for key in MNIST_DIGESTS}
+    parts = {
+        part: _validated(path, part, arrays[f"x{part}"], arrays[f"y{part}"])
+        for part in ("_train", "_val", "_test", "")
+        if {f"x{part}", f"y{part}"} <= set(arrays)
+    }
+
+    if not {"_train", "_test"} <= set(parts):
+        if "" not in parts:
+            raise InputError(
+                f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}; expected x_train, y_train, "
+                "x_test and y_test, or x and y"
+            )
+        n = len(parts[""][1]) // 5
+        parts["_train"], parts["_test"] = _hold_out(*parts[""], n, seed)
+    if "_val" not in parts:
+        n = min(N_VALIDATION, len(parts["_train"][1]) // 6)
+        parts["_train"], parts["_val"] = _hold_out(*parts["_train"], n, seed)
+    return _dataset(name, parts["_train"], parts["_val"], parts["_test"])
+
+
+def _validated(
+    path: Path, part: str, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    x, y = arrays[x_key], arrays[y_key]
+    problem, digits = "", set(range(10))
     if x.dtype != np.uint8 or x.ndim != 3 or x.shape[1:] != (28, 28):
-        raise InputError(
-            f"{path}: {x_key} is {x.dtype} {x.shape}; expected uint8 (n, 28, 28), ink 255 on 0"
-        )
-    if y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(x):
-        raise InputError(
-            f"{path}: {y_key} is {y.dtype} {y.shape}; expected {len(x)} whole numbers, one an image"
-        )
-    outside = np.unique(y[(y < 0) | (y > 9)])
-    if outside.size:
-        raise InputError(f"{path}: {y_key} holds the label {outside[0]}; expected 0 to 9")
-    missing = sorted(set(range(10)) - set(np.unique(y).tolist()))
-    if missing:
-        raise InputError(
-            f"{path}: {y_key} has no image of class {missing[0]}; expected all ten digits"
-        )
+        problem = f"x{part} is {x.dtype} {x.shape}; expected uint8 (n, 28, 28), ink 255 on 0"
+    elif y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(x):
+        problem = f"y{part} is {y.dtype} {y.shape}; expected {len(x)} whole numbers, one an image"
+    elif outside := sorted(set(y.tolist()) - digits):
+        problem = f"y{part} holds the label {outside[0]}; expected 0 to 9"
+    elif missing := sorted(digits - set(y.tolist())):
+        problem = f"y{part} has no image of class {missing[0]}; expected all ten digits"
+    if problem:
+        raise InputError(f"{path}: {problem}")
     return x, y.astype(np.int64)
 
 
 # --- Splitting and digests ---------------------------------------------------------------------
 
 
-def _split_or_explain(path, index, y, n_held, seed):
-    try:
-        return _stratified(index, y, n_held, seed)
-    except ValueError:
-        raise InputError(
-            f"{path} is too small to be split by class: it holds {len(y)} images; give at least 100, "
-            "ten of each digit"
-        ) from None
+def _hold_out(x: np.ndarray, y: np.ndarray, n: int, seed: int) -> tuple:
+    """Return images and labels without `n` of them, and these."""
+    rest, held = _stratified_split(y, n, seed)
+    return (x[rest], y[rest]), (x[held], y[held])
 
 
-def _stratified(
-    index: np.ndarray, y: np.ndarray, n_held: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Split `index` into the rest and `n_held`, each class in proportion, both in rising order."""
+def _stratified_split(y: np.ndarray, n_held: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the rest and of `n_held`, each class in proportion, in rising order."""
     from sklearn.model_selection import train_test_split
 
-    rest, held = train_test_split(index, test_size=n_held, stratify=y[index], random_state=seed)
+    try:
+        rest, held = train_test_split(
+            np.arange(len(y)), test_size=n_held, stratify=y, random_state=seed
+        )
+    except ValueError:
+        raise InputError(
+            f"{len(y)} images are too few to be split by class; give at least 100, ten of each digit"
+        ) from None
     return np.sort(rest), np.sort(held)
 
 
-def _dataset(name, train, val, test) -> Dataset:
-    arrays = [np.ascontiguousarray(array) for part in (train, val, test) for array in part]
+def _dataset(name: str, *parts: tuple[np.ndarray, np.ndarray]) -> Dataset:
+    arrays = [np.ascontiguousarray(array) for part in parts for array in part]
     return Dataset(name, *arrays, digest=_sha256(*arrays))
 
 

@@ -1,9 +1,8 @@
-"""Digits spoiled beyond what augmentation does: hollow, half in the dark, shaken, frosted, crossed out.
+"""Digits degraded beyond what augmentation does: hollow, half in the dark, blurred, crossed out.
 
 People still read them, and people do make them: outlines filled later, the edge of a dark table in
-the picture, a camera that moved, glass or mist before it, a pen that tried itself out, a digit that
-is small or far from the middle of its frame. Made once for a training, in NumPy and SciPy, as these
-changes are too slow, or too rare, for every image of every batch.
+the picture, a camera that moved, glass or mist before it, a pen that was tried out, a small digit far
+from the middle of its frame. Made once for a training, as they are too slow for every batch.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ FINE = 4  # sub-pixels of a pixel, along each axis, where edges are moved or lin
 
 
 def degrade(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Spoil `n` digits, each in one of six ways, equally often.
+    """Degrade `n` digits, each in one of six ways, equally often.
 
     Parameters
     ----------
@@ -28,10 +27,8 @@ def degrade(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray
 
     Returns
     -------
-    images : numpy.ndarray
-        uint8 (n, 28, 28), ink high; some no longer centred, or with ink up to the frame.
-    labels : numpy.ndarray
-        int64 (n,).
+    images, labels : numpy.ndarray
+        uint8 (n, 28, 28), some not centred or with ink up to the frame; int64 (n,).
     """
     rng = np.random.default_rng([seed, 4])
     chosen = rng.integers(len(x), size=n)
@@ -65,17 +62,15 @@ def half_dark(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(dark, depth * (1 - image), image)
 
 
-def shaken(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def motion_blurred(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Smear along a curved path of 3 to 8 pixels, as a hand moves while a shutter is open."""
     length, angle, bend = rng.uniform(3, 8), rng.uniform(0, math.pi), rng.uniform(-1, 1)
     along = np.linspace(-0.5, 0.5, 2 * math.ceil(length) + 1)
     aside = bend * (along**2 - np.mean(along**2))
     dy = length * (along * math.sin(angle) + aside * math.cos(angle))
     dx = length * (along * math.cos(angle) - aside * math.sin(angle))
-    smeared = np.mean(
-        [ndimage.shift(image, offset, order=1) for offset in zip(dy, dx, strict=True)], axis=0
-    )
-    return smeared * rng.uniform(1.0, 1.6)
+    shifted = [ndimage.shift(image, offset, order=1) for offset in np.column_stack([dy, dx])]
+    return np.mean(shifted, axis=0) * rng.uniform(1.0, 1.6)
 
 
 def frosted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -108,4 +103,4 @@ def out_of_place(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ndimage.affine_transform(image, matrix, centre - matrix @ (centre + shift), order=1)
 
 
-DEGRADATIONS = (hollow, half_dark, shaken, frosted, crossed_out, out_of_place)
+DEGRADATIONS = (hollow, half_dark, motion_blurred, frosted, crossed_out, out_of_place)

@@ -1,46 +1,29 @@
-"""A person's labelled pictures as examples to learn from: which can be used, and why others cannot."""
+"""A person's labelled pictures as examples to learn from: which can be used, why others cannot."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from digits import InputError
 from digits.data.labels import load_labels
 from digits.pictures.decoding import EXTENSIONS
-from digits.pictures.filters import gaussian_filter
 
 if TYPE_CHECKING:
     from digits.recognizer import Reading, Recognizer
 
-FEWEST = 10  # pictures from which fine-tuning is worth a try
+MIN_EXAMPLES = 10  # pictures from which fine-tuning is worth a try
 LABELS = "labels.csv"
 NAMED = re.compile(r"(\d+)(?=$|[ _.-])")  # "7", "7_first", "7-2", but not "7th" or "IMG_1234"
-# Probability of "not a digit" from which a picture is taken for none, unless another with the same
-# label looks like it: a slip is not repeated, a habit is. Of digits in invented hands (`hands`) 1 % are
-# above it, of letters 85 %.
-STRANGE = 0.9
-# Correlation of two blurred images from which they look alike. Three quarters of the pairs of a digit
-# in one invented hand reach it, and one in twenty letters beside two random digits.
-ALIKE = 0.73
-
-
-class _Found(NamedTuple):
-    """A digit that was found on a picture."""
-
-    name: str
-    label: int
-    image: np.ndarray
-    strange: bool
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Digits of one hand and what they are.
+    """Labelled digits of one writer.
 
     Attributes
     ----------
@@ -71,12 +54,12 @@ class Examples:
         Raises
         ------
         InputError
-            If there are fewer than `FEWEST`, or they all show the same digit.
+            If there are fewer than `MIN_EXAMPLES`, or they all show the same digit.
         """
-        if len(self) < FEWEST:
+        if len(self) < MIN_EXAMPLES:
             raise InputError(
-                f"{len(self)} usable pictures; expected at least {FEWEST}, better two of each digit: "
-                "add more, nothing was changed"
+                f"{len(self)} usable pictures; expected at least {MIN_EXAMPLES}, better two of each "
+                "digit: add more, nothing was changed"
             )
         if len(set(self.labels.tolist())) == 1:
             raise InputError(
@@ -94,17 +77,16 @@ def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples,
     Parameters
     ----------
     folder : path
-        Is searched with its subfolders for pictures, each of one digit.
+        Holds pictures of one digit each, also in subfolders.
     recognizer : Recognizer
-        Finds the digit on each picture, as it would to read it.
+        Finds the digit on each picture.
 
     Returns
     -------
     examples : Examples
         Those that can be used, sorted by path.
     remarks : list of str
-        A line for each picture that was left out, or that a person should look at: which, why, and
-        what to do.
+        A line for each picture that was left out or should be checked: which, why, and what to do.
 
     Raises
     ------
@@ -113,127 +95,79 @@ def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples,
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder} is no folder; give one that holds pictures of digits")
-    listed = _listed(folder) if (folder / LABELS).exists() else None
-    found, remarks = [], []
-    for path in _pictures(folder):
-        name = path.relative_to(folder).as_posix()
-        label = _named(path, folder) if listed is None else listed.get(name, "")
-        problem = _label_problem(label, name, listed is not None)
+        raise InputError(f"{folder} is not a folder; give one that holds pictures of digits")
+    listed = _listed_labels(folder) if (folder / LABELS).exists() else None
+    found: dict[bytes, list[tuple[str, int]]] = {}  # names and labels of each image
+    remarks = []
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder)
+        name = place.as_posix()
+        if path.suffix.lower() not in EXTENSIONS or any(p.startswith(".") for p in place.parts):
+            continue
+        label = _label_in_path(place) if listed is None else listed.get(name, "")
+        problem = _label_problem(label, place, listed is not None)
         if not problem:
             whole, single = recognizer.read(path), recognizer.read(path, single=True)
             problem = _picture_problem(whole, single)
         if problem:
             remarks.append(f"{name} is left out: {problem}")
             continue
-        image = single.digits[0].image
-        none = 1.0 - float(recognizer.probabilities(image[None]).sum())
-        strange = whole.status == "no-digit" or none > STRANGE
-        found.append(_Found(name, int(label), image, strange))
-    found = _without_strangers(_without_copies(found, remarks), remarks)
-    examples = Examples(
-        np.array([one.image for one in found], np.uint8).reshape(-1, 28, 28),
-        np.array([one.label for one in found], np.int64),
-        tuple(one.name for one in found),
-    )
-    return examples, remarks
+        image = single.digits[0].image.tobytes()
+        found.setdefault(image, []).append((name, int(label)))
+        if whole.status == "no-digit":
+            remarks.append(
+                f"{name} does not look like a digit; it is used, so check that it shows a {label}"
+            )
+    kept = {}
+    for image, pictures in found.items():
+        names = ", ".join(name for name, _ in pictures)
+        if len({label for _, label in pictures}) > 1:
+            remarks.append(
+                f"{names} are one picture with several labels: left out; keep the right one"
+            )
+            continue
+        kept[image] = pictures[0]
+        if len(pictures) > 1:
+            remarks.append(f"{names} are the same picture: the first one is used")
+    images = np.array([np.frombuffer(image, np.uint8) for image in kept], np.uint8)
+    names, labels = zip(*kept.values(), strict=True) if kept else ((), ())
+    return Examples(images.reshape(-1, 28, 28), np.array(labels, np.int64), names), remarks
 
 
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-
-
-def _listed(folder: Path) -> dict[str, str]:
+def _listed_labels(folder: Path) -> dict[str, str]:
+    """Return the label of each picture that the folder's table names."""
     table = load_labels(folder)
-    return dict(
-        zip((Path(file).as_posix() for file in table["file"]), table["written"], strict=True)
-    )
+    files = (Path(file).as_posix() for file in table["file"])
+    return dict(zip(files, table["written"], strict=True))
 
 
-def _named(path: Path, folder: Path) -> str:
+def _label_in_path(place: Path) -> str:
     """Return the label that a path gives: its subfolder's name, else how its own begins."""
-    parts = path.relative_to(folder).parts
-    if len(parts) > 1 and parts[0].isdecimal():
-        return parts[0]
-    found = NAMED.match(path.name)
+    if len(place.parts) > 1 and place.parts[0].isdecimal():
+        return place.parts[0]
+    found = NAMED.match(place.name)
     return found[1] if found else ""
 
 
-def _label_problem(label: str, name: str, is_listed: bool) -> str:
-    if not label:
-        where = f"{LABELS} does not say" if is_listed else "neither name nor folder says"
-        what = f"add a row with {name},7" if is_listed else f"name it 7_{Path(name).name}"
-        return f"{where} which digit it shows; {what} if it is a 7"
-    if len(label) != 1 or label not in "0123456789":
-        return f"its label {label!r} is no digit from 0 to 9; mend it, or cut out single digits"
-    return ""
+def _label_problem(label: str, place: Path, is_listed: bool) -> str:
+    if len(label) == 1 and label in "0123456789":
+        return ""
+    if label:
+        return (
+            f"its label {label!r} is not a digit from 0 to 9; correct it, or cut out single digits"
+        )
+    if is_listed:
+        return f"{LABELS} does not say which digit it shows; add a row like {place.as_posix()},7"
+    return f"neither name nor folder says which digit it shows; name it 7_{place.name} if it is a 7"
 
 
 def _picture_problem(whole: Reading, single: Reading) -> str:
     """Say why a picture, read as it is and as one digit, cannot be used; "" if it can."""
     if not single.digits:
         return single.message
-    # A label may belong to one digit only. Pieces of one odd digit are hardly ever all sure.
-    sure = [digit for digit in whole.digits if digit.accepted]
-    tallest = max((digit.box[3] for digit in sure), default=0)
-    n_digits = sum(digit.box[3] >= 0.5 * tallest for digit in sure)
+    # A label may belong to one digit only. Pieces of one unusual digit are hardly ever all sure.
+    heights = [digit.box[3] for digit in whole.digits if digit.accepted]
+    n_digits = sum(height >= 0.5 * max(heights) for height in heights)
     if n_digits > 1:
         return f"{n_digits} digits are on it; cut it into pictures of one digit each"
     return ""
-
-
-def _without_copies(found: list[_Found], remarks: list[str]) -> list[_Found]:
-    """Keep one of pictures that are the same; none of those that bear several labels."""
-    same: dict[bytes, list[_Found]] = {}
-    for one in found:
-        same.setdefault(one.image.tobytes(), []).append(one)
-    kept = []
-    for first, *copies in same.values():
-        if any(copy.label != first.label for copy in copies):
-            names = ", ".join(one.name for one in (first, *copies))
-            remarks.append(
-                f"{names} are one picture with several labels: left out; keep the right one"
-            )
-            continue
-        kept.append(first)
-        remarks += [
-            f"{copy.name} is left out: it is the same picture as {first.name}; one is enough"
-            for copy in copies
-        ]
-    return kept
-
-
-def _without_strangers(found: list[_Found], remarks: list[str]) -> list[_Found]:
-    """Drop what the model takes for no digit, unless the hand writes that digit so."""
-    kept = []
-    for one in found:
-        if one.strange:
-            twins = [
-                other.name
-                for other in found
-                if other is not one and other.label == one.label and _alike(other.image, one.image)
-            ]
-            if not twins:
-                remarks.append(
-                    f"{one.name} is left out: it looks like no digit; if you write {one.label} so, add "
-                    "another like it, else cut the picture to the digit"
-                )
-                continue
-            remarks.append(
-                f"{one.name} looks like no digit, but like {twins[0]}, so it is used; look whether it "
-                f"shows a {one.label}"
-            )
-        kept.append(one)
-    return kept
-
-
-def _alike(one: np.ndarray, other: np.ndarray) -> bool:
-    first, second = (
-        gaussian_filter(image.astype(np.float32), 1.0).ravel() for image in (one, other)
-    )
-    return np.corrcoef(first, second)[0, 1] >= ALIKE

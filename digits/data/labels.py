@@ -1,4 +1,4 @@
-"""What is written on the pictures of a folder: its labels.csv, as `test_images/` has one."""
+"""The labels of a folder's pictures: its labels.csv, as `test_images/` has one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SINGLE, PAGE, NOTHING = "single digit", "page", "no digit"
 
 
 def load_labels(folder: str | Path) -> pd.DataFrame:
-    """Load what is written on the pictures of a folder.
+    """Load the labels of a folder's pictures.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def load_labels(folder: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If there is no such file, it is no UTF-8 text, or a column or a picture is missing.
+        If there is no such file, it is not UTF-8 text, or a column or a picture is missing.
     """
     import pandas as pd  # which reading pictures does not need
 
@@ -54,7 +54,7 @@ def load_labels(folder: str | Path) -> pd.DataFrame:
     missing = [row["file"] for row in rows if not os.path.isfile(folder / row["file"])]
     if missing:
         name = missing[0] if missing[0].isprintable() else repr(missing[0])
-        raise InputError(f"{path} names {name}, which is not there; mend the name")
+        raise InputError(f"{path} names {name}, which does not exist; correct the name")
     labels = ["".join(c for c in row["label"] if c in "0123456789") for row in rows]
     return pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Images that MNIST lacks, made by rule: other ways to write a digit, and things that are no digit.
+"""Images that MNIST lacks, made by rule: other ways to write a digit, and things that are not digits.
 
 MNIST was written in the United States around 1990: it has hardly any 1 with a long flag, few crossed
 7s, no line drawn with a mouse, and nothing at all that is not a digit. A network trained on it alone
@@ -9,137 +9,32 @@ or it is a training digit, put on a poor picture and found there again.
 
 from __future__ import annotations
 
+import functools
 import io
+import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from digits.pictures import decode, find_digits, find_ink, to_mnist_form
+from digits.pictures.mnist_form import ink_box
 
-NOT_A_DIGIT = 10  # label of the class that rejects
-
+NOT_A_DIGIT = 10  # label of the reject class
 CANVAS = 96  # side in pixels of the canvas that strokes are drawn on
 INK_BOX = (22, 74)  # where the unit square of a glyph lies on it
 
-# Pen strokes in the unit square, x to the right, y down. A stroke is a list of points, joined by a
-# smooth curve; a digit may have several ways to be written.
-# fmt: off
-DIGIT_STROKES: dict[int, list[list[list[tuple[float, float]]]]] = {
-    0: [
-        [[(0.5, 0), (0.1, 0.25), (0.1, 0.75), (0.5, 1), (0.9, 0.75), (0.9, 0.25), (0.5, 0)]],
-        [[(0.6, 0.03), (0.15, 0.2), (0.2, 0.8), (0.5, 1), (0.85, 0.6), (0.75, 0.1), (0.4, 0.02)]],
-    ],
-    1: [
-        [[(0.5, 0), (0.5, 0.5), (0.5, 1)]],
-        [[(0.2, 0.35), (0.4, 0.2), (0.6, 0)], [(0.6, 0), (0.6, 0.5), (0.6, 1)]],
-        [[(0.1, 0.55), (0.35, 0.3), (0.6, 0)], [(0.6, 0), (0.6, 0.5), (0.6, 1)]],
-        [
-            [(0.25, 0.3), (0.5, 0)],
-            [(0.5, 0), (0.5, 0.5), (0.5, 1)],
-            [(0.2, 1), (0.5, 1), (0.8, 1)],
-        ],
-    ],
-    2: [
-        [[(0.1, 0.25), (0.45, 0), (0.85, 0.25), (0.5, 0.65), (0.08, 1)], [(0.08, 1), (0.9, 1)]],
-        [
-            [
-                (0.1, 0.2), (0.5, 0), (0.8, 0.25), (0.5, 0.7), (0.15, 0.95), (0.1, 0.8),
-                (0.35, 0.8), (0.6, 0.97), (0.95, 0.9),
-            ]
-        ],
-    ],
-    3: [
-        [[(0.15, 0.12), (0.55, 0), (0.8, 0.22), (0.4, 0.46)],
-         [(0.4, 0.46), (0.85, 0.7), (0.5, 1), (0.1, 0.88)]],
-        [[(0.12, 0), (0.85, 0)], [(0.85, 0), (0.42, 0.42)],
-         [(0.42, 0.42), (0.85, 0.62), (0.6, 1), (0.1, 0.9)]],
-    ],
-    4: [
-        [[(0.3, 0), (0.12, 0.6)], [(0.12, 0.6), (0.9, 0.6)], [(0.68, 0.25), (0.68, 0.6), (0.68, 1)]],
-        [[(0.65, 0), (0.08, 0.68)], [(0.08, 0.68), (0.95, 0.68)], [(0.65, 0), (0.65, 0.5), (0.65, 1)]],
-    ],
-    5: [
-        [[(0.85, 0), (0.25, 0)], [(0.25, 0), (0.2, 0.42)],
-         [(0.2, 0.42), (0.6, 0.36), (0.88, 0.68), (0.5, 1), (0.1, 0.9)]],
-        [[(0.3, 0.06), (0.25, 0.42), (0.65, 0.42), (0.8, 0.75), (0.45, 1), (0.12, 0.88)],
-         [(0.36, 0.02), (0.9, 0.0)]],
-    ],
-    6: [
-        [[(0.7, 0), (0.3, 0.3), (0.12, 0.72), (0.45, 1), (0.82, 0.75), (0.55, 0.5), (0.16, 0.72)]],
-        [[(0.55, 0), (0.25, 0.4), (0.2, 0.85), (0.5, 1), (0.75, 0.8), (0.55, 0.6), (0.25, 0.75)]],
-        [[(0.75, 0.02), (0.25, 0.35), (0.18, 0.8), (0.5, 1), (0.78, 0.8), (0.6, 0.58), (0.3, 0.7)]],
-    ],
-    7: [
-        [[(0.1, 0), (0.88, 0)], [(0.88, 0), (0.55, 0.5), (0.35, 1)]],
-        [[(0.1, 0.02), (0.88, 0)], [(0.88, 0), (0.55, 0.5), (0.4, 1)], [(0.3, 0.5), (0.82, 0.47)]],
-        [[(0.08, 0.16), (0.12, 0)], [(0.12, 0), (0.88, 0)], [(0.88, 0), (0.5, 1)],
-         [(0.35, 0.55), (0.85, 0.5)]],
-        [[(0.08, 0.18), (0.12, 0)], [(0.12, 0), (0.88, 0)], [(0.88, 0), (0.5, 0.55), (0.42, 1)]],
-    ],
-    8: [
-        [[
-            (0.8, 0.15), (0.5, 0), (0.2, 0.2), (0.5, 0.47), (0.85, 0.77), (0.5, 1), (0.15, 0.77),
-            (0.5, 0.47), (0.8, 0.22), (0.72, 0.08),
-        ]],
-        [[(0.5, 0), (0.2, 0.22), (0.5, 0.45), (0.8, 0.22), (0.5, 0)],
-         [(0.5, 0.45), (0.12, 0.73), (0.5, 1), (0.88, 0.73), (0.5, 0.45)]],
-    ],
-    9: [
-        [[(0.8, 0.2), (0.5, 0), (0.18, 0.25), (0.45, 0.5), (0.8, 0.25)],
-         [(0.8, 0.2), (0.78, 0.6), (0.72, 1)]],
-        [[(0.8, 0.22), (0.5, 0), (0.18, 0.25), (0.45, 0.5), (0.8, 0.25)],
-         [(0.8, 0.2), (0.82, 0.65), (0.6, 0.98), (0.2, 0.92)]],
-    ],
-}
-
-# Letters and signs that no hand writes like a digit (so no O, I, l, Z, S, B, b, G, q, g, D, ...).
-OTHER_STROKES: list[list[list[tuple[float, float]]]] = [
-    [[(0.5, 0), (0.1, 1)], [(0.5, 0), (0.9, 1)], [(0.27, 0.6), (0.73, 0.6)]],  # A
-    [[(0.15, 0), (0.15, 1)], [(0.15, 0), (0.85, 0)], [(0.15, 0.5), (0.7, 0.5)],
-     [(0.15, 1), (0.88, 1)]],  # E
-    [[(0.15, 0), (0.15, 1)], [(0.15, 0), (0.85, 0)], [(0.15, 0.48), (0.7, 0.48)]],  # F
-    [[(0.12, 0), (0.12, 1)], [(0.88, 0), (0.88, 1)], [(0.12, 0.5), (0.88, 0.5)]],  # H
-    [[(0.15, 0), (0.15, 1)], [(0.85, 0), (0.17, 0.55)], [(0.35, 0.45), (0.9, 1)]],  # K
-    [[(0.1, 1), (0.15, 0)], [(0.15, 0), (0.5, 0.65)], [(0.5, 0.65), (0.85, 0)],
-     [(0.85, 0), (0.92, 1)]],  # M
-    [[(0.12, 1), (0.12, 0)], [(0.12, 0), (0.88, 1)], [(0.88, 1), (0.88, 0)]],  # N
-    [[(0.15, 0), (0.15, 1)], [(0.15, 0.02), (0.8, 0.08), (0.8, 0.42), (0.15, 0.5)]],  # P
-    [[(0.15, 0), (0.15, 1)], [(0.15, 0.02), (0.8, 0.08), (0.78, 0.42), (0.15, 0.5)],
-     [(0.35, 0.5), (0.9, 1)]],  # R
-    [[(0.05, 0), (0.28, 1)], [(0.28, 1), (0.5, 0.3)], [(0.5, 0.3), (0.72, 1)],
-     [(0.72, 1), (0.95, 0)]],  # W
-    [[(0.05, 0), (0.25, 1), (0.5, 0.4), (0.75, 1), (0.95, 0)]],  # w
-    [[(0.1, 0), (0.9, 1)], [(0.9, 0), (0.1, 1)]],  # X
-    [[(0.1, 0.05), (0.4, 0.3), (0.4, 0.8), (0.1, 1)], [(0.9, 0), (0.6, 0.3), (0.6, 0.75), (0.9, 1)]],
-    [[(0.8, 0), (0.8, 1)], [(0.78, 0.5), (0.4, 0.42), (0.12, 0.75), (0.45, 1), (0.78, 0.8)]],  # d
-    [[(0.12, 0.55), (0.85, 0.5)], [(0.85, 0.5), (0.5, 0.02), (0.1, 0.45), (0.4, 1), (0.9, 0.85)]],  # e
-    [[(0.85, 0.1), (0.55, 0.02), (0.42, 0.4), (0.4, 1)], [(0.12, 0.45), (0.78, 0.42)]],  # f
-    [[(0.15, 0), (0.15, 1)], [(0.15, 0.65), (0.5, 0.42), (0.8, 0.6), (0.82, 1)]],  # h
-    [[(0.15, 0), (0.15, 1)], [(0.75, 0.38), (0.17, 0.68)], [(0.35, 0.6), (0.82, 1)]],  # k
-    [[(0.08, 0), (0.1, 1)], [(0.1, 0.35), (0.3, 0.02), (0.48, 0.3), (0.5, 1)],
-     [(0.5, 0.35), (0.72, 0.02), (0.9, 0.3), (0.92, 1)]],  # m
-    [[(0.15, 0), (0.15, 1)], [(0.15, 0.35), (0.5, 0.02), (0.82, 0.25), (0.85, 1)]],  # n
-    [[(0.15, 0), (0.15, 1)], [(0.15, 0.15), (0.55, 0), (0.85, 0.25), (0.5, 0.52), (0.17, 0.42)]],  # p
-    [[(0.2, 0), (0.22, 1)], [(0.22, 0.4), (0.45, 0.08), (0.85, 0.1)]],  # r
-    [[(0.15, 0), (0.18, 0.7), (0.5, 0.98), (0.8, 0.7)], [(0.82, 0), (0.85, 1)]],  # u
-    [[(0.75, 0.25), (0.4, 0.1), (0.12, 0.6), (0.4, 1), (0.75, 0.6)],
-     [(0.75, 0.1), (0.75, 0.8), (0.95, 1)]],  # a
-    [[(0.5, 0), (0.5, 1)], [(0, 0.5), (1, 0.5)]],  # plus
-    [[(0, 0.3), (1, 0.3)], [(0, 0.7), (1, 0.7)]],  # equals
-    [[(0, 0.5), (1, 0.5)]],  # minus
-    [[(0.9, 0), (0.1, 1)], [(0.15, 0.1), (0.3, 0.15), (0.15, 0.25), (0.1, 0.12)],
-     [(0.7, 0.8), (0.9, 0.85), (0.75, 0.98), (0.68, 0.85)]],  # percent
-    [[(0.3, 0), (0.2, 1)], [(0.75, 0), (0.65, 1)], [(0.02, 0.35), (0.98, 0.32)],
-     [(0, 0.7), (0.95, 0.68)]],  # number sign
-    [[(0.1, 0.55), (0.4, 1)], [(0.4, 1), (0.95, 0)]],  # tick
-    [[(0, 0), (1, 0)], [(1, 0), (1, 1)], [(1, 1), (0, 1)], [(0, 1), (0, 0)]],  # box
-    [[(0.5, 0), (1, 1)], [(1, 1), (0, 1)], [(0, 1), (0.5, 0)]],  # triangle
-    [[(0, 0.5), (1, 0.5)], [(0.7, 0.2), (1, 0.5)], [(0.7, 0.8), (1, 0.5)]],  # arrow
-    [[(0.5, 0), (0.5, 1)], [(0.05, 0.25), (0.95, 0.75)], [(0.95, 0.25), (0.05, 0.75)]],  # asterisk
-]
-# fmt: on
+# Pen strokes in the unit square, x to the right, y down: a stroke is a list of points that a smooth
+# curve joins. By digit: ways to write it that the shipped model knows, and habits that MNIST lacks
+# (the first one mostly misread or doubted, the second milder). "other": letters and signs that nobody
+# writes like a digit (so no O, I, l, Z, S, B, b, G, q, g, D, ...).
+_STROKES = json.loads(Path(__file__).with_name("strokes.json").read_text(encoding="utf-8"))
+DIGIT_STROKES, HABITS = (
+    [list(ways.values()) for ways in _STROKES[kind].values()] for kind in ("digits", "habits")
+)
+OTHER_STROKES = list(_STROKES["other"].values())
 
 FONT_LETTERS = "AEFHKMNPRWXdefhkmnprwx" + "CTUVacuv" + "@#&%+=<>*{}"
 FONT_FILES = (
@@ -154,10 +49,8 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    images : numpy.ndarray
-        uint8 (n, 28, 28) in MNIST form.
-    labels : numpy.ndarray
-        int64 (n,), 0 to 9.
+    images, labels : numpy.ndarray
+        uint8 (n, 28, 28) in MNIST form; int64 (n,), 0 to 9.
     """
     rng = np.random.default_rng([seed, 1])
     # Half of them are 1s and 7s, where MNIST is poorest; a tenth is print.
@@ -169,11 +62,9 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         if rng.random() < 0.12:
             canvas = _print_character(str(label), rng)
         else:
-            ways = DIGIT_STROKES[int(label)]
             # A narrow 7 is a flagged 1: only a broad one is certainly a 7.
             narrowest = 0.75 if label == 7 else 0.5
-            way = ways[rng.integers(len(ways))]
-            canvas = _draw(way, rng, jitter=0.045, narrowest=narrowest)
+            canvas = _draw(_choice(DIGIT_STROKES[label], rng), rng, 0.045, narrowest)
         images[i] = to_mnist_form(canvas)
     return images, labels.astype(np.int64)
 
@@ -181,8 +72,8 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Put `n` digits on small or poor pictures, and read them off again as a user's are read.
 
-    What reaches the network then bears the marks of the way there: steps of a few coarse pixels,
-    hard or washed edges, blocks of the compression, breaks and lumps where the ink was faint.
+    They come back with coarse pixels, hard or washed edges, blocks of the compression, and breaks
+    and lumps where the ink was faint.
 
     Parameters
     ----------
@@ -191,17 +82,15 @@ def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarra
 
     Returns
     -------
-    images : numpy.ndarray
-        uint8 (n, 28, 28) in MNIST form.
-    labels : numpy.ndarray
-        int64 (n,).
+    images, labels : numpy.ndarray
+        uint8 (n, 28, 28) in MNIST form; int64 (n,).
     """
     rng = np.random.default_rng([seed, 3])
     images, labels = np.empty((n, 28, 28), np.uint8), np.empty(n, np.int64)
     i = 0
     while i < n:
         chosen = rng.integers(len(x))
-        glyphs = find_digits(find_ink(decode(_poor_picture(_trimmed(x[chosen]), rng))))
+        glyphs = find_digits(find_ink(decode(_poor_photo(_crop_to_ink(x[chosen]), rng))))
         if len(glyphs) == 1:  # torn or lost digits are for the rejection to learn
             images[i], labels[i] = to_mnist_form(glyphs[0].ink), y[chosen]
             i += 1
@@ -209,10 +98,10 @@ def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarra
 
 
 def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
-    """Make `n` images that are no digit, for training the class that rejects.
+    """Make `n` images that are not digits, to train the reject class.
 
     Letters and signs as pen strokes and in print, scribbles, invented characters, filled shapes,
-    textures, and what a failed segmentation yields: two digits in one frame, or part of one.
+    textures, and results of a failed segmentation: two digits in one frame, or part of one.
 
     Parameters
     ----------
@@ -226,11 +115,11 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     """
     rng = np.random.default_rng([seed, 2])
     makers = (
-        (0.36, lambda: _draw(OTHER_STROKES[rng.integers(len(OTHER_STROKES))], rng, jitter=0.06)),
-        (0.16, lambda: _print_character(FONT_LETTERS[rng.integers(len(FONT_LETTERS))], rng)),
-        (0.10, lambda: _draw(_invented(rng), rng, jitter=0.02)),
+        (0.36, lambda: _draw(_choice(OTHER_STROKES, rng), rng, jitter=0.06)),
+        (0.16, lambda: _print_character(_choice(FONT_LETTERS, rng), rng)),
+        (0.10, lambda: _draw(_invented_character(rng), rng, jitter=0.02)),
         (0.06, lambda: _draw(_scribble(rng), rng, jitter=0.0)),
-        (0.10, lambda: _shape(rng)),
+        (0.10, lambda: _shapes(rng)),
         (0.06, lambda: _texture(rng)),
         (0.12, lambda: _pair(x, rng)),
         (0.04, lambda: _part(x, y, rng)),
@@ -242,19 +131,23 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     return images
 
 
+def _choice(items: Sequence, rng: np.random.Generator):
+    """Return one item; `Generator.choice` would make an array of them."""
+    return items[rng.integers(len(items))]
+
+
 def _draw(strokes, rng: np.random.Generator, jitter: float, narrowest: float = 0.5) -> np.ndarray:
-    """Draw strokes with a shaken pen, slanted and stretched; uint8 (CANVAS, CANVAS), ink high."""
-    slant = rng.normal(0, 0.15)
-    angle = rng.normal(0, 0.10)
-    width, height = rng.uniform(narrowest, 1.0), rng.uniform(0.85, 1.0)
+    """Draw strokes with a shaken pen, slanted and stretched."""
+    slant, angle = rng.normal(0, 0.15), rng.normal(0, 0.10)
+    matrix = affine_matrix(slant, angle, rng.uniform(narrowest, 1.0), rng.uniform(0.85, 1.0))
     # 1 to 12 pixels on an ink box of 52: a mouse line to a felt pen. Mostly in between.
     pen_width = max(1, round(rng.lognormal(1.45, 0.5)))
     level = int(rng.integers(150, 256))
-    shaken = [np.asarray(stroke) + rng.normal(0, jitter, (len(stroke), 2)) for stroke in strokes]
-    return draw_strokes(shaken, posture(slant, angle, width, height), pen_width, level)
+    jittered = [np.asarray(stroke) + rng.normal(0, jitter, (len(stroke), 2)) for stroke in strokes]
+    return draw_strokes(jittered, matrix, pen_width, level)
 
 
-def posture(slant: float, angle: float, width: float, height: float) -> np.ndarray:
+def affine_matrix(slant: float, angle: float, width: float, height: float) -> np.ndarray:
     """Return the matrix (2, 2) that stretches a glyph, slants it (tangent) and turns it (radians)."""
     shape = np.array([[width, -slant * height], [0.0, height]])
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
@@ -262,30 +155,23 @@ def posture(slant: float, angle: float, width: float, height: float) -> np.ndarr
 
 
 def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) -> np.ndarray:
-    """Draw strokes with a round pen.
+    """Draw strokes with a round pen; return uint8 (CANVAS, CANVAS), 0 background to `level` ink.
 
     Parameters
     ----------
     strokes : sequence of array
         Points (k, 2) of each stroke in the unit square, x to the right, y down.
     matrix : numpy.ndarray
-        (2, 2), applied about the square's middle; see `posture`.
+        (2, 2), applied about the square's middle; see `affine_matrix`.
     pen_width : int
         In pixels of the canvas.
-    level : int
-        Of the ink, 1 to 255.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 (CANVAS, CANVAS), 0 background.
     """
     low, high = INK_BOX
     image = Image.new("L", (CANVAS, CANVAS))
     pen = ImageDraw.Draw(image)
     radius = pen_width / 2
     for stroke in strokes:
-        points = (_smooth(np.asarray(stroke)) - 0.5) @ matrix.T * (high - low) + CANVAS / 2
+        points = (_catmull_rom(np.asarray(stroke)) - 0.5) @ matrix.T * (high - low) + CANVAS / 2
         line = [tuple(p) for p in points]
         pen.line(line, fill=level, width=pen_width, joint="curve")
         if pen_width > 2:
@@ -294,7 +180,7 @@ def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) 
     return np.asarray(image)
 
 
-def _smooth(points: np.ndarray, steps: int = 8) -> np.ndarray:
+def _catmull_rom(points: np.ndarray, steps: int = 8) -> np.ndarray:
     """Return a Catmull-Rom curve through the points, (k, 2)."""
     if len(points) < 3:
         return points
@@ -309,38 +195,36 @@ def _smooth(points: np.ndarray, steps: int = 8) -> np.ndarray:
     return np.vstack([*pieces, points[-1:]])
 
 
-def _invented(rng: np.random.Generator):
-    """Return two to five random strokes: characters of no alphabet."""
+def _invented_character(rng: np.random.Generator) -> list[list[np.ndarray]]:
+    """Return three to five random strokes: characters of no alphabet."""
     strokes = []
     for _ in range(rng.integers(3, 6)):
         start, end = rng.uniform(0, 1, (2, 2))
-        bend = (start + end) / 2 + rng.normal(0, 0.15, 2)
-        strokes.append([start, bend, end])
+        strokes.append([start, (start + end) / 2 + rng.normal(0, 0.15, 2), end])
     return strokes
 
 
-def _scribble(rng: np.random.Generator):
+def _scribble(rng: np.random.Generator) -> list[np.ndarray]:
+    """Return one stroke to and fro."""
     return [rng.uniform(0, 1, (rng.integers(8, 16), 2))]
 
 
-_fonts: dict[tuple[str, int], ImageFont.FreeTypeFont] = {}
+@functools.cache
+def _font(name: str) -> ImageFont.FreeTypeFont:
+    import matplotlib
+
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), 64)
 
 
 def _print_character(character: str, rng: np.random.Generator) -> np.ndarray:
-    import matplotlib
-
-    name = FONT_FILES[rng.integers(len(FONT_FILES))]
-    if (name, 64) not in _fonts:
-        folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-        _fonts[name, 64] = ImageFont.truetype(str(folder / name), 64)
+    """Print a character in one of Matplotlib's fonts, slightly turned."""
+    font = _font(_choice(FONT_FILES, rng))
     image = Image.new("L", (CANVAS, CANVAS))
-    ImageDraw.Draw(image).text(
-        (CANVAS / 2, CANVAS / 2), character, fill=255, font=_fonts[name, 64], anchor="mm"
-    )
+    ImageDraw.Draw(image).text((CANVAS / 2, CANVAS / 2), character, 255, font, anchor="mm")
     return np.asarray(image.rotate(rng.normal(0, 6), resample=Image.Resampling.BILINEAR))
 
 
-def _shape(rng: np.random.Generator) -> np.ndarray:
+def _shapes(rng: np.random.Generator) -> np.ndarray:
     """Return one to three filled polygons or ellipses with a rough inside: clothes, blots, icons."""
     image = Image.new("L", (CANVAS, CANVAS))
     pen = ImageDraw.Draw(image)
@@ -359,7 +243,7 @@ def _shape(rng: np.random.Generator) -> np.ndarray:
             pen.polygon([tuple(c) for c in corners[around]], fill=level)
     canvas = np.asarray(image, np.float32)
     if rng.random() < 0.5:
-        canvas = canvas * (0.6 + 0.4 * _field(rng, rng.integers(3, 12)))
+        canvas = canvas * (0.6 + 0.4 * _smooth_noise(rng, rng.integers(3, 12)))
     return canvas.clip(0, 255).astype(np.uint8)
 
 
@@ -372,20 +256,20 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
             2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period + rng.uniform(0, 6)
         )
     else:
-        field = _field(rng, rng.integers(3, 16))
+        field = _smooth_noise(rng, rng.integers(3, 16))
     if rng.random() < 0.5:
         field = np.where(field > 0.5, field, 0.0)
     return (255 * field).astype(np.uint8)
 
 
-def _field(rng: np.random.Generator, cells: int) -> np.ndarray:
+def _smooth_noise(rng: np.random.Generator, cells: int) -> np.ndarray:
     """Return smooth noise, float (CANVAS, CANVAS), 0 to 1."""
     coarse = Image.fromarray(rng.integers(0, 256, (cells, cells)).astype(np.uint8))
     smooth = coarse.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
     return np.asarray(smooth, np.float32) / 255
 
 
-def _poor_picture(digit: np.ndarray, rng: np.random.Generator) -> bytes:
+def _poor_photo(digit: np.ndarray, rng: np.random.Generator) -> bytes:
     """Return a compressed picture with one digit, 9 to 63 pixels high, dark on light or reverse."""
     height = round(9 * 7 ** rng.random())
     width = max(2, round(height * digit.shape[1] / digit.shape[0] * rng.uniform(0.85, 1.15)))
@@ -413,7 +297,7 @@ def _poor_picture(digit: np.ndarray, rng: np.random.Generator) -> bytes:
 
 def _pair(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return two or three digits side by side, nearly touching: a number taken for one digit."""
-    chosen = [_trimmed(x[i]) for i in rng.integers(len(x), size=2 + (rng.random() < 0.2))]
+    chosen = [_crop_to_ink(x[i]) for i in rng.integers(len(x), size=2 + (rng.random() < 0.2))]
     height = max(part.shape[0] for part in chosen)
     gap = int(rng.integers(-2, 4))
     out = np.zeros((height + 4, sum(part.shape[1] for part in chosen) + 12), np.uint8)
@@ -427,13 +311,13 @@ def _pair(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _part(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the top or bottom of a 2, 3 or 5: what a rule or a cut in the wrong place leaves."""
+    """Return the top or bottom of a 2, 3 or 5: as a ruled line or a wrong split leaves it."""
     candidates = np.flatnonzero(np.isin(y, (2, 3, 5)))
-    digit = _trimmed(x[candidates[rng.integers(len(candidates))]])
+    digit = _crop_to_ink(x[_choice(candidates, rng)])
     height = round(digit.shape[0] * rng.uniform(0.3, 0.45))
     return digit[:height] if rng.random() < 0.5 else digit[-height:]
 
 
-def _trimmed(image: np.ndarray) -> np.ndarray:
-    rows, columns = np.flatnonzero(image.max(1) > 40), np.flatnonzero(image.max(0) > 40)
-    return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def _crop_to_ink(image: np.ndarray) -> np.ndarray:
+    left, top, width, height = ink_box(image > 40)
+    return image[top : top + height, left : left + width]

@@ -1,4 +1,4 @@
-// The page's side of digits/draw.py: it draws strokes, sends them, and shows what is read.
+// The page's side of digits/draw/pad.py: it draws strokes, sends them, and shows what is read.
 // A stroke is a list of points [x, y, width] in pixels of the pad, however large it is shown.
 
 const FAINT = 0.5; // evidence (difference of log-odds) below which a piece of ink hardly matters

@@ -1,17 +1,15 @@
-"""The drawing pad: a widget that reads what is drawn, stroke by stroke.
+"""The drawing pad: a widget that reads a drawing, stroke by stroke.
 
-It runs in JupyterLab, in Notebook 7, in Voila and wherever else anywidget does. The page draws, this
-side reads: each change of `DrawingPad.strokes`, by hand or by code, is answered.
+It runs wherever anywidget does: JupyterLab, Notebook 7, Voila. The page draws, this side reads: each
+change of `DrawingPad.strokes`, by hand or by code, is answered.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import anywidget
@@ -36,18 +34,18 @@ class DrawingPad(anywidget.AnyWidget):
     folder : path
         Where drawings are saved.
     strokes : iterable of strokes
-        What is drawn at first.
+        The drawing at first.
 
     Attributes
     ----------
     strokes : list of list of (x, y, width)
-        What is drawn, in pixels of the pad, which is `digits.draw.strokes.SIZE` large. May be set.
+        The drawing, in pixels of the pad, which is `digits.draw.strokes.SIZE` large. May be set.
     reading : Reading
-        What is read of it.
+        Of the drawing.
     answer, parts : dict, list of dict
-        What the page shows: of the reading, and of what each part of the strokes was worth.
+        The reading, and how much each part of the strokes mattered, as the page shows them.
     said : str
-        What came of the last saving, for the person who draws.
+        The outcome of the last saving, for the person who draws.
     """
 
     _esm = FOLDER / "pad.js"
@@ -62,10 +60,7 @@ class DrawingPad(anywidget.AnyWidget):
     said = traitlets.Unicode().tag(sync=True)
 
     def __init__(
-        self,
-        recognizer: Recognizer | None = None,
-        folder: str | os.PathLike = pen.MY_DIGITS,
-        strokes=(),
+        self, recognizer: Recognizer | None = None, folder: str | Path = pen.MY_DIGITS, strokes=()
     ):
         super().__init__()
         self.recognizer = recognizer or Recognizer.load()
@@ -92,12 +87,12 @@ class DrawingPad(anywidget.AnyWidget):
         return pen.save(self.strokes, label, self.reading, self.folder)
 
     def _answer(self, change=None) -> None:
-        started = time.perf_counter()
         self.reading = reading = pen.read(self.strokes, self.recognizer)
         seen = reading
         if self.strokes and not reading.digits:
             # Read as one digit whatever it is, to show what the network made of it.
             seen = pen.read(self.strokes, self.recognizer, single=True)
+        rows = probabilities(seen.digits, self.recognizer)
         self.answer = {
             "text": reading.text,
             "status": reading.status if self.strokes else "empty",
@@ -113,14 +108,11 @@ class DrawingPad(anywidget.AnyWidget):
                     "image": base64.b64encode(digit.image.tobytes()).decode(),
                     "probabilities": row.tolist(),
                 }
-                for digit, row in zip(
-                    seen.digits, probabilities(seen.digits, self.recognizer), strict=True
-                )
+                for digit, row in zip(seen.digits, rows, strict=True)
             ],
             "asked": self.asked,
-            "seconds": time.perf_counter() - started,
         }
-        # The page shows the answer while this, which takes as long again, is worked out.
+        # The page shows the answer while this, which takes as long again, is computed.
         self.parts = [
             vars(part) | {"whole": whole}
             for whole in (False, True)
@@ -130,24 +122,19 @@ class DrawingPad(anywidget.AnyWidget):
     def _on_message(self, widget, content: dict, buffers) -> None:
         if content.get("do") != "save":
             return
-        self.said = ""  # so that saving the same twice is told twice
+        self.said = ""  # so that saving the same twice is said twice
         try:
-            files = self.save(str(content.get("label", "")))
+            names = ", ".join(file.name for file in self.save(str(content.get("label", ""))))
+            self.said = f"Saved in {self.folder.name}/: {names}"
         except InputError as error:
             self.said = f"Not saved: {error}"
-            return
-        names = ", ".join(file.name for file in files)
-        self.said = f"Saved in {self.folder.name}/: {names}"
 
 
 def probabilities(digits: tuple[DigitReading, ...], recognizer: Recognizer) -> np.ndarray:
-    """Return the probability of each of the ten digits for each digit that was read.
+    """Return the probability of each of the ten digits for each digit that was read, float32 (n, 10).
 
-    Returns
-    -------
-    numpy.ndarray
-        float32 (n, 10). A row's largest is the digit's confidence; a row sums to one, less the
-        doubt that it is a digit at all.
+    A row's largest is the digit's confidence; a row sums to one, less the probability that it is not
+    a digit at all.
     """
     if not digits:
         return np.zeros((0, 10), np.float32)
@@ -167,23 +154,10 @@ def serve(port: int = 8866, browser: bool = True) -> None:
     """
     # Voila looks for templates, such as ours, below the folders of JUPYTER_PATH.
     paths = [str(PAGE.parent), os.environ.get("JUPYTER_PATH", "")]
-    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))
-    arguments = [
-        *(sys.executable, "-m", "voila", str(PAGE), "--template=draw", "--Voila.ip=127.0.0.1"),
-        f"--port={port}",
-    ]
+    environment = {**os.environ, "JUPYTER_PATH": os.pathsep.join(filter(None, paths))}
+    arguments = [sys.executable, "-m", "voila", str(PAGE), "--template=draw"]
+    arguments += ["--Voila.ip=127.0.0.1", f"--port={port}"]
     arguments += [] if browser else ["--no-browser"]
-    # Ctrl-C reaches both: only this process answers it.
-    ignore = _ignore_interrupt if os.name == "posix" else None
-    with subprocess.Popen(arguments, preexec_fn=ignore) as voila:
-        try:
-            status = voila.wait()
-        except KeyboardInterrupt:
-            voila.kill()  # it would ask, or wait for its kernels; they end with it
-            raise
+    status = subprocess.run(arguments, env=environment).returncode  # Ctrl-C kills it, too
     if status:
         raise InputError(f"the drawing pad stopped with status {status}; try another --port")
-
-
-def _ignore_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Drawings as pen strokes: to a picture, into files, and what each piece of them was worth.
+"""Drawings as pen strokes: rendered, saved, and how much each piece of them mattered.
 
 A stroke is a list of points (x, y, width), in pixels of the drawing pad, x to the right and y down.
 """
@@ -6,6 +6,7 @@ A stroke is a list of points (x, y, width), in pixels of the drawing pad, x to t
 from __future__ import annotations
 
 import io
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -30,107 +31,68 @@ Stroke = list[Point]
 SIZE = (480, 240)  # width and height of the pad in its own pixels
 BRUSH = 14.0  # pixels: on a digit of three quarters of the pad's height, like the pens of MNIST
 WIDTHS = (1.0, 80.0)  # pixels
-MOST_POINTS = 50_000  # hours of drawing: more is no drawing
+MAX_POINTS = 50_000  # hours of drawing
 MY_DIGITS = ROOT / "my_digits"
 MARGIN = 32  # pixels of paper around a drawing: as much as the frame that a photo leaves
 ENLARGED = 2  # how much larger strokes are drawn before they are reduced, for soft edges
 # Length of a piece in shares of a digit's longer side: 5 of MNIST's 20 pixels, the width of the
 # square that `evaluation.occlusion_map` covers an image with.
 PIECE = 0.25
-CERTAINTY = 1e-6  # what single precision leaves of a doubt
-
-
-# Written down by the project, so that notebook 07 and the tests run without a hand at the pad.
-# fmt: off
-RECORDED: dict[str, list[list[tuple[int, int]]]] = {
-    "one": [[(238, 44), (240, 40)], [(240, 40), (239, 120), (238, 204)]],
-    "seven": [[(150, 50), (240, 40)], [(240, 40), (220, 120), (200, 204)]],
-    "three": [[(52, 66), (70, 46), (98, 40), (120, 54), (122, 80), (104, 102), (82, 110), (106, 114),
-               (128, 132), (132, 164), (112, 192), (80, 198), (54, 184)]],
-    "seventeen": [[(188, 44), (186, 90), (187, 140), (185, 196)],
-                  [(262, 56), (300, 52), (338, 54), (326, 84), (306, 130), (292, 170), (284, 200)],
-                  [(282, 124), (334, 118)]],
-    "four": [[(150, 44), (136, 84), (122, 126), (160, 128), (216, 124)],
-             [(192, 76), (190, 120), (186, 204)]],
-    "flagged one": [[(176, 128), (206, 86), (244, 40), (242, 120), (240, 204)]],
-    "open six": [[(230, 36), (196, 70), (176, 120), (172, 166), (190, 198), (222, 200), (242, 176),
-                  (238, 148)]],
-    "crossed zero": [[(240, 40), (204, 58), (186, 110), (194, 170), (230, 200), (272, 186), (290, 132),
-                      (280, 70), (240, 40)], [(290, 40), (188, 204)]],
-    "letter K": [[(200, 40), (198, 200)], [(280, 46), (204, 122), (286, 204)]],
-    "star": [[(196, 204), (240, 40), (284, 204), (176, 100), (304, 100), (196, 204)]],
-    "spiral": [[(240, 120), (256, 112), (260, 132), (240, 146), (216, 132), (214, 100), (240, 78),
-                (276, 90), (290, 130), (268, 172), (226, 184), (182, 158), (172, 104), (200, 58),
-                (250, 42)]],
-}
-# fmt: on
+MIN_DOUBT = 1e-6  # resolution of a probability near one in single precision
+# Drawings by name, so that notebook 07 and the tests run without a hand at the pad: points (x, y).
+RECORDED: dict[str, list[list[list[int]]]] = json.loads(
+    Path(__file__).with_name("recorded.json").read_text(encoding="utf-8")
+)
 
 
 def checked(strokes: Iterable) -> list[Stroke]:
-    """Return strokes as lists of points (x, y, width), each number looked at.
+    """Return strokes as lists of points (x, y, width), each number checked.
 
     Parameters
     ----------
     strokes : iterable of iterable of (x, y) or (x, y, width)
-        In pixels of the pad. Points without a width get `BRUSH`. Widths are brought into `WIDTHS`,
-        places to at most a pad's width off the pad; strokes without points are left out.
+        In pixels of the pad. Points without a width get `BRUSH`. Widths are clipped to `WIDTHS`,
+        places to a pad's width around the pad; strokes without points are left out.
 
     Raises
     ------
     InputError
-        If a point is not two or three finite numbers, or there are more than `MOST_POINTS`.
+        If a point is not two or three finite numbers, or there are more than `MAX_POINTS`.
     """
     try:
-        whole = [[_checked_point(point) for point in stroke] for stroke in strokes]
-    except (TypeError, OverflowError) as error:  # the latter: a whole number beyond all floats
+        whole = [[_validated_point(point) for point in stroke] for stroke in strokes]
+    except (TypeError, OverflowError) as error:  # the latter: an integer beyond all floats
         raise InputError(f"strokes are lists of points (x, y, width); {error}") from None
     total = sum(map(len, whole))
-    if total > MOST_POINTS:
-        raise InputError(f"{total:,} points arrived, at most {MOST_POINTS:,} are taken; clear some")
+    if total > MAX_POINTS:
+        raise InputError(f"{total:,} points arrived, at most {MAX_POINTS:,} are taken; clear some")
     return [stroke for stroke in whole if stroke]
 
 
-def _checked_point(point: Sequence[float]) -> Point:
+def _validated_point(point: Sequence[float]) -> Point:
     values = tuple(point) if len(point) == 3 else (*point, BRUSH)
-    if len(values) != 3 or not all(
-        isinstance(value, int | float) and math.isfinite(value) for value in values
-    ):
-        raise InputError(
-            f"the point {point!r} arrived; expected (x, y, width) in pixels of the pad"
-        )
-    x, y, width = values
-    off = max(SIZE)
-    return (
-        min(max(x, -off), 2 * off),
-        min(max(y, -off), 2 * off),
-        min(max(width, WIDTHS[0]), WIDTHS[1]),
+    finite = [isinstance(value, int | float) and math.isfinite(value) for value in values]
+    if finite != [True] * 3:
+        raise InputError(f"point {point!r} arrived; expected (x, y, width) in pixels of the pad")
+    limits = (-max(SIZE), 2 * max(SIZE)), (-max(SIZE), 2 * max(SIZE)), WIDTHS
+    return tuple(
+        min(max(value, low), high) for value, (low, high) in zip(values, limits, strict=True)
     )
 
 
-def render(strokes: Sequence[Sequence[Point]], margin: float = MARGIN) -> np.ndarray:
-    """Draw strokes with a round pen, on a sheet as large as they need and a margin around.
-
-    The paper that a drawing does not use says nothing, and would take time to look at.
-
-    Parameters
-    ----------
-    strokes : sequence of sequence of Point
-    margin : float
-        In pixels of the pad.
+def render(strokes: Sequence[Stroke], margin: float = MARGIN) -> np.ndarray:
+    """Draw strokes with a round pen, on a sheet that ends `margin` pixels around them.
 
     Returns
     -------
     numpy.ndarray
         uint8 (height, width): 255 paper, 0 ink, grey at the strokes' edges.
     """
-    (left, top), size = _sheet(strokes, margin)
+    (left, top), size = _sheet_bounds(strokes, margin)
     image = Image.new("L", (size[0] * ENLARGED, size[1] * ENLARGED), 255)
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
-        points = [
-            ((x - left) * ENLARGED, (y - top) * ENLARGED, width * ENLARGED)
-            for x, y, width in stroke
-        ]
+        points = ENLARGED * (np.array(stroke, float) - (left, top, 0))
         for x, y, width in points:
             pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=0)
         for (x0, y0, width0), (x1, y1, width1) in pairwise(points):
@@ -138,7 +100,7 @@ def render(strokes: Sequence[Sequence[Point]], margin: float = MARGIN) -> np.nda
     return np.asarray(image.reduce(ENLARGED))
 
 
-def _sheet(strokes: Sequence[Sequence[Point]], margin: float) -> tuple[tuple, tuple]:
+def _sheet_bounds(strokes: Sequence[Stroke], margin: float) -> tuple[tuple, tuple]:
     """Return the corner, in pixels of the pad, and the size of the sheet that strokes are drawn on."""
     points = np.array([point for stroke in strokes for point in stroke] or [(0, 0, 1)], float)
     reach = points[:, 2:] / 2 + margin
@@ -150,50 +112,36 @@ def _sheet(strokes: Sequence[Sequence[Point]], margin: float) -> tuple[tuple, tu
 def read(strokes: Sequence[Stroke], recognizer: Recognizer, *, single: bool = False) -> Reading:
     """Read a drawing as any picture is read; the digits' boxes are in pixels of the pad."""
     reading = recognizer.read(render(strokes), single=single)
-    (left, top), _ = _sheet(strokes, MARGIN)
-    digits = []
-    for digit in reading.digits:
-        x, y, width, height = digit.box
-        digits.append(replace(digit, box=(x + left, y + top, width, height)))
+    (left, top), _ = _sheet_bounds(strokes, MARGIN)
+    digits = [
+        replace(digit, box=(digit.box[0] + left, digit.box[1] + top, *digit.box[2:]))
+        for digit in reading.digits
+    ]
     return replace(reading, digits=tuple(digits))
 
 
 def between(first: Sequence[Stroke], second: Sequence[Stroke], share: float) -> list[Stroke]:
-    """Return a drawing on the way from one to another, which has as many strokes and points.
-
-    Parameters
-    ----------
-    first, second : sequence of Stroke
-        From `checked`.
-    share : float
-        0 for the first to 1 for the second.
-    """
-    pairs = zip(first, second, strict=True)
-    ways = [(np.array(a), np.array(b) - np.array(a)) for a, b in pairs]
-    return [[tuple(point) for point in (start + share * way).tolist()] for start, way in ways]
+    """Interpolate between two drawings of as many strokes and points: from 0, the first, to 1."""
+    pairs = [(np.array(a), np.array(b)) for a, b in zip(first, second, strict=True)]
+    return [[tuple(point) for point in (a + share * (b - a)).tolist()] for a, b in pairs]
 
 
-# --- What mattered -------------------------------------------------------------------------------
+# --- Occlusion by strokes --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a drawing, and what its digit is without it.
+    """A part of a drawing, and the answer for its digit without it.
 
     Attributes
     ----------
-    stroke : int
-        The stroke that it belongs to, counted from 0.
+    stroke, place : int
+        Index of its stroke, and of its digit from left to right.
     points : list of Point
-    place : int
-        The digit that it belongs to: a place in `Reading.digits`.
     evidence : float
-        What the part said for the digit: how far the logarithm of its odds falls without the part;
-        negative where it spoke against the digit.
-    read : int
-        What is read when this part is left out.
-    confidence : float
-        Probability of `read`, 0 to 1.
+        How much the part spoke for its digit: the log-odds of the digit with it, less those without.
+    read, confidence : int, float
+        The digit that is read without this part, and its probability.
     """
 
     stroke: int
@@ -209,14 +157,12 @@ def what_mattered(
 ) -> list[Part]:
     """Read each digit again with each part of its strokes left out in turn.
 
-    What is left is brought into MNIST form anew, as if the part had never been drawn.
+    The rest is brought into MNIST form anew, as if the part had never been drawn.
 
     Parameters
     ----------
-    strokes : sequence of Stroke
     reading : Reading
-        What `read` found on them.
-    recognizer : Recognizer
+        From `read`.
     whole : bool
         Leave out whole strokes. Otherwise strokes are cut into pieces of `PIECE` of a digit's side:
         most digits are written in one stroke, without which nothing is left.
@@ -224,35 +170,32 @@ def what_mattered(
     Returns
     -------
     list of Part
-        In the order in which they were drawn. Without those that are all of their digit.
+        In the order in which they were drawn, without those that are all of their digit.
     """
     digits = reading.digits
     if not digits:
         return []
-    side = float(np.median([max(digit.box[2:]) for digit in digits]))
+    length = PIECE * float(np.median([max(digit.box[2:]) for digit in digits]))
     pieces = [
         (number, piece)
         for number, stroke in enumerate(strokes)
-        for piece in ([stroke] if whole else cut(stroke, PIECE * side))
+        for piece in ([stroke] if whole else cut(stroke, length))
     ]
-    places = [_nearest(piece, digits) for _, piece in pieces]
+    places = np.array([_nearest(piece, digits) for _, piece in pieces])
     parts: dict[int, Part] = {}
     for place, digit in enumerate(digits):
-        own = [index for index, of in enumerate(places) if of == place]
+        own = np.flatnonzero(places == place)
         if len(own) < 2:
             continue
-        left_over = [[pieces[i][1] for i in own if i != out] for out in (None, *own)]
-        rows = recognizer.probabilities(np.stack([_form(rest) for rest in left_over]))
-        odds = _log_odds(rows[:, digit.digit])
-        for index, evidence, row in zip(own, odds[0] - odds[1:], rows[1:], strict=True):
-            read = int(row.argmax())
-            parts[index] = Part(*pieces[index], place, float(evidence), read, float(row[read]))
-    return [parts[index] for index in sorted(parts)]
-
-
-def _log_odds(probability: np.ndarray) -> np.ndarray:
-    bounded = np.clip(probability.astype(float), CERTAINTY, 1 - CERTAINTY)
-    return np.log(bounded / (1 - bounded))
+        rests = [[pieces[i][1] for i in own if i != left_out] for left_out in (None, *own)]
+        images = np.stack([to_mnist_form(255.0 - render(rest, margin=1)) for rest in rests])
+        rows = recognizer.probabilities(images)
+        p = np.clip(rows[:, digit.digit].astype(float), MIN_DOUBT, 1 - MIN_DOUBT)
+        log_odds = np.log(p / (1 - p))
+        for i, evidence, row in zip(own, log_odds[0] - log_odds[1:], rows[1:], strict=True):
+            best = int(row.argmax())
+            parts[i] = Part(*pieces[i], place, float(evidence), best, float(row[best]))
+    return [parts[i] for i in sorted(parts)]
 
 
 def cut(stroke: Stroke, length: float) -> list[Stroke]:
@@ -266,17 +209,17 @@ def cut(stroke: Stroke, length: float) -> list[Stroke]:
     n_pieces = max(1, round(along[-1] / length))
     if n_pieces == 1:
         return [list(stroke)]
-    edges = np.linspace(0, along[-1], n_pieces + 1)
-    ends = np.stack([np.interp(edges, along, column) for column in points.T], axis=1)
-    pieces = []
-    for i in range(n_pieces):
-        inner = points[(along > edges[i]) & (along < edges[i + 1])]
-        pieces.append([tuple(p) for p in np.vstack([ends[i], inner, ends[i + 1]]).tolist()])
-    return pieces
+    cuts = np.linspace(0, along[-1], n_pieces + 1)
+    stations = np.union1d(along, cuts)
+    refined = np.stack([np.interp(stations, along, column) for column in points.T], axis=1)
+    return [
+        [tuple(point) for point in refined[(stations >= start) & (stations <= end)].tolist()]
+        for start, end in pairwise(cuts)
+    ]
 
 
 def _nearest(piece: Stroke, digits: Sequence[DigitReading]) -> int:
-    """Return the place of the digit whose box most of a piece lies in, or nearest to."""
+    """Return the index of the digit whose box a piece lies in, or nearest to."""
     points = np.array(piece)[:, None, :2]
     boxes = np.array([digit.box for digit in digits], float)
     near, far = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
@@ -287,11 +230,6 @@ def _nearest(piece: Stroke, digits: Sequence[DigitReading]) -> int:
     return int(distances.mean(axis=0).argmin())
 
 
-def _form(pieces: Sequence[Stroke]) -> np.ndarray:
-    """Return pieces as one digit in MNIST form."""
-    return to_mnist_form(255.0 - render(pieces, margin=1))
-
-
 # --- Files ---------------------------------------------------------------------------------------
 
 
@@ -300,23 +238,8 @@ def save(
 ) -> list[Path]:
     """Save a drawing as PNG files whose names start with their label, as `digits finetune` reads.
 
-    A label of one digit saves the whole drawing. A label of as many digits as were read saves each
-    digit's strokes in a file of its own.
-
-    Parameters
-    ----------
-    strokes : sequence of Stroke
-    label : str
-        The digits that are drawn, from left to right.
-    reading : Reading
-        What `read` found on them.
-    folder : path
-        Is made if it does not exist.
-
-    Returns
-    -------
-    list of pathlib.Path
-        New files; no file is ever replaced.
+    A label of one digit saves the whole drawing. A label of as many digits as were read, from left to
+    right, saves each digit's strokes in a file of its own. No file is ever replaced.
 
     Raises
     ------
@@ -326,27 +249,22 @@ def save(
     if not strokes:
         raise InputError("nothing is drawn; draw a digit first")
     if not (label.isascii() and label.isdigit()):
-        raise InputError(f"the label {label!r} is no digit; give the digits that you drew")
+        raise InputError(f"the label {label!r} is not a number; give the digits that you drew")
     n_read = len(reading.digits)
-    if len(label) == 1:
-        drawings = [strokes]
-    elif len(label) == n_read:
-        drawings = [[] for _ in label]
-        for stroke in strokes:
-            drawings[_nearest(stroke, reading.digits)].append(stroke)
-        if not all(drawings):
-            raise InputError("one stroke runs through two digits; draw them apart, or one by one")
-    else:
+    if len(label) not in (1, n_read):
         raise InputError(
-            f"the label {label!r} has {len(label)} digits, {n_read or 'none'} of which were read; "
-            "draw them apart, or one by one"
+            f"the label {label!r} has {len(label)} digits, but {n_read or 'none'} were read; draw them "
+            "apart, or one by one"
         )
+    drawings: list[list[Stroke]] = [[] for _ in label]
+    for stroke in strokes:
+        drawings[0 if len(label) == 1 else _nearest(stroke, reading.digits)].append(stroke)
+    if not all(drawings):
+        raise InputError("one stroke runs through two digits; draw them apart, or one by one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return [
-            _save_new(folder, digit, render(drawing))
-            for digit, drawing in zip(label, drawings, strict=True)
-        ]
+        pairs = zip(label, drawings, strict=True)
+        return [_save_new(folder, digit, render(drawing)) for digit, drawing in pairs]
     except OSError as error:
         raise InputError(
             f"cannot save in {folder} ({error.strerror}); free some space, or check who may write"
@@ -361,13 +279,11 @@ def _save_new(folder: Path, digit: str, picture: np.ndarray) -> Path:
     for number in count(1):
         path = folder / f"{digit}_{stamp}-{number}.png"
         try:
-            file = path.open("xb")
+            with path.open("xb") as file:
+                file.write(encoded.getvalue())
+            return path
         except FileExistsError:
             continue
-        try:
-            with file:
-                file.write(encoded.getvalue())
         except OSError:
-            path.unlink(missing_ok=True)  # a part of a picture is no picture
+            path.unlink(missing_ok=True)  # the disk is full: no part of a picture stays
             raise
-        return path

@@ -1,5 +1,6 @@
 """From digits in MNIST form to a reading, without TensorFlow."""
 
-from digits.recognizer.reader import DigitReading, Reading, Recognizer
+from digits.recognizer.reader import Recognizer
+from digits.recognizer.reading import DigitReading, Reading
 
 __all__ = ["DigitReading", "Reading", "Recognizer"]

@@ -12,7 +12,7 @@ import click
 from digits import printable
 from digits.pictures import decode
 from digits.recognizer.annotate import annotate
-from digits.recognizer.reader import Reading
+from digits.recognizer.reading import Reading
 
 
 def writer(names: list[str], as_json: bool, csv_path: Path | None) -> Callable[[dict], None]:

@@ -1,20 +1,12 @@
 """Network, augmentation, training, export and fine-tuning: the only room that imports Keras."""
 
 from digits.training.backend import keras
-from digits.training.fit import (
-    PARITY,
-    add_readings,
-    as_input,
-    average,
-    export_model,
-    format_epoch,
-    learning_rate_schedule,
-    train,
-)
+from digits.training.export import PARITY, export_model
+from digits.training.fit import average, format_epoch, learning_rate_schedule, train
+from digits.training.model import as_input
 
 __all__ = [
     "PARITY",
-    "add_readings",
     "as_input",
     "average",
     "export_model",

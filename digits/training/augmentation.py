@@ -2,7 +2,7 @@
 
 Each takes and returns float images ``(n, 28, 28, 1)``, 0 background to 1 ink, and draws fresh random
 numbers for every image of every batch. `strength` 0 changes nothing; 1 is what the champion is
-trained with. They are plain Keras 3 (`keras.ops`), so they run on every backend.
+trained with. They stand before the network in training and are not saved with it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class _Augmentation(keras.layers.Layer):
     seed : int
     """
 
-    def __init__(self, strength: float = 1.0, share: float = 1.0, seed: int = 0, **kwargs):
+    def __init__(self, strength: float = 1.0, share: float = 1.0, seed: int = 0):
         # Coordinates and thin lines need single precision, whatever the network computes in.
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.strength, self.share, self.seed = strength, share, seed
+        super().__init__(dtype="float32", name=f"augment_{type(self).__name__.lower()}")
+        self.strength, self.share = strength, share
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, images, training=False):
@@ -57,20 +57,8 @@ class _Augmentation(keras.layers.Layer):
             (ops.shape(images)[0], *shape), 0.0, deviation, seed=self.seed_generator
         )
 
-    def compute_output_shape(self, input_shape):
-        return input_shape
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "strength": self.strength,
-            "share": self.share,
-            "seed": self.seed,
-        }
-
-
-@keras.saving.register_keras_serializable("digits")
-class RandomWarp(_Augmentation):
+class Warp(_Augmentation):
     """Rotate, scale, stretch, shear, shift and bend: the hand is never twice the same.
 
     At strength 1: rotation to 15 degrees, scale and aspect by 15 %, shear to 0.25, shift to 2.5
@@ -119,8 +107,7 @@ def _sample(images, x, y):
     return ops.expand_dims(upper * (1 - fy) + lower * fy, -1)
 
 
-@keras.saving.register_keras_serializable("digits")
-class RandomStroke(_Augmentation):
+class Stroke(_Augmentation):
     """Make strokes thicker or thinner: a felt pen, a worn pencil, a mouse.
 
     Blends each image with its dilation or its erosion by 3x3 pixels; the blend decides how much.
@@ -134,8 +121,7 @@ class RandomStroke(_Augmentation):
         return images + ops.abs(blend) * (target - images)
 
 
-@keras.saving.register_keras_serializable("digits")
-class RandomContrast(_Augmentation):
+class Contrast(_Augmentation):
     """Fade the ink, lift the background, bend the tone curve: faint pencil, grey paper, haze."""
 
     def change(self, images):
@@ -150,8 +136,7 @@ class RandomContrast(_Augmentation):
         return ops.clip(background + (ink - background) * levels + tilt * ramp, 0.0, 1.0)
 
 
-@keras.saving.register_keras_serializable("digits")
-class RandomBlur(_Augmentation):
+class Blur(_Augmentation):
     """Blur by a small kernel, stretched at random: out of focus, or a hand that shook."""
 
     def change(self, images):
@@ -172,8 +157,7 @@ class RandomBlur(_Augmentation):
         return blurred
 
 
-@keras.saving.register_keras_serializable("digits")
-class RandomNoise(_Augmentation):
+class Noise(_Augmentation):
     """Add Gaussian noise, and specks of ink and of paper."""
 
     def change(self, images):
@@ -187,8 +171,7 @@ class RandomNoise(_Augmentation):
         return ops.clip(noisy, 0.0, 1.0)
 
 
-@keras.saving.register_keras_serializable("digits")
-class RandomLines(_Augmentation):
+class Lines(_Augmentation):
     """Draw one or two straight lines across, of ink or of paper: rules, folds, cell borders."""
 
     def change(self, images):
@@ -208,8 +191,7 @@ class RandomLines(_Augmentation):
         return images
 
 
-@keras.saving.register_keras_serializable("digits")
-class RandomOcclusion(_Augmentation):
+class Occlusion(_Augmentation):
     """Cover a small rectangle with paper: a reflection, a worn spot, a finger's edge."""
 
     def change(self, images):
@@ -235,19 +217,15 @@ def layers(strength: float, seed: int) -> list[keras.layers.Layer]:
         return []
     share = min(strength, 1.0)
     kinds = (
-        (RandomStroke, 0.30),
-        (RandomWarp, 1.0),
-        (RandomLines, 0.12),
-        (RandomOcclusion, 0.10),
-        (RandomContrast, 0.15),
-        (RandomBlur, 0.12),
-        (RandomNoise, 0.12),
+        (Stroke, 0.30),
+        (Warp, 1.0),
+        (Lines, 0.12),
+        (Occlusion, 0.10),
+        (Contrast, 0.15),
+        (Blur, 0.12),
+        (Noise, 0.12),
     )
     return [
-        kind(strength, part if part == 1.0 else part * share, seed + i, name=_name(kind))
+        kind(strength, part if part == 1.0 else part * share, seed + i)
         for i, (kind, part) in enumerate(kinds)
     ]
-
-
-def _name(kind: type) -> str:
-    return "augment_" + kind.__name__.removeprefix("Random").lower()

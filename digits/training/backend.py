@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 
 def _start():
@@ -28,3 +29,16 @@ def _start():
 
 
 keras = _start()
+
+
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Return whether the processor computes in bfloat16, which only Linux says; elsewhere False.
+
+    Without such instructions mixed_bfloat16 trains about 8 times slower than float32.
+    """
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "").split()
+    return "amx_bf16" in flags or "avx512_bf16" in flags

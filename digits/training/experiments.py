@@ -1,8 +1,7 @@
 """Small trainings that each answer one question of notebook 03 or 06.
 
-What an augmentation buys and which labels are wrong (03): with the quick network and a part of the
-data, because the answers are comparisons; the numbers are worse than the real model's, their order
-is what counts. What fine-tuning to a writer gains and costs (06).
+Those of 03 use the quick network and a part of the data: they compare, so the order of their numbers
+counts, which are worse than the real model's. Those of 06 fine-tune an `Adapter`.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from digits.data.writers import Writer
 from digits.training import augmentation
 from digits.training.backend import keras
 from digits.training.finetuning import Adapter
-from digits.training.fit import as_input
-from digits.training.model import build_cnn
+from digits.training.model import as_input, augmented, build_cnn
 
 N_TRAIN = 20_000  # training images of one small training, at most
 N_MEASURED = 1_000  # validation images under each corruption, at most
@@ -97,7 +95,7 @@ def _fit(x, y, layers: list[keras.layers.Layer], epochs: int, seed: int) -> kera
     """Train the quick network behind the given augmentation."""
     config = Config.from_profile("quick", seed=seed, epochs=epochs)
     network = build_cnn(config)
-    model = keras.Sequential([keras.Input(network.input_shape[1:]), *layers, network])
+    model = augmented(network, layers)
     model.compile(
         keras.optimizers.Adam(2e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -118,8 +116,7 @@ def _error(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
 def balanced_order(labels: np.ndarray, seed: int) -> np.ndarray:
     """Return an order of the examples in which the digits take turns, int64 (n,).
 
-    Whatever number is taken from its beginning, no digit is there twice before each is there once,
-    as far as there are examples of it.
+    The first so many hold each digit once before any twice, as far as there are examples of it.
     """
     rng = np.random.default_rng([seed, 9])
     shuffled = rng.permutation(len(labels))
@@ -136,7 +133,7 @@ def learning_curve(
     n_draws: int,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Teach ever more examples, with and without replay, and read what was not taught.
+    """Fit on ever more examples, with and without replay, and measure on other images.
 
     Parameters
     ----------
@@ -146,7 +143,7 @@ def learning_curve(
     held_out, kept : tuple
         Features (m, k) and labels (m,): pictures of the same hand, and test images of others.
     sizes : sequence of int
-        How many examples are taught.
+        Numbers of examples.
     n_draws : int
         How often other examples are drawn for each size.
 
@@ -156,21 +153,20 @@ def learning_curve(
         A row a training: ``n``, ``draw``, ``replay`` (bool), ``hand_error``, ``test_error`` (shares,
         0 to 1); the rows with n = 0 are the network as it came.
     """
+
+    def errors() -> dict:
+        return {"hand_error": adapter.error(*held_out), "test_error": adapter.error(*kept)}
+
     variations, labels = examples
-    adapter.forget()
-    before = {"hand_error": adapter.error(*held_out), "test_error": adapter.error(*kept)}
-    rows = [{"n": 0, "draw": 0, "replay": replay, **before} for replay in (True, False)]
+    adapter.reset()
+    rows = [{"n": 0, "draw": 0, "replay": replay, **errors()} for replay in (True, False)]
     for draw in range(n_draws):
         order = balanced_order(labels, seed + draw)
         for n in sizes:
             for replay in (True, False):
                 chosen = order[:n]
-                adapter.teach(variations[chosen], labels[chosen], seed + draw, replay=replay)
-                errors = {
-                    "hand_error": adapter.error(*held_out),
-                    "test_error": adapter.error(*kept),
-                }
-                rows.append({"n": n, "draw": draw, "replay": replay, **errors})
+                adapter.fit(variations[chosen], labels[chosen], seed + draw, replay=replay)
+                rows.append({"n": n, "draw": draw, "replay": replay, **errors()})
     return pd.DataFrame(rows)
 
 
@@ -186,23 +182,13 @@ def gains(
     read: dict[str, tuple[np.ndarray, np.ndarray]],
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Teach examples, and read before and after what may or may not have to do with them.
+    """Fit on examples, and return the shares misread before and after, 0 to 1.
 
-    Parameters
-    ----------
-    adapter : Adapter
-    examples : tuple
-        Variations (n, copies, k) and labels (n,).
-    read : dict
-        Names of what is read, each with features (m, k) and labels (m,).
-
-    Returns
-    -------
-    pandas.DataFrame
-        Indexed by the names: ``before`` and ``after``, shares misread, 0 to 1.
+    `examples` are variations (n, copies, k) and labels (n,); `read` gives features (m, k) and labels
+    (m,) by name. Indexed by the names; columns ``before`` and ``after``.
     """
-    adapter.forget()
+    adapter.reset()
     table = pd.DataFrame({"before": {name: adapter.error(*part) for name, part in read.items()}})
-    adapter.teach(*examples, seed)
+    adapter.fit(*examples, seed)
     table["after"] = {name: adapter.error(*part) for name, part in read.items()}
     return table

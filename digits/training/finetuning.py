@@ -1,38 +1,38 @@
 """Fine-tuning: a trained network learns one person's hand from a few pictures, and forgets little.
 
-Only the fully connected layers learn. What the convolutions have learned from 60,000 digits, twenty
-pictures can but spoil; and because they stand still, each image passes them once, and the rest takes
-seconds. Beside the new pictures the network sees images that it reads well already, with its own
-earlier probabilities as targets, so that it keeps what it answered (Li and Hoiem, 2016, "Learning
+Only the fully connected layers are trained. Twenty pictures could only spoil the convolutions, which
+have learned from 60,000 digits; and because these stay fixed, each image passes them once, and the
+rest takes seconds. Beside the new pictures the network sees images that it reads well already, with
+its own earlier probabilities as targets, so that it keeps its answers (Li and Hoiem, 2016, "Learning
 without Forgetting", with Hinton, Vinyals and Dean's distillation, 2015).
 
-The constants were settled on invented hands (`hands`) and MNIST's validation images.
+The constants were settled on invented writers (`digits.data.writers`) and MNIST's validation images.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
 
 from digits import InputError, evaluation
-from digits.config import CHAMPION, git_commit, package_versions
+from digits.config import CHAMPION
 from digits.data import Dataset, synthesis
 from digits.data.examples import Examples
 from digits.evaluation import Score
 from digits.recognizer import Recognizer
-from digits.storage import replaced_folder, write_json
-from digits.training import augmentation, fit
-from digits.training import card as model_card
+from digits.storage import replaced_folder
+from digits.training import augmentation, card
 from digits.training.backend import keras
+from digits.training.export import export_onnx
+from digits.training.fit import reseed
+from digits.training.model import as_input, load_network
 
 STEPS = 200
 LEARNING_RATE = 3e-3  # at the beginning, then a cosine down to 0
@@ -44,32 +44,30 @@ AUGMENTATION = 0.5  # strength; the pictures of one hand are more alike than tho
 COPIES = (4, 40)  # fewest and most variations of each picture that augmentation makes
 N_VARIATIONS = 1200  # in all, where the number of copies is between these bounds
 N_REPLAY = 4000  # training images that are replayed, or as many as there are
-N_SYNTHETIC = 500  # replayed besides: synthetic digits, and as many synthetic images of no digit
+N_SYNTHETIC = (
+    500  # replayed besides: synthetic digits, and as many synthetic images of other things
+)
 FOLDS = 5
 LARGEST_FALL = 0.001  # of the test accuracy; more is refused
-KEPT_FROM_BASE = (
-    "name", "data", "n_train", "n_synthetic", "config", "epoch", "training_seconds", "commit",
-    "created", "started_from", "averaged", "finetuning",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What fine-tuning did.
+    """The result of fine-tuning.
 
     Attributes
     ----------
     folder : pathlib.Path or None
         The new model, or None where it was refused.
     hand_before, hand_after : Score
-        On the examples. After: each is read by a network that was taught the examples of the other
-        folds, so that none is read by one that has seen it.
+        On the examples. After: each is read by a network fitted on the other folds, which has not
+        seen it.
     still_wrong : tuple of (str, int, int)
         Name, label and reading of the examples that such a network misreads.
     test_before, test_after : Score
         On the test images of the data set that was replayed, by the exported models.
     problem : str
-        Why the model is worse; empty where it is not.
+        Why the model is worse, or "".
     """
 
     folder: Path | None
@@ -94,7 +92,10 @@ class Outcome:
 
 
 class Adapter:
-    """A trained network whose fully connected layers can be taught again and again from the start.
+    """A trained network whose fully connected layers can be fitted again and again from the start.
+
+    Methods speak of images, uint8 (n, 28, 28); their features after the convolutions, float32 (n, k);
+    those of `copies` variations of each image, float32 (n, copies, k); and labels, integers (n,).
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ class Adapter:
     Raises
     ------
     InputError
-        If there is no such model.
+        If there is no model that Keras can read.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class Adapter:
         n_replay: int = N_REPLAY,
         n_synthetic: int = N_SYNTHETIC,
     ):
-        self.network = _load(Path(folder))
+        self.network = load_network(folder)
         # The same layers twice: up to the last convolution's features, and from there.
         features = self.network.get_layer("flatten").output
         self._body = keras.Model(self.network.input, features)
@@ -136,33 +137,22 @@ class Adapter:
             keras.losses.CategoricalCrossentropy(from_logits=True),
             jit_compile=False,
         )
-        images = _replayed(dataset, self.rejects, seed, n_replay, n_synthetic)
+        rejects = self.network.output_shape[-1] > evaluation.N_DIGITS
+        images = _replayed(dataset, rejects, seed, n_replay, n_synthetic)
         self.n_replayed = {kind: len(part) for kind, part in images.items()}
         self._replay = self.features(np.concatenate(list(images.values())))
         self._kept = softmax(np.float64(self.logits(self._replay)), axis=1).astype(np.float32)
 
-    @property
-    def rejects(self) -> bool:
-        """Whether the network has a class for what is no digit."""
-        return self.network.output_shape[-1] > evaluation.N_DIGITS
-
     def features(self, images: np.ndarray) -> np.ndarray:
-        """Return what the convolutions make of uint8 images (n, 28, 28): float32 (n, k)."""
-        return self._body.predict(fit.as_input(images), batch_size=256, verbose=0)
+        """Return the images' features."""
+        return self._body.predict(as_input(images), batch_size=256, verbose=0)
 
-    def variations(self, images: np.ndarray, seed: int, copies: int | None = None) -> np.ndarray:
-        """Return the features of augmented copies of uint8 images (n, 28, 28).
-
-        Returns
-        -------
-        numpy.ndarray
-            float32 (n, copies, k).
-        """
+    def augment_features(self, images: np.ndarray, seed: int, copies: int | None = None):
+        """Return the features of augmented copies; `copies` depends on the number of images."""
         if copies is None:
             copies = int(np.clip(N_VARIATIONS // len(images), *COPIES))
-        # Its layers draw the same numbers for the same seed.
         augment = keras.Sequential(augmentation.layers(AUGMENTATION, seed))
-        repeated = np.repeat(fit.as_input(images), copies, axis=0)
+        repeated = np.repeat(as_input(images), copies, axis=0)
         changed = [
             keras.ops.convert_to_numpy(augment(repeated[start : start + 512], training=True))
             for start in range(0, len(repeated), 512)
@@ -170,11 +160,11 @@ class Adapter:
         found = self._body.predict(np.concatenate(changed), batch_size=256, verbose=0)
         return found.reshape(len(images), copies, -1)
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Return to the weights that the network came with."""
         self._head.set_weights(self._start)
 
-    def teach(
+    def fit(
         self,
         variations: np.ndarray,
         labels: np.ndarray,
@@ -183,25 +173,15 @@ class Adapter:
         replay: bool = True,
         weight: float = REPLAY_WEIGHTS[0],
     ) -> None:
-        """Teach the fully connected layers, from the weights that the network came with.
+        """Fit the fully connected layers, from the weights that the network came with.
 
-        Parameters
-        ----------
-        variations : numpy.ndarray
-            float32 (n, copies, k), of `variations`.
-        labels : numpy.ndarray
-            Integers (n,), 0 to 9.
-        seed : int
-            Draws the batches.
-        replay : bool
-            Without, the network sees the new images alone.
-        weight : float
-            Of a replayed image, in new ones.
+        The seed draws the batches. Without `replay` they hold new images alone; with it a replayed
+        image counts as `weight` new ones.
         """
-        self.forget()
+        self.reset()
         for variable in self._head.optimizer.variables:
             variable.assign(keras.ops.zeros_like(variable))  # moments, and the schedule's step
-        fit.reseed(self._head, seed, epoch=0)
+        reseed(self._head, seed, epoch=0)
         rng = np.random.default_rng([seed, 6])
         copies = variations.shape[1]
         x = variations.reshape(-1, variations.shape[2])
@@ -215,62 +195,42 @@ class Adapter:
             self._head.train_on_batch(batch, target, sample_weight=weights[: len(batch)])
 
     def logits(self, features: np.ndarray) -> np.ndarray:
-        """Return the network's outputs for features (n, k): float32 (n, 10) or (n, 11)."""
+        """Return the network's outputs, float32 (n, 10), or (n, 11) with a reject class."""
         return self._head.predict(features, batch_size=4096, verbose=0)
 
-    def read(self, features: np.ndarray) -> np.ndarray:
-        """Return the likeliest digit for features (n, k): int64 (n,)."""
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """Return the likeliest digits, int64 (n,)."""
         return self.logits(features)[:, : evaluation.N_DIGITS].argmax(axis=1)
 
     def error(self, features: np.ndarray, labels: np.ndarray) -> float:
-        """Return the share of features (n, k) that is read otherwise than labelled, 0 to 1."""
-        return float((self.read(features) != labels).mean())
+        """Return the share of images that are misread, 0 to 1."""
+        return float((self.predict(features) != labels).mean())
 
     def choose_weight(self, variations, labels, validation, seed: int = 0) -> float:
         """Return the least of `REPLAY_WEIGHTS` with which validation images are not forgotten.
 
-        Parameters
-        ----------
-        variations, labels : numpy.ndarray
-            As for `teach`.
-        validation : tuple of numpy.ndarray
-            Features (n, k) and labels (n,).
+        `validation` is a pair: features and labels.
         """
         n = len(validation[1])
-        self.forget()
+        self.reset()
         before = round(n * self.error(*validation))
         for weight in REPLAY_WEIGHTS:
-            self.teach(variations, labels, seed, weight=weight)
+            self.fit(variations, labels, seed, weight=weight)
             if not has_forgotten(before, round(n * self.error(*validation)), n):
                 break
         return weight
 
-    def cross_validate(
+    def cross_val_predict(
         self, variations, features, labels, seed: int = 0, weight: float = REPLAY_WEIGHTS[0]
     ) -> np.ndarray:
-        """Read each example by a network that was taught those of the other folds.
-
-        Parameters
-        ----------
-        variations, features : numpy.ndarray
-            float32 (n, copies, k) and (n, k), of the same images.
-        labels : numpy.ndarray
-            Integers (n,).
-        weight : float
-            As for `teach`.
-
-        Returns
-        -------
-        numpy.ndarray
-            int64 (n,): the digits read.
-        """
+        """Return the digits, int64 (n,), each read by a network fitted on the other folds."""
         folds = split_folds(labels, seed)
-        read = np.empty(len(labels), np.int64)
+        predicted = np.empty(len(labels), np.int64)
         for fold in range(FOLDS):
             held_out = folds == fold
-            self.teach(variations[~held_out], labels[~held_out], seed, weight=weight)
-            read[held_out] = self.read(features[held_out])
-        return read
+            self.fit(variations[~held_out], labels[~held_out], seed, weight=weight)
+            predicted[held_out] = self.predict(features[held_out])
+        return predicted
 
 
 def finetune(
@@ -307,7 +267,7 @@ def finetune(
     ------
     InputError
         If the examples are too few, there is no `base`, or `output` cannot be written or holds
-        something else than a model.
+        something other than a model.
     """
     examples.require_enough()
     base, output = Path(base), Path(output)
@@ -319,7 +279,7 @@ def finetune(
         if outcome.problem and not force:
             shutil.rmtree(partial)
             return outcome
-    return Outcome(**{**vars(outcome), "folder": output})
+    return replace(outcome, folder=output)
 
 
 def split_folds(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -330,21 +290,11 @@ def split_folds(labels: np.ndarray, seed: int) -> np.ndarray:
     return folds
 
 
-def _load(folder: Path) -> keras.Model:
-    try:
-        return keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
-    except (OSError, ValueError):
-        raise InputError(
-            f"{folder} holds no model.keras that can be trained further; give the folder of a "
-            "finished run, or leave --model out for the shipped model"
-        ) from None
-
-
 def _refuse_other_folders(output: Path) -> None:
-    """Raise an error where a model would replace something that is none."""
+    """Raise an error where a model would replace something that is not a model."""
     is_free = not output.exists() or (output.is_dir() and not any(output.iterdir()))
     if not is_free and not (output / "card.json").exists():
-        raise InputError(f"{output} holds something else than a model; name a new folder")
+        raise InputError(f"{output} holds something other than a model; name a new folder")
 
 
 def _replayed(dataset, rejects: bool, seed: int, n: int, n_synthetic: int) -> dict:
@@ -363,43 +313,50 @@ def _replayed(dataset, rejects: bool, seed: int, n: int, n_synthetic: int) -> di
 
 def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) -> Outcome:
     before = Recognizer.load(base)
-    if problem := model_card.problem(before.card):
+    if problem := card.problem(before.card):
         raise InputError(f"{base} cannot be started from: {problem}; give a finished run's folder")
     labels = examples.labels
     hand_before = _score(before.predict(examples.images)["digit"].to_numpy() != labels)
     say("preparing images to be replayed")
     adapter = Adapter(base, dataset, seed)
-    variations = adapter.variations(examples.images, seed)
+    variations = adapter.augment_features(examples.images, seed)
     say("choosing how much is replayed, on validation images")
     validation = adapter.features(dataset.x_val), dataset.y_val
     weight = adapter.choose_weight(variations, labels, validation, seed)
     say(f"reading each picture by a network taught the others, in {FOLDS} rounds")
     features = adapter.features(examples.images)
-    read = adapter.cross_validate(variations, features, labels, seed, weight)
+    read = adapter.cross_val_predict(variations, features, labels, seed, weight)
     hand_after = _score(read != labels)
     say("learning from all pictures")
-    adapter.teach(variations, labels, seed, weight=weight)
+    adapter.fit(variations, labels, seed, weight=weight)
     seconds = time.perf_counter() - started
 
     for layer in adapter.network.layers:
         layer.trainable = True  # as a trained network is saved: who trains it further decides anew
     adapter.network.save(partial / "model.keras")
-    fit.export_onnx(adapter.network, partial / "model.onnx", dataset.x_val[:256])
-    facts = {
-        "n_by_digit": np.bincount(labels, minlength=evaluation.N_DIGITS).tolist(),
-        "seed": seed,
-        "steps": STEPS,
-        "replayed": adapter.n_replayed,
-        "replay_weight": weight,
-        "folds": FOLDS,
-        "hand_before": asdict(hand_before),
-        "hand_after": asdict(hand_after),
-    }
+    export_onnx(adapter.network, partial / "model.onnx", dataset.x_val[:256])
     say(f"measuring on the test images of {dataset.name}")
     test_before = _test_score(before, dataset)
-    facts["test_before"] = asdict(test_before)
-    _write_card(partial, before.card, dataset, facts, seconds)
-    metrics = fit.calibrate(partial, dataset)["metrics"]["test"]
+    facts = {
+        "data": dataset.name,
+        "data_digest": dataset.digest,
+        "n_train": len(labels),
+        **{key: before.card[key] for key in ("config", "n_parameters", "epoch")},
+        "started_from": card.lineage(before.card),
+        "finetuning": {
+            "n_by_digit": np.bincount(labels, minlength=evaluation.N_DIGITS).tolist(),
+            "seed": seed,
+            "steps": STEPS,
+            "replayed": adapter.n_replayed,
+            "replay_weight": weight,
+            "folds": FOLDS,
+            "hand_before": asdict(hand_before),
+            "hand_after": asdict(hand_after),
+            "test_before": asdict(test_before),
+        },
+        "training_seconds": round(seconds, 1),
+    }
+    metrics = card.write(partial, dataset, facts)["metrics"]["test"]
     test_after = Score.of(metrics["n_scored"], metrics["n_wrong"])
     wrong = np.flatnonzero(read != labels)
     return Outcome(
@@ -416,7 +373,7 @@ def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) 
 def find_problem(
     hand_before: Score, hand_after: Score, test_before: Score, test_after: Score
 ) -> str:
-    """Say in what a fine-tuned model is worse than the one that it started from; "" if in nothing."""
+    """Return why a fine-tuned model is worse than the one that it started from, or ""."""
     more = test_after.n_wrong - test_before.n_wrong
     if has_forgotten(test_before.n_wrong, test_after.n_wrong, test_after.n_scored):
         return (
@@ -432,10 +389,7 @@ def find_problem(
 
 
 def has_forgotten(before: int, after: int, n: int) -> bool:
-    """Tell whether more images of `n` are misread than `LARGEST_FALL` lets pass.
-
-    In a small set that share may be less than an image; one image more is let pass there.
-    """
+    """Return whether `LARGEST_FALL` of `n` images, and more than one, are misread that were not."""
     return after - before > max(1, LARGEST_FALL * n)
 
 
@@ -445,30 +399,7 @@ def _score(wrong: np.ndarray) -> Score:
 
 def _test_score(recognizer: Recognizer, dataset: Dataset) -> Score:
     """Return the score on the test images: the card's where it is of the same data."""
-    card = recognizer.card
-    if card.get("data_digest") == dataset.digest and "metrics" in card:
-        metrics = card["metrics"]["test"]
+    if recognizer.card.get("data_digest") == dataset.digest:
+        metrics = recognizer.card["metrics"]["test"]
         return Score.of(metrics["n_scored"], metrics["n_wrong"])
     return _score(recognizer.predict(dataset.x_test)["digit"].to_numpy() != dataset.y_test)
-
-
-def _write_card(partial: Path, base: dict, dataset, facts: dict, seconds: float) -> None:
-    card = {
-        "name": partial.name.removesuffix(".partial"),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "data": dataset.name,
-        "data_digest": dataset.digest,
-        "n_train": sum(facts["n_by_digit"]),
-        "config": base["config"],
-        "n_parameters": base["n_parameters"],
-        "started_from": {key: base[key] for key in KEPT_FROM_BASE if key in base},
-        "finetuning": facts,
-        "epoch": base["epoch"],
-        "training_seconds": round(seconds, 1),
-        "versions": package_versions(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "commit": git_commit(),
-        "temperature": 1.0,
-        "threshold": 0.0,
-    }
-    write_json(partial / "card.json", card)

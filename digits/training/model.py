@@ -1,11 +1,16 @@
-"""The network: convolutions, pooling, dropout and fully connected layers, with its augmentation."""
+"""The network: convolutions, pooling, dropout and fully connected layers."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 
+from digits import InputError
 from digits.config import Config
-from digits.training import augmentation
 from digits.training.backend import keras
 
 kl = keras.layers
@@ -22,20 +27,18 @@ def build_cnn(config: Config) -> keras.Model:
     Parameters
     ----------
     config : Config
-        Its seed decides the initial weights, the augmentation and the dropout masks.
+        Its seed decides the initial weights and the dropout masks.
 
     Returns
     -------
     keras.Model
         Input float32 (n, 28, 28, 1), 0 background to 1 ink. Output float32 logits
-        (n, `config.n_classes`). Augmentation is active in training only.
+        (n, `config.n_classes`).
     """
     keras.utils.set_random_seed(config.seed)
     policy = keras.DTypePolicy(config.precision)
     images = keras.Input(INPUT_SHAPE, name="image")
     x = images
-    for layer in augmentation.layers(config.augmentation, config.seed):
-        x = layer(x)
     for i, (filters, kernel) in enumerate(zip(config.filters, config.kernels, strict=True), 1):
         x = kl.Conv2D(
             filters, kernel, use_bias=not config.batch_norm, dtype=policy, name=f"conv{i}"
@@ -54,6 +57,36 @@ def build_cnn(config: Config) -> keras.Model:
     x = kl.Dropout(config.dropout, seed=config.seed + 1, dtype=policy, name="dropout2")(features)
     logits = kl.Dense(config.n_classes, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="digits_cnn")
+
+
+def augmented(network: keras.Model, layers: Sequence[keras.layers.Layer]) -> keras.Model:
+    """Return `network` behind layers that change its images: this is trained, `network` is saved."""
+    return keras.Sequential([keras.Input(INPUT_SHAPE), *layers, network])
+
+
+def load_network(folder: str | os.PathLike) -> keras.Model:
+    """Return the network in ``model.keras`` of a run's folder.
+
+    Raises
+    ------
+    InputError
+        If the file does not exist, or Keras cannot read it without running code of its own.
+    """
+    path = Path(folder) / "model.keras"
+    if not path.exists():
+        raise InputError(f"{folder} holds no model.keras; notebook 03 or `digits train` makes one")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError) as error:  # not an archive, or an unknown layer
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"{path} cannot be read ({reason}); give the folder of a finished run"
+        ) from None
+
+
+def as_input(images: np.ndarray) -> np.ndarray:
+    """Return uint8 images (n, 28, 28) as the network's input, float32 (n, 28, 28, 1), 0 to 1."""
+    return images[..., None].astype(np.float32) / np.float32(255)
 
 
 def layer_table(model: keras.Model) -> pd.DataFrame:

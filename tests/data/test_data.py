@@ -1,8 +1,15 @@
+import contextlib
+import functools
 import gzip
+import hashlib
+import http.server
 import logging
 import os
+import threading
+import time
 import warnings
 
+import filelock
 import numpy as np
 import pytest
 
@@ -50,28 +57,32 @@ def test_own_file_with_x_and_y_is_split(tmp_path, own):
     assert set(dataset.y_test) == set(range(10))
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
+def test_own_file_with_wrong_arrays_is_refused(tmp_path, own):
+    y = own["y"]
+    for change, expected in [
         ({"x": np.zeros((200, 28, 28), np.float32)}, "expected uint8"),
         ({"x": np.zeros((200, 28, 27), np.uint8)}, "expected uint8"),
-        ({"y": np.repeat(np.arange(1, 11), 20)}, "label 10"),
-        ({"y": np.repeat(np.arange(10), 20) - 1}, "label -1"),
-        ({"y": np.repeat(np.arange(5), 40)}, "no image of class 5"),
-        ({"y": np.repeat(np.arange(10), 20).astype(float)}, "whole numbers"),
+        ({"y": y + 1}, "label 10"),
+        ({"y": y - 1}, "label -1"),
+        ({"y": y // 2}, "no image of class 5"),
+        ({"y": y.astype(float)}, "whole numbers"),
         ({"y": np.arange(10)}, "200 whole numbers"),
-    ],
-)
-def test_own_file_with_wrong_arrays_is_refused(tmp_path, own, change, expected):
-    np.savez(tmp_path / "mine.npz", **{**own, **change})
-    with pytest.raises(InputError, match=expected):
-        data.load(tmp_path / "mine.npz")
-
-
-def test_own_file_with_other_keys_names_the_keys(tmp_path, own):
-    np.savez(tmp_path / "mine.npz", images=own["x"], labels=own["y"])
+        ({"x": own["x"][::20], "y": np.arange(10)}, "10 images are too few to be split by class"),
+    ]:
+        np.savez(tmp_path / "mine.npz", **{**own, **change})
+        with pytest.raises(InputError, match=expected):
+            data.load(tmp_path / "mine.npz")
+    np.savez(tmp_path / "mine.npz", images=own["x"], labels=y)
     with pytest.raises(InputError, match="holds images, labels; expected x_train"):
         data.load(tmp_path / "mine.npz")
+
+
+def test_own_validation_images_are_kept(tmp_path, own):
+    parts = {f"{key}_{part}": array for part in ("train", "test") for key, array in own.items()}
+    np.savez(tmp_path / "mine.npz", **parts, x_val=own["x"][::2], y_val=own["y"][::2])
+    assert len(data.load(tmp_path / "mine.npz").y_val) == 100
+    np.savez(tmp_path / "mine.npz", **parts)
+    assert len(data.load(tmp_path / "mine.npz").y_val) == 200 // 6
 
 
 def write_csv(path, own, head=True):
@@ -82,36 +93,31 @@ def write_csv(path, own, head=True):
         path.write_text(path.read_text().lstrip())
 
 
-@pytest.mark.parametrize("head", [True, False])
-def test_a_table_as_kaggle_has_it_is_read_like_an_npz(tmp_path, own, head):
-    write_csv(tmp_path / "mine.CSV", own, head)
+def test_a_table_as_kaggle_has_it_is_read_like_an_npz(tmp_path, own):
     np.savez(tmp_path / "mine.npz", **own)
-    assert data.load(tmp_path / "mine.CSV").digest == data.load(tmp_path / "mine.npz").digest
+    for head in (True, False):
+        write_csv(tmp_path / "mine.CSV", own, head)
+        assert data.load(tmp_path / "mine.CSV").digest == data.load(tmp_path / "mine.npz").digest
 
 
-PIXELS = ",".join(f"pixel{index}" for index in range(784))
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"", "has 1 columns"),
-        (f"{PIXELS}\n".encode() + b"0," * 783 + b"0\n", "has no labels"),
-        (b"file,label\n", "has 2 columns, first 'file'"),
-        (f"digit,{PIXELS}\n".encode(), "first 'digit'"),
-        (f"label,{PIXELS}\n1,2\n".encode(), "rows of 2 columns"),
-        (f"label,{PIXELS}\n".encode() + b"300," * 784 + b"0\n", "'300'.*from 0 to 255"),
-        (f"label,{PIXELS}\n".encode(), "no image of class 0"),
+def test_other_tables_are_refused_in_one_line(tmp_path):
+    pixels = ",".join(f"pixel{index}" for index in range(784)).encode()
+    for content, words in [
+        (b"", "1 columns"),
+        (pixels + b"\n" + b"0," * 783 + b"0\n", "784 columns, the first is 'pixel0'"),
+        (b"file,label\n", "2 columns, the first is 'file'"),
+        (b"digit," + pixels + b"\n", "the first is 'digit'"),
+        (b"label," + pixels + b"\n1,2\n", "rows of 2 columns"),
+        (b"label," + pixels + b"\n" + b"300," * 784 + b"0\n", "'300'.*from 0 to 255"),
+        (b"label," + pixels + b"\n", "no image of class 0"),
         (b"\xff" * 99, "cannot be read"),
-    ],
-)
-def test_other_tables_are_refused_in_one_line(tmp_path, content, words):
-    (tmp_path / "mine.csv").write_bytes(content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(InputError, match=words) as caught:
-            data.load(tmp_path / "mine.csv")
-    assert "\n" not in str(caught.value)
+    ]:
+        (tmp_path / "mine.csv").write_bytes(content)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(InputError, match=words) as caught:
+                data.load(tmp_path / "mine.csv")
+        assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="No such file"):
         data.load(tmp_path / "gone.csv")
 
@@ -127,34 +133,27 @@ def test_arrays_and_idx_files_name_the_way_out(tmp_path, own):
             data.load(tmp_path / name)
 
 
-def test_own_file_too_small_to_split_is_refused(tmp_path):
-    np.savez(tmp_path / "mine.npz", x=np.zeros((10, 28, 28), np.uint8), y=np.arange(10))
-    with pytest.raises(InputError, match="too small"):
-        data.load(tmp_path / "mine.npz")
-
-
-def test_pickles_are_never_loaded(tmp_path):
-    class Bomb:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "exploded"),)
-
-    np.savez(tmp_path / "mine.npz", x=np.array([Bomb()], dtype=object), y=np.arange(1))
+def test_damaged_pickled_and_endless_files_are_refused_in_one_line(tmp_path, own, monkeypatch):
+    np.savez(tmp_path / "pickled.npz", x=own["x"].astype(object), y=own["y"])
+    np.savez(tmp_path / "large.npz", **own)
+    for name, content in {"empty": b"", "text": b"no zip", "cut": b"PK\x03\x04 cut off"}.items():
+        (tmp_path / f"{name}.npz").write_bytes(content)
+    monkeypatch.setattr(datasets, "MAX_BYTES", 1000)
+    for path in tmp_path.iterdir():
+        expected = "unpacks to" if path.stem in ("large", "pickled") else "cannot be read"
+        with pytest.raises(InputError, match=expected) as caught:
+            data.load(path)
+        assert "\n" not in str(caught.value)
+    monkeypatch.undo()
     with pytest.raises(InputError, match="without pickles"):
-        data.load(tmp_path / "mine.npz")
-    assert not (tmp_path / "exploded").exists()
+        data.load(tmp_path / "pickled.npz")
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut off"])
-def test_damaged_file_is_one_line(tmp_path, content):
-    (tmp_path / "mine.npz").write_bytes(content)
-    with pytest.raises(InputError, match="cannot be read") as caught:
-        data.load(tmp_path / "mine.npz")
-    assert "\n" not in str(caught.value)
-
-
-def test_unknown_source_names_the_sources():
+def test_an_unknown_source_and_a_missing_file_are_named():
     with pytest.raises(InputError, match="auto, mnist, embedded"):
         data.load("minst")
+    with pytest.raises(InputError, match=r"gone\.npz does not exist"):
+        data.load("gone.npz")
 
 
 # --- MNIST, on a small stand-in with its own digests -------------------------------------------
@@ -164,14 +163,13 @@ def test_unknown_source_names_the_sources():
 def small_mnist(monkeypatch):
     rng = np.random.default_rng(1)
     arrays = {
-        "x_train": rng.integers(0, 256, (400, 28, 28), dtype=np.uint8),
-        "y_train": np.tile(np.arange(10, dtype=np.uint8), 40),
+        "x_train": rng.integers(0, 256, (600, 28, 28), dtype=np.uint8),
+        "y_train": np.tile(np.arange(10, dtype=np.uint8), 60),
         "x_test": rng.integers(0, 256, (50, 28, 28), dtype=np.uint8),
         "y_test": np.tile(np.arange(10, dtype=np.uint8), 5),
     }
-    monkeypatch.setattr(
-        datasets, "MNIST_DIGESTS", {key: datasets._sha256(array) for key, array in arrays.items()}
-    )
+    digests = {key: hashlib.sha256(array.data).hexdigest() for key, array in arrays.items()}
+    monkeypatch.setattr(datasets, "MNIST_DIGESTS", digests)
     monkeypatch.setattr(datasets, "N_VALIDATION", 100)
     return arrays
 
@@ -214,37 +212,36 @@ def test_idx_files_may_be_unpacked(tmp_path, monkeypatch, small_mnist, dot):
         data.load("mnist")
 
 
-def test_a_changed_pixel_is_not_mnist(tmp_path, monkeypatch, small_mnist):
-    small_mnist["x_train"][0, 0, 0] ^= 1
-    np.savez(tmp_path / "mnist.npz", **small_mnist)
-    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path / "mnist.npz"))
-    with pytest.raises(InputError, match="is not MNIST"):
-        data.load("mnist")
-
-
-def test_a_cut_idx_file_is_named(tmp_path, monkeypatch, small_mnist):
+def test_another_file_and_a_cut_one_are_not_mnist(tmp_path, monkeypatch, small_mnist):
+    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path))
     write_idx(tmp_path, small_mnist)
     name = datasets.IDX_FILES["x_test"]
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-20])
-    monkeypatch.setenv("DIGITS_MNIST", str(tmp_path))
     with pytest.raises(InputError, match=name):
+        data.load("mnist")
+    small_mnist["x_train"][0, 0, 0] ^= 1
+    write_idx(tmp_path, small_mnist)
+    with pytest.raises(InputError, match="is not MNIST"):
         data.load("mnist")
 
 
 @pytest.fixture
 def server(tmp_path, monkeypatch, small_mnist):
     """Serve MNIST's stand-in on loopback; the cache is empty; return the list of requests."""
-    import functools
-    import http.server
-    import threading
-
-    import pooch
-
     (tmp_path / "www").mkdir()
     np.savez(tmp_path / "www" / "mnist.npz", **small_mnist)
-    requests = []
+    requests, done = [], threading.Event()
 
     class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            if not self.path.endswith("endless"):
+                return super().do_GET()
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not done.wait(0.01):
+                    self.wfile.write(bytes(1000))
+
         def log_message(self, *args):
             requests.append(args)
 
@@ -254,11 +251,11 @@ def server(tmp_path, monkeypatch, small_mnist):
     monkeypatch.delenv("DIGITS_MNIST", raising=False)
     monkeypatch.setenv("DIGITS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(datasets, "MNIST_URL", f"http://127.0.0.1:{httpd.server_port}/mnist.npz")
-    monkeypatch.setattr(
-        datasets, "MNIST_SHA256", pooch.file_hash(str(tmp_path / "www" / "mnist.npz"))
-    )
-    monkeypatch.setattr(datasets.time, "sleep", lambda seconds: None)
+    content = (tmp_path / "www" / "mnist.npz").read_bytes()
+    monkeypatch.setattr(datasets, "MNIST_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     yield requests
+    done.set()
     httpd.shutdown()
     httpd.server_close()
 
@@ -275,10 +272,31 @@ def test_download_is_cached_and_a_damaged_cache_is_fetched_again(tmp_path, serve
 
 def test_a_wrong_checksum_leaves_no_file(tmp_path, server):
     (tmp_path / "www" / "mnist.npz").write_bytes(b"<html>sign in to the network</html>")
-    with pytest.raises(InputError, match="could not be downloaded"):
+    with pytest.raises(InputError, match=r"could not be downloaded to .*DIGITS_MNIST"):
         data.load("mnist")
     assert len(server) == 3
+    assert [path.name for path in (tmp_path / "cache").rglob("mnist*[!l]")] == []
+
+
+def test_a_download_that_does_not_end_is_given_up(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(datasets, "DOWNLOAD_TIMEOUT", 0.4)
+    monkeypatch.setattr(datasets, "MNIST_URL", datasets.MNIST_URL + "/endless")
+    with pytest.raises(InputError, match=r"\(TimeoutError\)"):
+        data.load("mnist")
     assert not (tmp_path / "cache" / "mnist.npz").exists()
+
+
+def test_a_cache_in_use_or_without_permission_is_named(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(datasets, "DOWNLOAD_TIMEOUT", 0.01)
+    (tmp_path / "cache").mkdir()
+    with (
+        filelock.FileLock(tmp_path / "cache" / ".mnist.npz.lock"),
+        pytest.raises(InputError, match=r"\(Timeout\)"),
+    ):
+        data.load("mnist")
+    monkeypatch.setenv("DIGITS_CACHE", str(tmp_path / "www" / "mnist.npz"))
+    with pytest.raises(InputError, match=r"set DIGITS_CACHE to a folder"):
+        data.load("mnist")
 
 
 def test_auto_falls_back_to_the_embedded_set_and_says_so(tmp_path, server, caplog):

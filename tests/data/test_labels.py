@@ -68,7 +68,7 @@ def test_a_table_that_is_no_text_is_refused(tmp_path):
 
 
 def test_a_picture_that_is_not_there_is_named(folder):
-    with pytest.raises(InputError, match=r"names b\.png, which is not there"):
+    with pytest.raises(InputError, match=r"names b\.png, which does not exist"):
         load_labels(folder("file,label\na.png,3\nb.png,4\n", "a.png"))
 
 

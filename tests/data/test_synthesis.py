@@ -41,7 +41,7 @@ def test_pictured_digits_are_the_given_ones_read_off_poor_pictures(embedded):
 
 
 def test_the_seed_decides(embedded):
-    arguments = (40, embedded.x_train, embedded.y_train)
-    first, same, other = (synthesis.non_digits(*arguments, seed=seed) for seed in (5, 5, 6))
-    assert np.array_equal(first, same) and not np.array_equal(first, other)
-    assert np.array_equal(synthesis.digits(20, 5)[0], synthesis.digits(20, 5)[0])
+    given = (40, embedded.x_train, embedded.y_train)
+    for make in (synthesis.non_digits, lambda n, x, y, seed: synthesis.digits(n, seed)[0]):
+        first, same, other = (make(*given, seed) for seed in (5, 5, 6))
+        assert np.array_equal(first, same) and not np.array_equal(first, other)

@@ -159,7 +159,7 @@ def test_bad_data_are_refused(kind, tmp_path, untouched):
 
 
 def test_archives_that_unpack_without_bound_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("digits.data.datasets.LARGEST_UNPACKED", 1000)
+    monkeypatch.setattr("digits.data.datasets.MAX_BYTES", 1000)
     path = tmp_path / "my.npz"
     np.savez_compressed(path, x=np.zeros((100, 28, 28), np.uint8), y=np.arange(100) % 10)
     with pytest.raises(InputError, match="unpacks to"):

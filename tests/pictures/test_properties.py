@@ -359,7 +359,7 @@ def test_numbers_beyond_all_floats_are_refused(tmp_path):
         strokes.checked([[(LONG, 1)]])
     shutil.copy(CHAMPION / "model.onnx", tmp_path)
     (tmp_path / "card.json").write_text(json.dumps({"temperature": LONG, "threshold": 0.5}))
-    with pytest.raises(InputError, match="is no model card"):
+    with pytest.raises(InputError, match="is not a model card"):
         Recognizer.load(tmp_path)
 
 

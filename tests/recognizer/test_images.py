@@ -16,7 +16,6 @@ from digits.data.labels import load_labels
 from digits.evaluation.scoring import score_readings
 from digits.recognizer import Recognizer
 
-# Pictures that the reader answers wrongly yet, two of them by "no-digit"; to be emptied.
 COLUMNS = ["file", "label", "kind", "polarity", "width", "height", "author", "scattered"]
 
 
@@ -70,40 +69,28 @@ def test_every_kind_of_file_and_page_is_there(rows):
     assert set(load_labels(TEST_IMAGES)["group"]) == {"single digit", "page", "no digit"}
 
 
-def test_the_handwriting_is_held_out(make):
-    *_, test = embedded_split()
-    assert {row for hand in make.HANDS.values() for row in hand} <= set(test.tolist())
-
-
-def test_hands_write_the_digit_that_they_are_listed_under(make):
+def test_the_handwriting_is_held_out_and_listed_under_its_digit(make):
     from sklearn.datasets import load_digits
 
-    target = load_digits().target
-    assert all((target[list(hand)] == digit).all() for digit, hand in make.HANDS.items())
+    target, held_out = load_digits().target, set(embedded_split()[2].tolist())
+    for digit, hand in make.HANDS.items():
+        assert set(hand) <= held_out and (target[list(hand)] == digit).all(), digit
 
 
-@pytest.mark.parametrize(
-    ("file", "levels"),
-    [
-        ("grey28_5.png", 1),
-        ("mouse_one_pixel_2.png", 0),
-        ("touching_5407.png", 2),
-        ("pencil_4.jpg", 6),
-    ],
-)
-def test_the_script_draws_the_committed_picture(make, file, levels):
+def test_the_script_draws_the_committed_picture(make):
     # Other versions of scipy and of the JPEG library may differ in the last grey levels.
-    drawn = np.asarray(make.render(file).convert("L"), float)
-    with Image.open(TEST_IMAGES / file) as image:
-        committed = np.asarray(image.convert("L"), float)
-    assert drawn.shape == committed.shape
-    assert np.abs(drawn - committed).mean() <= levels
-
-
-def test_another_picture_is_told_apart(make):
-    with Image.open(TEST_IMAGES / "grey28_5.png") as image:
-        committed = np.asarray(image, float)
-    assert np.abs(np.asarray(make.render("grey28_2.png"), float) - committed).mean() > 10
+    levels = {
+        "grey28_5.png": 1,
+        "mouse_one_pixel_2.png": 0,
+        "touching_5407.png": 2,
+        "pencil_4.jpg": 6,
+    }
+    for file, most in levels.items():
+        drawn = np.asarray(make.render(file).convert("L"), float)
+        with Image.open(TEST_IMAGES / file) as image:
+            committed = np.asarray(image.convert("L"), float)
+        assert drawn.shape == committed.shape, file
+        assert np.abs(drawn - committed).mean() <= most, file
 
 
 def test_all_together_stay_small():

@@ -5,57 +5,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from scenes import (
-    KINDS,
-    OUTCOMES,
-    Scene,
-    dark_corner,
-    dotted,
-    hands,
-    image,
-    number,
-    on_desk,
-    outcome,
-    page,
-    ruled,
-    scenes,
-    score,
-    squared,
-)  # fmt: skip
+from scenes import KINDS, dark_corner, dotted, image, number, on_desk, page, ruled, scenes, squared
 
-from digits.recognizer import Reading, Recognizer
+from digits.recognizer import Recognizer
 
 N, SEED = 6, 0  # a third of the large photos
+# All others are read right, every one.
 LEAST_RIGHT = {
-    "row: plain": 6,
-    "row: narrow": 6,
     "row: touching": 0,
-    "row: mixed inks": 6,
     "row: broken strokes": 2,
-    "row: squared paper": 6,
-    "row: dotted line": 6,
-    "row: a sum": 6,
     "row: a word before": 0,
     "row: a word after": 0,
-    "cell: no line": 6,
-    "cell: below": 6,
-    "cell: above and below": 6,
-    "cell: sides": 6,
-    "cell: box": 6,
-    "single: rule beside": 6,
-    "single: brush cursor": 6,
-    "turned: 90": 6,
     "turned: 180": 3,
-    "turned: 270": 6,
-    "page: on a desk": 6,
-    "page: large photo": 2,
-    "page: dark corner": 6,
-    "blank: paper": 6,
-    "blank: empty cell": 6,
 }
 MOST_CONFIDENT_WRONG = 1
 
@@ -78,58 +45,12 @@ def recognizer():
 
 
 @pytest.mark.slow
-def test_the_same_seed_makes_the_same_pictures():
-    once, again, other = list(scenes(2, 5)), list(scenes(2, 5)), list(scenes(2, 6))
-    assert [s.name for s in once] == [s.name for s in again] == [s.name for s in other]
-    for a, b in zip(once, again, strict=True):
-        assert a.text == b.text
-        assert np.array_equal(a.image, b.image), a.name
-    assert not any(np.array_equal(a.image, b.image) for a, b in zip(once, other, strict=True))
-
-
-@pytest.mark.slow
-def test_each_kind_is_drawn():
-    made = list(scenes(3, SEED))
+def test_each_kind_is_drawn_and_the_same_for_the_same_seed():
+    made, again = list(scenes(3, SEED)), list(scenes(3, SEED))
     assert list(dict.fromkeys(scene.name for scene in made)) == list(KINDS)
-    assert len(made) == 3 * len(KINDS) - 2
-    for name, picture, text in made:
-        width, height = picture.size
-        assert (text == "") == name.startswith("blank"), name
-        assert set(text) <= set("0123456789")
-        if name.startswith("turned"):
-            assert (height > width) == (name != "turned: 180"), name
-        elif name.startswith("row"):
-            assert width > height or len(text) == 1, name
-
-
-@pytest.mark.slow
-def test_every_digit_is_there_in_several_hands():
-    assert list(hands()) == [*"0123456789"]
-    assert all(len(lines) >= 3 for lines in hands().values())
-
-
-def test_rules_dots_and_squares_lie_where_they_should():
-    for side, dark in {"below": np.s_[16:18], "above": np.s_[2:4]}.items():
-        ink = ruled(np.zeros((20, 30)), side, 2, 2)
-        assert ink[dark].all() and ink.astype(bool).sum() == 2 * 30
-    for side, dark in {"right": np.s_[:, 26:28], "left": np.s_[:, 2:4]}.items():
-        ink = ruled(np.zeros((20, 30)), side, 2, 2)
-        assert ink[dark].all() and ink.astype(bool).sum() == 2 * 20
-    dots = dotted(np.zeros((20, 30)), 0, 2)
-    assert dots[-1].any() and not dots[-1].all() and not dots[:-2].any()
-    assert (squared(np.zeros((20, 30)), 10, 0.5) == 0.5).sum() == 20 * 30 - 16 * 24
-
-
-def test_answers_are_counted_by_what_they_are_worth():
-    nothing = image(np.zeros((4, 4)))
-    made = [Scene("a", nothing, "12")] * 6 + [Scene("b", nothing, "")] * 4
-    answers = ["ok 12", "unsure 12", "unsure 1", "no-digit ", "error ", "ok 1"]
-    answers += ["no-digit ", "unsure 1", "ok 1", "error "]
-    readings = [Reading("", text, status=s) for s, text in (a.split(" ") for a in answers)]
-    table = score(iter(made), iter(readings))
-    assert list(table.columns) == ["n", *OUTCOMES]
-    assert table.to_numpy().tolist() == [[6, 1, 1, 1, 2, 1], [4, 1, 0, 1, 1, 1]]
-    assert [outcome(*pair) for pair in zip(made[:2], readings[:2], strict=True)] == OUTCOMES[:2]
+    for scene, other in zip(made, again, strict=True):
+        assert scene.text == other.text and np.array_equal(scene.image, other.image), scene.name
+        assert (scene.text == "") == scene.name.startswith("blank"), scene.name
 
 
 # --- What the shipped model makes of them ------------------------------------------------------------
@@ -137,13 +58,16 @@ def test_answers_are_counted_by_what_they_are_worth():
 
 @pytest.mark.slow
 def test_the_shipped_model_keeps_its_promise(recognizer):
-    made = list(scenes(N, SEED))
-    table = score(made, recognizer.read_many(scene.image for scene in made))
-    assert set(LEAST_RIGHT) == set(KINDS)
-    too_few = table[table["right"] < table.index.map(LEAST_RIGHT)]
-    assert too_few.empty, f"\n{too_few}"
-    wrong = table[table["confident wrong"] > 0]
-    assert wrong["confident wrong"].sum() <= MOST_CONFIDENT_WRONG, f"\n{wrong}"
+    made, right, confident_wrong = list(scenes(N, SEED)), Counter(), []
+    for scene, reading in zip(made, recognizer.read_many(s.image for s in made), strict=True):
+        status = "ok" if scene.text else "no-digit"
+        is_right = (reading.status, reading.text) == (status, scene.text)
+        right[scene.name] += is_right
+        if reading.status == "ok" and not is_right:
+            confident_wrong.append((scene.name, scene.text, reading.text))
+    least = dict(Counter(scene.name for scene in made)) | LEAST_RIGHT
+    assert {kind: n for kind, n in right.items() if n < least[kind]} == {}
+    assert len(confident_wrong) <= MOST_CONFIDENT_WRONG, confident_wrong
 
 
 # --- What holds for any picture ----------------------------------------------------------------------
@@ -174,12 +98,6 @@ def sure(recognizer, pixels) -> str | None:
     return reading.text if reading.status == "ok" else None
 
 
-def _lying(rng, look, height):
-    # 3, 4 and 7 are no digits upside down; a single digit that lies is another sign.
-    text = number(rng, 2, 4, first="347")
-    return page(rng, text, height, 1, change=LOOKS[look])
-
-
 @pytest.mark.slow
 @given(seeds, st.sampled_from(sorted(SURROUNDINGS)), st.integers(26, 150))
 @SOME
@@ -194,7 +112,8 @@ def test_nothing_sure_disappears_for_what_is_drawn_around(recognizer, rng, aroun
 @given(seeds, st.sampled_from(sorted(LOOKS)), st.integers(26, 150))
 @SOME
 def test_nothing_sure_disappears_for_how_the_page_lies(recognizer, rng, look, height):
-    pixels, text = _lying(rng, look, height)
+    # 3, 4 and 7 are not digits upside down; a single digit that lies is another sign.
+    pixels, text = page(rng, number(rng, 2, 4, first="347"), height, 1, change=LOOKS[look])
     assert sure(recognizer, pixels) in (text, None), f"{look}: {text}"
 
 
@@ -206,12 +125,3 @@ def test_every_fainter_digit_is_in_the_answer(recognizer, rng, strength, place):
     strengths = np.where(np.arange(len(text)) == place % len(text), strength, 1)
     pixels, text = page(rng, text, strengths=strengths)
     assert sure(recognizer, pixels) in (text, None), f"{text} in inks {strengths}"
-
-
-@pytest.mark.slow
-@given(seeds, st.sampled_from(sorted(LOOKS)), st.integers(26, 150))
-@SOME
-def test_a_second_look_answers_for_all_digits(recognizer, rng, look, height):
-    pixels, text = _lying(rng, look, height)
-    answer = sure(recognizer, pixels)
-    assert answer is None or len(answer) >= len(text), f"{look}: {answer} of {text}"

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -38,6 +40,22 @@ def test_it_reads_the_embedded_digits_that_it_has_not_seen(champion, embedded):
         champion.probabilities(embedded.x_test), embedded.y_test, champion.threshold
     )
     assert evaluation.accuracy(table).n_wrong <= 5  # of 359
+
+
+@pytest.mark.slow
+def test_plain_keras_reads_with_it_where_digits_is_not_installed(tmp_path, champion, embedded):
+    pytest.importorskip("keras")
+    code = (
+        "import sys; sys.modules['digits'] = None  # importing it fails\n"
+        "import keras, numpy as np\n"
+        "model = keras.models.load_model(sys.argv[1])\n"
+        "np.save('logits.npy', model.predict(np.load('images.npy')[..., None] / 255, verbose=0))\n"
+    )
+    images = embedded.x_test[:100]
+    np.save(tmp_path / "images.npy", images)
+    command = [sys.executable, "-I", "-c", code, str(CHAMPION / "model.keras")]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
+    assert np.allclose(np.load(tmp_path / "logits.npy"), champion.logits(images), atol=1e-3)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 keras = pytest.importorskip("keras")
@@ -14,7 +15,7 @@ from digits import (  # noqa: E402
 )
 from digits.config import Config  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
-from digits.training import fit  # noqa: E402
+from digits.training import card, export, fit  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +52,7 @@ def collect(embedded):
             return made[what]
 
         patch.setattr(fit.TrainingImages, "collect", collected)
-        patch.setattr(fit, "N_CORRUPTED", 50)
+        patch.setattr(card, "N_CORRUPTED", 50)
         patch.setattr(data, "load", lambda source: first(600, embedded))
         yield collect
 
@@ -88,19 +89,14 @@ def test_a_run_folder_is_complete(run, dataset):
         "MODEL_CARD.md",
     }  # fmt: skip
     assert [row["epoch"] for row in rows] == [1, 2]
-    assert tuple(rows[0]) == fit.HISTORY_COLUMNS
+    assert list(rows[0]) == pd.read_csv(folder / "history.csv").columns.to_list()
     assert not folder.with_name("whole.partial").exists()
-    card = json.loads((folder / "card.json").read_text())
-    assert card["data_digest"] == dataset.digest and card["config"] == SMALL.to_dict()
-    assert card["metrics"]["test"]["n_scored"] == len(dataset.y_test)
-    assert card["metrics"]["test"]["value"] > 0.5, "two epochs learn something"
-
-
-def test_the_card_counts_what_the_recognizer_reads(run, dataset):
-    folder, _ = run
-    card = json.loads((folder / "card.json").read_text())
+    told = json.loads((folder / "card.json").read_text())
+    assert told["data_digest"] == dataset.digest and told["config"] == SMALL.to_dict()
+    assert told["metrics"]["test"]["n_scored"] == len(dataset.y_test)
+    assert told["metrics"]["test"]["value"] > 0.5, "two epochs learn something"
     read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
-    assert (read != dataset.y_test).sum() == card["metrics"]["test"]["n_wrong"]
+    assert (read != dataset.y_test).sum() == told["metrics"]["test"]["n_wrong"]
 
 
 def test_the_epoch_is_chosen_on_validation():
@@ -128,9 +124,10 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, dataset, run):
     assert [row["epoch"] for row in rows] == [2], "done epochs are kept"
     for ours, theirs in zip(weights(folder), weights(run[0]), strict=True):
         assert np.array_equal(ours, theirs)
-    histories = [fit._read_history(f) for f in (folder, run[0])]
-    for ours, theirs in zip(*histories, strict=True):
-        assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
+    ours, theirs = (
+        pd.read_csv(f / "history.csv").drop(columns="seconds") for f in (folder, run[0])
+    )
+    assert ours.equals(theirs)
 
 
 def test_a_checkpoint_without_its_row_is_repeated_not_lost(tmp_path, dataset, run, monkeypatch):
@@ -138,7 +135,7 @@ def test_a_checkpoint_without_its_row_is_repeated_not_lost(tmp_path, dataset, ru
     replace = fit.os.replace
 
     def stop(source, target):
-        if str(target).endswith("checkpoint.keras") and target.exists():
+        if str(target).endswith(fit.CHECKPOINT) and target.exists():
             raise KeyboardInterrupt
         replace(source, target)
 
@@ -155,7 +152,7 @@ def test_a_checkpoint_without_its_row_is_repeated_not_lost(tmp_path, dataset, ru
 def test_resuming_with_other_settings_is_refused(tmp_path, dataset):
     partial = tmp_path / "a.partial"
     partial.mkdir()
-    (partial / "checkpoint.keras").touch()
+    (partial / fit.CHECKPOINT).touch()
     (partial / "config.json").write_text(json.dumps({"config": SMALL.to_dict()}))
     with pytest.raises(InputError, match="other settings or data"):
         training.train(dataset, SMALL.replace(seed=12), tmp_path / "a", resume=True)
@@ -193,7 +190,7 @@ def test_an_epoch_depends_on_seed_and_number_alone(dataset):
     assert set(first[1]) == set(range(11)), "ten digits and the class that rejects"
 
 
-@pytest.mark.parametrize("kind", fit.FORMATS)
+@pytest.mark.parametrize("kind", export.FORMATS)
 def test_every_export_agrees_with_the_trained_model(tmp_path, run, kind):
     target = tmp_path / f"model.{'tflite' if kind == 'litert' else kind}"
     assert training.export_model(run[0], kind, target) < training.PARITY
@@ -201,7 +198,7 @@ def test_every_export_agrees_with_the_trained_model(tmp_path, run, kind):
 
 
 def test_a_failed_parity_check_leaves_no_file(tmp_path, run, monkeypatch):
-    monkeypatch.setattr(fit, "PARITY", 0.0)
+    monkeypatch.setattr(export, "PARITY", 0.0)
     with pytest.raises(RuntimeError, match="differs from Keras"):
         training.export_model(run[0], "onnx", tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
@@ -217,23 +214,25 @@ def test_export_without_a_model_says_what_makes_one(tmp_path):
 
 
 def test_a_small_set_is_trained_in_enough_steps():
-    assert fit._batch_size(SMALL.replace(batch_size=256), 55_000) == 256
-    assert fit._batch_size(SMALL.replace(batch_size=256), 1_233) == 30
-    assert fit._batch_size(SMALL.replace(batch_size=8), 1_233) == 8
+    assert fit.choose_batch_size(SMALL.replace(batch_size=256), 55_000) == 256
+    assert fit.choose_batch_size(SMALL.replace(batch_size=256), 1_233) == 30
+    assert fit.choose_batch_size(SMALL.replace(batch_size=8), 1_233) == 8
 
 
-def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset):
+def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset, monkeypatch, capsys):
+    monkeypatch.setattr(fit, "has_bfloat16", lambda: False)
     seen = []
-    plain = SMALL.replace(epochs=1, learning_rate=1e-5)
+    plain = SMALL.replace(epochs=1, learning_rate=1e-5, precision="mixed_bfloat16")
     folder = training.train(
         dataset, plain, tmp_path / "finished", start=run[0], progress=seen.append
     )
     assert seen[0]["val_accuracy"] >= run[1][-1]["val_accuracy"] - 0.1, "it starts from nothing"
-    origin = json.loads((folder / "card.json").read_text())["started_from"]
-    assert origin["config"] == SMALL.to_dict()
-    with pytest.raises(InputError, match="no run to start from"):
+    told = json.loads((folder / "card.json").read_text())
+    assert told["started_from"]["config"] == SMALL.to_dict()
+    assert told["precision"] == "float32" and "has no bfloat16" in capsys.readouterr().err
+    with pytest.raises(InputError, match="not a run to start from"):
         training.train(dataset, plain.replace(filters=(4, 4)), tmp_path / "other", start=run[0])
-    with pytest.raises(InputError, match="no run to start from"):
+    with pytest.raises(InputError, match="not a run to start from"):
         training.train(dataset, plain, tmp_path / "other", start=tmp_path / "nowhere")
 
 
@@ -243,12 +242,12 @@ def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset)
     folder = training.average([run[0], second], dataset, tmp_path / "both")
     for one, other, between in zip(*map(weights, (run[0], second, folder)), strict=True):
         assert np.allclose((one + other) / 2, between, atol=1e-6)
-    card = json.loads((folder / "card.json").read_text())
+    told = json.loads((folder / "card.json").read_text())
     read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
-    assert (read != dataset.y_test).sum() == card["metrics"]["test"]["n_wrong"]
-    assert [part["config"]["epochs"] for part in card["averaged"]] == [SMALL.epochs, 1]
-    assert set(card["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
-    readings = card["readings"]
+    assert (read != dataset.y_test).sum() == told["metrics"]["test"]["n_wrong"]
+    assert [part["config"]["epochs"] for part in told["averaged"]] == [SMALL.epochs, 1]
+    assert set(told["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
+    readings = told["readings"]
     n = len(dataset.y_test)
     assert readings["n_scored"] == n == sum(readings[k] for k in ("right", "unsure", "wrong"))
     assert "digits average RUN RUN" in (folder / "MODEL_CARD.md").read_text()
@@ -258,13 +257,13 @@ def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
     with pytest.raises(InputError, match="two or more"):
         training.average([run[0]], dataset, tmp_path / "a")
     (tmp_path / "odd").mkdir()
-    for card, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
-        (tmp_path / "odd" / "card.json").write_text(card)
+    for content, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
+        (tmp_path / "odd" / "card.json").write_text(content)
         (tmp_path / "odd" / "model.keras").write_bytes((run[0] / "model.keras").read_bytes())
         with pytest.raises(InputError, match=reason):
             training.average([run[0], tmp_path / "odd"], dataset, tmp_path / "a")
     (tmp_path / "file").write_text("")
-    for path, reason in (("nowhere", "card.json is not there"), ("file", "Not a directory")):
+    for path, reason in (("nowhere", "No such file"), ("file", "Not a directory")):
         with pytest.raises(InputError, match=reason):
             training.average([run[0], tmp_path / path], dataset, tmp_path / "a")
     (tmp_path / "odd" / "model.keras").write_bytes(b"no archive")

@@ -1,0 +1,118 @@
+"""What was read on one picture, and what people are told about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+TURNED = [
+    "",
+    "read after a quarter turn to the left",
+    "read upside down",
+    "read after a quarter turn to the right",
+]
+
+
+@dataclass(frozen=True)
+class DigitReading:
+    """One digit on a picture.
+
+    Attributes
+    ----------
+    digit : int
+        0 to 9.
+    confidence : float
+        Calibrated probability of `digit`, 0 to 1.
+    box : tuple of int
+        Left, top, width and height in pixels of the upright picture.
+    row : int
+        Row of the page, from 0 at the top.
+    accepted : bool
+        Whether the confidence reaches the model's threshold.
+    cut : bool
+        Whether the digit touches its neighbour and was cut from it.
+    image : numpy.ndarray
+        uint8 (28, 28): the digit in MNIST form, as the model saw it.
+    """
+
+    digit: int
+    confidence: float
+    box: tuple[int, int, int, int]
+    row: int
+    accepted: bool
+    cut: bool
+    image: np.ndarray
+
+    def to_dict(self) -> dict:
+        """Return all but the image."""
+        values = {name: value for name, value in vars(self).items() if name != "image"}
+        return values | {"confidence": round(self.confidence, 4), "box": list(self.box)}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read on one picture.
+
+    Attributes
+    ----------
+    file : str
+        The path that was given; empty for bytes, images and arrays.
+    text : str
+        All digits in reading order.
+    rows : tuple of str
+        The digits of each row.
+    confidence : float
+        That of the least certain digit, 0 to 1.
+    status : str
+        "ok"; "unsure": `text` is the best guess, or something as large as a digit is not in it;
+        "no-digit": nothing is written, or no digit; "error": the picture could not be read.
+    message : str
+        For people: what is wrong, and what to do. Empty for "ok", unless the page was turned or
+        there are more pages.
+    digits : tuple of DigitReading
+    """
+
+    file: str
+    text: str = ""
+    rows: tuple[str, ...] = ()
+    confidence: float = 0.0
+    status: str = "ok"
+    message: str = ""
+    digits: tuple[DigitReading, ...] = ()
+
+    @classmethod
+    def of(
+        cls, file: str, digits: Sequence[DigitReading], *, n_unread: int = 0, turn: int = 0
+    ) -> Reading:
+        """Sum up the digits found, at least one, in reading order.
+
+        `n_unread` things as large as digits were not read; the page was turned left `turn` times.
+        """
+        n_unsure = sum(not digit.accepted for digit in digits)
+        messages = []
+        if n_unsure:
+            what = "the digit" if len(digits) == 1 else f"{n_unsure} of {len(digits)} digits"
+            messages.append(f"not sure of {what}; look at it, or give a clearer picture")
+        if n_unread:
+            things, are = ("thing", "is") if n_unread == 1 else ("things", "are")
+            what = f"{n_unread} more {things} as large as digits {are} not read"
+            messages.append(f"{what}; look at the picture")
+        if turn:
+            messages.append(TURNED[turn])
+        rows = [""] * (digits[-1].row + 1)
+        for digit in digits:
+            rows[digit.row] += str(digit.digit)
+        status = "unsure" if n_unsure or n_unread else "ok"
+        least = min(digit.confidence for digit in digits)
+        message = "; ".join(messages)
+        return cls(file, "".join(rows), tuple(rows), least, status, message, tuple(digits))
+
+    def to_dict(self) -> dict:
+        """Return what `digits predict --json` prints."""
+        return vars(self) | {
+            "rows": list(self.rows),
+            "confidence": round(self.confidence, 4),
+            "digits": [digit.to_dict() for digit in self.digits],
+        }

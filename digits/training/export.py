@@ -1,0 +1,121 @@
+"""Export of a trained network, checked against Keras on validation images."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from scipy.special import softmax
+
+from digits import InputError, data
+from digits.training.backend import keras
+from digits.training.model import as_input, load_network
+
+PARITY = 1e-4  # largest probability difference allowed between Keras and an exported model
+FORMATS = ("onnx", "litert", "keras")
+
+
+def export_model(run_dir: str | os.PathLike, kind: str, output: str | os.PathLike) -> float:
+    """Write a trained model in one of `FORMATS`, checked against the run's Keras model.
+
+    Parameters
+    ----------
+    run_dir : path
+        A run folder, or the champion's.
+    kind : str
+        "onnx" (ONNX Runtime), "litert" (phones), or "keras" (more training).
+    output : path
+        Written under a temporary name and renamed when the check has passed.
+
+    Returns
+    -------
+    float
+        Largest difference of a probability on 256 validation images of the embedded set.
+
+    Raises
+    ------
+    InputError
+        If the format is unknown, there is no model, or the output cannot be written.
+    RuntimeError
+        If the difference is not below `PARITY`.
+    """
+    output = Path(output)
+    if kind not in FORMATS:
+        raise InputError(f"unknown format {kind!r}; the formats are {', '.join(FORMATS)}")
+    if kind == "litert" and output.suffix != ".tflite":
+        raise InputError(f"{output} is not a name for a LiteRT model; let it end in .tflite")
+    model = load_network(run_dir)
+    images = data.load("embedded").x_val
+    export = {"onnx": export_onnx, "litert": _export_litert, "keras": _export_keras}[kind]
+    temporary = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        difference = export(model, temporary, images)
+        os.replace(temporary, output)
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return difference
+
+
+def export_onnx(model: keras.Model, path: Path, images: np.ndarray) -> float:
+    """Write `model` as ONNX and return the largest difference of a probability on uint8 images.
+
+    Input "image", outputs "logits" and "penultimate": the features that the logits are made of.
+    """
+    import onnxruntime
+
+    x = as_input(images)
+    # The exporter puts outputs in the order of their names.
+    both = keras.Model(
+        model.input, {"logits": model.output, "penultimate": model.get_layer("features").output}
+    )
+    expected = keras.ops.convert_to_numpy(both(x)["logits"])
+    with warnings.catch_warnings():
+        # Keras' exporter asks NumPy for a name that is going away: a user cannot change that.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="keras")
+        both.export(path, format="onnx", verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    found, _ = session.run(None, {session.get_inputs()[0].name: x})
+    return _check_parity("ONNX", expected, found)
+
+
+def _export_litert(model: keras.Model, path: Path, images: np.ndarray) -> float:
+    import tensorflow as tf
+
+    x = as_input(images)
+    # A fixed batch of one image is what a phone reads.
+    image = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
+    keras.Model(image, model(image, training=False)).export(path, format="litert", verbose=False)
+    with warnings.catch_warnings():
+        # TensorFlow's own interpreter is to move into a package of its own: not a user's concern.
+        warnings.filterwarnings("ignore", category=UserWarning, module="tensorflow")
+        interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    found = []
+    for one in x:
+        interpreter.set_tensor(source["index"], one[None])
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(target["index"])[0])
+    return _check_parity("LiteRT", keras.ops.convert_to_numpy(model(x)), np.stack(found))
+
+
+def _export_keras(model: keras.Model, path: Path, images: np.ndarray) -> float:
+    model.save(path)
+    again = keras.models.load_model(path, compile=False, safe_mode=True)
+    expected, found = (keras.ops.convert_to_numpy(m(as_input(images))) for m in (model, again))
+    return _check_parity("Keras", expected, found)
+
+
+def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
+    """Return the largest difference of a probability between two arrays of logits."""
+    difference = np.abs(softmax(np.float64(expected), 1) - softmax(np.float64(found), 1)).max()
+    if not difference < PARITY:
+        raise RuntimeError(
+            f"the {name} export differs from Keras by {difference:.2g} in probability"
+        )
+    return float(difference)

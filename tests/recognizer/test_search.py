@@ -1,0 +1,133 @@
+"""The search and the rejection, with scorers in place of a model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from digits.pictures import Glyph, find_digits, find_ink
+from digits.pictures.decoding import decode
+from digits.recognizer.candidates import Candidate, is_sign, reject_non_digits
+from digits.recognizer.search import beam_search, interpret, select_merges
+
+THRESHOLD = 0.7
+
+
+def log_p(digit, p, p_reject=None):
+    """Return log-probabilities, (11,), with `p` for one of the outputs."""
+    row = np.full(11, (1 - p) / 10)
+    if p_reject is not None:
+        row = np.full(11, max(1 - p - p_reject, 1e-5) / 9)
+        row[10] = p_reject
+    row[digit] = p
+    return np.log(row)
+
+
+def shapes(images):
+    """Score a ring as a 0, a tall stroke as a 1, all else as not a digit."""
+
+    def row(image):
+        rows, columns = np.flatnonzero(image.any(1)), np.flatnonzero(image.any(0))
+        is_ring = not image[12:16, 12:16].any() and np.ptp(columns) > 14 and np.ptp(rows) > 14
+        is_ring &= all(side.any() for side in (image[:9, 14], image[19:, 14], image[14, :9]))
+        is_ring &= bool(image[14, 19:].any())
+        return log_p(0 if is_ring else 1 if np.ptp(columns) < 9 else 10, 0.99)
+
+    return np.array([row(image) for image in images])
+
+
+def nothing(images):
+    return np.tile(log_p(10, 0.99), (len(images), 1))
+
+
+def ring(size=80, radius=20):
+    y, x = np.mgrid[:size, :size] - size // 2
+    return np.where(abs(np.hypot(x, y) - radius) < 3, 0, 255).astype(np.uint8)
+
+
+def read(pixels, scorer=shapes):
+    """Return the digits, as text, and how many things were not read."""
+    glyphs = find_digits(find_ink(decode(pixels)))
+    digits, unread, alone = interpret(glyphs, scorer, THRESHOLD)
+    assert len(alone) == len(glyphs)
+    digits = sorted(digits, key=lambda digit: digit.glyph.left)
+    return "".join(str(digit.digit) for digit in digits), len(unread)
+
+
+def candidate(side, confidence, p_reject, width=5, left=0, digit=1):
+    glyph = Glyph(np.ones((side, width), np.float32), left, 0, 1.0)
+    row = log_p(digit, confidence, p_reject)
+    return Candidate(glyph, np.zeros((28, 28), np.uint8), row[:10], row[10])
+
+
+def test_a_broken_digit_is_merged_and_whole_digits_are_not():
+    broken = ring()
+    broken[:, 38:41] = 255
+    assert read(broken) == ("0", 0)
+    assert read(np.concatenate([ring(), ring()], axis=1)) == ("00", 0)
+
+
+def test_digits_that_touch_are_split_where_the_pieces_are_digits():
+    pair = np.concatenate([ring(46), ring(46)], axis=1)
+    pair[22:25, 40:52] = 0
+    assert read(pair) == ("00", 0)
+    assert read(np.pad(pair, 9, constant_values=255), nothing) == ("", 0)
+
+
+def test_a_merge_never_takes_a_sure_digit_into_what_is_not_one():
+    pieces = [candidate(30, 0.98, 0.01), candidate(28, 0.3, 0.1, left=8)]
+    sure, unsure = candidate(30, 0.99, 0.001, 13), candidate(30, 0.6, 0.1, 13)
+    assert select_merges(pieces, [(0, 1)], [unsure]) == pieces
+    assert select_merges(pieces, [(0, 1)], [sure]) == [sure]
+
+
+def test_a_whole_as_sure_as_its_near_pieces_makes_them_unsure():
+    pieces = [candidate(30, 0.99, 0.001), candidate(29, 0.99, 0.001, left=8)]
+    chosen = select_merges(pieces, [(0, 1)], [candidate(30, 0.96, 0.01, 13)])
+    assert [c.confidence for c in chosen] == pytest.approx([0.495, 0.495])
+
+
+def test_other_cuts_that_read_otherwise_lessen_the_certainty():
+    a_one, poor = candidate(30, 0.9, 0.05), candidate(30, 0.01, 0.9)
+    sure = candidate(30, 0.9, 0.05, digit=2)  # where the other path reads 1 1
+    # One cut between two edges: [1, whole] [1]
+    _, pieces, p_reading = beam_search([[a_one, poor], [a_one]])
+    assert len(pieces) == 2 and p_reading > 0.9
+    value, pieces, p_reading = beam_search([[a_one, sure], [a_one]])
+    assert pieces == [sure] and 0.7 < p_reading < 0.9
+    assert value == pytest.approx(math.log(0.9))
+
+
+def test_a_wide_glyph_among_digits_is_not_dropped_in_silence():
+    sure = [candidate(30, 0.98, 0.01), candidate(34, 0.97, 0.01)]
+    wide, tall = candidate(31, 0.001, 0.99, width=50), candidate(90, 0.001, 0.99, width=150)
+    digits, unread = reject_non_digits([*sure, wide, tall], nothing, THRESHOLD)
+    assert digits == [*sure, wide], "the tall one is not a row of digits"
+    assert unread == [tall], "but may hold some"
+
+
+def test_an_odd_digit_among_digits_is_not_dropped_in_silence():
+    sure = [candidate(30, 0.98, 0.01), candidate(34, 0.97, 0.01)]
+    odd, blot, speck = candidate(31, 0.2, 0.7), candidate(31, 0.001, 0.99), candidate(8, 0.2, 0.7)
+    digits, unread = reject_non_digits([*sure, odd, blot, speck], nothing, THRESHOLD)
+    assert digits == [*sure, odd] and not unread, "a blot is named, a speck too small"
+
+
+def test_many_marks_with_hardly_a_sure_one_are_not_a_page_of_digits():
+    page = np.tile(ring(100), (3, 4))
+
+    def doubtful(images):
+        return np.tile(log_p(3, 0.42), (len(images), 1))
+
+    assert read(page, doubtful) == ("", 0)
+    assert read(page[:100, :100], doubtful) == ("3", 0)
+    assert read(np.tile(ring(60, 15), (7, 7)), nothing) == ("", 0)
+
+
+def test_a_plus_looks_the_same_turned_and_a_seven_does_not():
+    plus, seven = np.zeros((2, 28, 28), np.uint8)
+    plus[13:15, 5:23] = plus[5:23, 13:15] = 255
+    seven[5:7, 8:20] = seven[5:23, 18:20] = 255
+    assert is_sign(plus) and not is_sign(seven) and not is_sign(0 * plus)
