@@ -52,13 +52,13 @@ def picture(data: bytes) -> bytes | np.ndarray:
     )
 
 
-def read_all(data: bytes) -> None:
-    """Take a picture all the way to MNIST form, and check what each stage promises.
+def read_all(data: bytes) -> bool:
+    """Take a picture all the way to MNIST form; return whether it was read.
 
     Raises
     ------
     AssertionError
-        If a stage returns what it must not. Any exception but `InputError` is a finding, too.
+        If a stage breaks its promises. Any exception but `InputError` is a finding, too.
     """
     from digits import InputError, pictures
     from digits.pictures import segmentation
@@ -69,7 +69,7 @@ def read_all(data: bytes) -> None:
     except InputError as error:
         if "\n" in str(error).strip():
             raise RuntimeError("a message of several lines") from error
-        return
+        return False
     pixels = decoded.pixels
     assert pixels.dtype == np.uint8 and pixels.ndim in (2, 3) and pixels.size
     assert pixels.ndim == 2 or pixels.shape[2] == 3
@@ -98,6 +98,7 @@ def read_all(data: bytes) -> None:
             assert top + height <= decoded.size[1] + 1 / found.scale + 1
             image = pictures.to_mnist_form(glyph.ink)
             assert image.shape == (28, 28) and image.dtype == np.uint8
+    return True
 
 
 def changed(data: bytes, rng: random.Random) -> bytes:
