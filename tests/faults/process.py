@@ -34,7 +34,7 @@ class Ended:
         What it wrote; bytes that are not UTF-8 are kept as surrogates.
     seconds : float
     megabytes : float
-        The most memory that one of its processes held.
+        The most memory that one of its processes held, or more: never less than pytest held.
     timed_out : bool
         Whether it was stopped because it took too long.
     orphans : bool
