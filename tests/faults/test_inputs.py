@@ -105,7 +105,9 @@ def test_changing_pictures(row, tmp_path):
             row.lose(f"run {number}: status {ended.status}, {ended.err[-200:]}")
             continue
         if number % 2:  # those that were there when the folder was listed
-            planned = pq.read_table(target / "parts" / "_plan")["file"].to_pylist()
+            planned = pq.read_table(target / "parts" / "_plan" / "000000.parquet")[
+                "file"
+            ].to_pylist()
             found = [answer["file"] for answer in commands.read_parts(target)]
         else:
             planned = list(map(str, paths))
