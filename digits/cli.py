@@ -191,8 +191,8 @@ def predict(
     PATH is a picture, a folder that is searched for pictures, or - for one picture on standard
     input. Without PATH, in a checkout of the project, its own test_images/ are read.
 
-    With --output, for large collections, PATH may also be a quoted pattern, a text file of paths, a
-    zip or tar archive, or a URL that fsspec knows.
+    With --output, for large collections, PATH may also be a quoted pattern, a text or Parquet file
+    of paths, a zip or tar archive, or a URL that fsspec knows.
 
     \b
     Examples:

@@ -4,44 +4,51 @@ The data set is a folder::
 
     part-000000.parquet     readings of the first pictures, one row each, in the collection's order
     part-000001.parquet
-    _plan/plan.json         what the run reads, and with what; written when the lists are whole
-    _plan/000000.parquet    the pictures, listed once, so that a changed folder shifts no part
+    _plan/plan.json         sources and settings of the run; written when the list is whole
+    _plan/pictures.parquet  the pictures, listed once, so that a changed folder shifts no part
 
-What reads Parquet passes over names that begin with an underscore. A part appears whole or not at
-all, so that those which are there are done, and a run that was stopped, in whatever way, goes on with
-the others.
+Readers of Parquet pass over names that begin with an underscore. A part appears whole or not at all,
+so that those which are there are done, and a run that was stopped, in whatever way, goes on with the
+others. Dask spreads the parts over processes here, or over the workers of a cluster.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import logging
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
+import dask
 import pyarrow as pa
 import pyarrow.parquet as pq
+from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
 
 from digits import InputError
 from digits.collection.sources import Entry, entries, fetch, is_url
 from digits.config import CHAMPION
 from digits.pictures.files import not_looked_at
 from digits.recognizer import Recognizer
-from digits.recognizer.parallel import Work, map_ordered, n_cores, read_each
+from digits.recognizer.parallel import LOST, n_cores, read_each
 from digits.storage import locked, write_json
 
 PART = 1000  # pictures in a part
-PARTS_LISTED = 1000  # parts in one file of the plan
-PLAN, PLAN_FILE = "_plan", "plan.json"
-FORMAT = 1  # of the plan and the parts; other numbers are refused
+PREFETCH = 4  # parts for each thread of the workers that are sent at a time
+PATIENCE = 20  # seconds in which a scheduler must answer
+LOSSES = (
+    1  # processes of this machine that a part may take down before its pictures are read one by one
+)
+PLAN, PLAN_FILE, LIST_FILE = "_plan", "plan.json", "pictures.parquet"
+FORMAT = 2  # of the plan and the parts; other numbers are refused
 
 DIGIT = pa.struct(
     [
@@ -95,31 +102,33 @@ class Plan:
         there = {entry.name for entry in os.scandir(self.folder)}
         return [n for n in range(self.n_parts) if self.path(n).name not in there]
 
-    def entries(self, number: int) -> list[Entry]:
-        """Return the pictures of a part."""
-        file, group = divmod(number, PARTS_LISTED)
-        with pq.ParquetFile(_list_path(self.folder / PLAN, file)) as listed:
-            rows = listed.read_row_group(group).to_pylist()
-        return [Entry(row["file"], os.fsdecode(row["place"]), row["member"]) for row in rows]
+    def parts(self, numbers: Iterable[int]) -> Iterator[list[Entry]]:
+        """Yield the pictures of some parts."""
+        with pq.ParquetFile(self.folder / PLAN / LIST_FILE) as listed:
+            for number in numbers:
+                rows = listed.read_row_group(number).to_pylist()
+                yield [Entry(r["file"], os.fsdecode(r["place"]), r["member"]) for r in rows]
 
-    def write(self, number: int, part: bytes) -> None:
+    def size(self, number: int) -> int:
+        """Return how many pictures a part has."""
+        return min(self.part, self.n_pictures - number * self.part)
+
+    def write(self, number: int, readings: pa.Table) -> None:
         """Add the readings of a part to the data set."""
         path = self.path(number)
         temporary = path.with_name(f".{path.name}")
         with temporary.open("wb") as file:
-            file.write(part)
+            pq.write_table(readings, file, compression="zstd")
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
 
     def count(self) -> dict[str, int]:
         """Return how many pictures have which status, over all parts."""
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for number in range(self.n_parts):
-            statuses = pq.read_table(self.path(number), columns=["status"]).column(0)
-            for status in statuses.value_counts().to_pylist():
-                counts[status["values"]] = counts.get(status["values"], 0) + status["counts"]
-        return counts
+            counts.update(pq.read_table(self.path(number), columns=["status"])[0].to_pylist())
+        return dict(counts)
 
 
 def read_collection(
@@ -183,28 +192,22 @@ def read_collection(
     with locked(output):
         plan = _plan(output, sources, settings, say)
         missing = plan.missing()
-        n_read = plan.n_pictures - sum(_size(plan, number) for number in missing)
+        n_read = plan.n_pictures - sum(map(plan.size, missing))
         if n_read:
             say(f"{n_read:,} of {plan.n_pictures:,} pictures are read already")
         progress(n_read, plan.n_pictures)
-        start = partial(part_reader, model, settings["model"], single)
-        parts = (plan.entries(number) for number in missing)
-        if scheduler:
-            from digits.collection.cluster import spread_on_cluster
-
-            results = spread_on_cluster(parts, start, scheduler, say)
-        else:
-            processes = min(workers or n_cores(), max(len(missing), 1))
-            results = enumerate(map_ordered(parts, start, processes))
-        for index, content in results:
-            plan.write(missing[index], content)
-            n_read += _size(plan, missing[index])
+        workers = min(workers or n_cores(), len(missing))
+        how = (model, settings["model"], single)
+        parts = _read_parts(plan.parts(missing), how, workers, scheduler, say) if missing else ()
+        for index, readings in parts:
+            plan.write(missing[index], readings)
+            n_read += plan.size(missing[index])
             progress(n_read, plan.n_pictures)
         return plan.count()
 
 
 def digest(model: str | os.PathLike | None) -> str:
-    """Return what tells models apart: the SHA-256 of a model's files and this project's version."""
+    """Return the SHA-256 of a model's files and this project's version, equal for equal models."""
     path = Path(model) if model is not None else CHAMPION
     path = path / "model.onnx" if path.is_dir() else path
     parts = hashlib.sha256(version("digits").encode())
@@ -216,21 +219,84 @@ def digest(model: str | os.PathLike | None) -> str:
     return parts.hexdigest()
 
 
-def part_reader(model: str | os.PathLike | None, expected: str, single: bool) -> Work:
-    """Return what reads a part into the bytes of a Parquet file."""
+def _read_parts(
+    parts: Iterable[list[Entry]], how: tuple, workers: int, scheduler: str | None, say: Callable
+) -> Iterator[tuple[int, pa.Table]]:
+    """Read parts on Dask's workers; yield their numbers and readings as they are done."""
+    numbered, numbers, lost = enumerate(parts), {}, []
+    with _client(workers, scheduler, say) as client:
+        running = as_completed(with_results=True, raise_errors=False)
 
-    def work(pictures: list[Entry], left_out: frozenset, mark: Callable[[int], None]) -> bytes:
-        recognizer = _recognizer(model, expected)
-        readings = read_each(recognizer, pictures, single, left_out, mark, fetch)
-        rows = [
-            {**reading.to_dict(), "file": entry.file, "message": _text(reading.message)}
-            for reading, entry in zip(readings, pictures, strict=True)
-        ]
-        content = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(rows, READINGS), content, compression="zstd")
-        return content.getvalue()
+        def send() -> None:
+            most = PREFETCH * max(sum(client.nthreads().values()), 1)
+            for number, part in islice(numbered, max(most - running.count(), 0)):
+                future = client.submit(_read_part, part, *how, pure=False)
+                numbers[future] = number, part
+                running.add(future)
 
-    return work
+        send()
+        for future, readings in running:
+            number, part = numbers.pop(future)
+            if future.status != "error":
+                yield number, readings
+            elif isinstance(future.exception(), KilledWorker):
+                lost.append((number, part))  # or another part that the same worker had
+            else:
+                raise future.exception()
+            del future, readings  # or the scheduler would keep them
+            send()
+        for number, part in lost:
+            yield number, pa.concat_tables(_read_alone(client, entry, how) for entry in part)
+
+
+def _read_alone(client: Client, entry: Entry, how: tuple) -> pa.Table:
+    """Read one picture while nothing else is read; if that takes workers down, it is the cause."""
+    future: Future = client.submit(_read_part, [entry], *how, pure=False)
+    try:
+        return future.result()
+    except KilledWorker:
+        empty = {"text": "", "rows": [], "confidence": 0.0, "digits": []}
+        row = {"file": entry.file, "status": "error", "message": LOST, **empty}
+        return pa.Table.from_pylist([row], READINGS)
+
+
+@contextmanager
+def _client(workers: int, scheduler: str | None, say: Callable[[str], None]) -> Iterator[Client]:
+    """Connect to a scheduler, or start one with processes of this machine."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it tells of every connection
+    with ExitStack() as stack:
+        if not scheduler:
+            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": LOSSES}))
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+            )
+            yield stack.enter_context(Client(stack.enter_context(cluster)))
+            return
+        try:
+            client = stack.enter_context(Client(scheduler, timeout=PATIENCE))
+        except (OSError, ValueError) as error:  # TimeoutError is an OSError
+            raise InputError(
+                f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
+            ) from None
+        say(f"the dashboard of the cluster is at {client.dashboard_link}")
+        if not client.nthreads():
+            say(f"no worker is there yet; start some with `dask worker {scheduler}`")
+        yield client
+
+
+def _read_part(
+    part: list[Entry], model: str | os.PathLike | None, expected: str, single: bool
+) -> pa.Table:
+    """Read a part, in a worker."""
+    readings = read_each(_recognizer(model, expected), part, single, fetch)
+    rows = [
+        {**reading.to_dict(), "file": entry.file, "message": _text(reading.message)}
+        for reading, entry in zip(readings, part, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, READINGS)
 
 
 @lru_cache(1)
@@ -244,19 +310,11 @@ def _recognizer(model: str | os.PathLike | None, expected: str) -> Recognizer:
 
 
 def _text(name: str) -> str:
-    """Return `name` with bytes that are no text, as names of files may hold, as escapes."""
+    """Return `name` with bytes that are not text, which names of files may hold, as escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def _size(plan: Plan, number: int) -> int:
-    return min(plan.part, plan.n_pictures - number * plan.part)
-
-
 # --- Plans -----------------------------------------------------------------------------------------
-
-
-def _list_path(folder: Path, number: int) -> Path:
-    return folder / f"{number:06}.parquet"
 
 
 def _plan(output: Path, sources: Iterable[str], settings: dict, say) -> Plan:
@@ -266,7 +324,7 @@ def _plan(output: Path, sources: Iterable[str], settings: dict, say) -> Plan:
         return _begun(path, settings)
     if output.exists() and any(entry.name != PLAN for entry in output.iterdir()):
         raise InputError(
-            f"{output} exists, and is no run of digits predict; choose another --output"
+            f"{output} exists, and is not a run of digits predict; choose another --output"
         )
     # A plan without its plan.json was not finished.
     shutil.rmtree(output / PLAN, ignore_errors=True)
@@ -310,13 +368,8 @@ def _begun(path: Path, settings: dict) -> Plan:
 def _list(found: Iterator[Entry], folder: Path, part: int) -> tuple[int, int]:
     """Write the pictures to the plan, a row group for each part; return how many there are."""
     n_pictures = n_parts = 0
-    writer = None
-    try:
+    with pq.ParquetWriter(folder / LIST_FILE, ENTRIES) as writer:
         while rows := list(islice(found, part)):
-            if n_parts % PARTS_LISTED == 0:
-                if writer:
-                    writer.close()
-                writer = pq.ParquetWriter(_list_path(folder, n_parts // PARTS_LISTED), ENTRIES)
             columns = [
                 [_text(entry.file) for entry in rows],
                 [os.fsencode(entry.place) for entry in rows],
@@ -325,7 +378,4 @@ def _list(found: Iterator[Entry], folder: Path, part: int) -> tuple[int, int]:
             writer.write_table(pa.table(columns, ENTRIES))
             n_pictures += len(rows)
             n_parts += 1
-    finally:
-        if writer:
-            writer.close()
     return n_pictures, n_parts

@@ -62,6 +62,7 @@ def read_all(data: bytes) -> bool:
     """
     from digits import InputError, pictures
     from digits.pictures import segmentation
+    from digits.pictures.glyphs import merge
     from digits.pictures.ink import remove_border_region
 
     try:
@@ -82,7 +83,7 @@ def read_all(data: bytes) -> bool:
         if not glyphs:
             continue
         proposals = segmentation.propose_merges(glyphs)
-        whole = [segmentation.merge([glyphs[i] for i in members]) for members in proposals[:20]]
+        whole = [merge([glyphs[i] for i in members]) for members in proposals[:20]]
         pieces = [
             part
             for glyph in glyphs[:5]

@@ -284,7 +284,7 @@ def index_page(earlier):
     now = {**metrics, **kept}
     now["report"] = TOLD | {"notebooks": earlier.get("report", TOLD)["notebooks"]}
     names = {name: ran.get("title", name) for name, ran in now["report"]["notebooks"].items()}
-    return pages.index(now, earlier, names)
+    return pages.index(now, names)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Processes that share the work: order, bounds, and what happens to those that die."""
+"""Many pictures on several processes: order, bounds, and what happens to processes that die."""
 
 from __future__ import annotations
 
@@ -7,113 +7,80 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import numpy as np
 import pytest
 
 from digits import InputError
-from digits.recognizer import Reading, parallel
+from digits.recognizer import Reading, Recognizer, parallel
 from digits.recognizer.parallel import LOST, map_ordered, read_all, read_each
 
-# What runs in other processes is found by them in this file.
+IMAGES = [np.full((30, 30), grey, np.uint8) for grey in range(0, 250, 25)] + [b"not a picture"]
 
 
-def doubling():
-    def work(piece, left_out, mark):
-        if piece == [3]:
-            time.sleep(0.3)  # the others are done before
-        return os.getpid(), [2 * item for item in piece]
+class Killer(str):
+    """A path that ends the process to which it is sent."""
 
-    return work
+    def __reduce__(self):
+        return die, ()
 
 
-def dying(folder):
-    """Return work that is killed by one item, each time, and by another once."""
-
-    def work(piece, left_out, mark):
-        out = []
-        for place, item in enumerate(piece):
-            mark(place)
-            if place in left_out:
-                out.append("lost")
-            elif item == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            else:
-                out.append(item)
-        return out
-
-    return work
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
-def refusing():
-    raise InputError("no such model")
+def test_readings_are_those_of_one_process_in_order():
+    expected = [reading.to_dict() for reading in Recognizer.load().read_many(IMAGES)]
+    chunks = map_ordered(([image] for image in IMAGES), None, False, 2)
+    assert [reading.to_dict() for (reading,) in chunks] == expected
 
 
-def never_starting():
-    os._exit(3)
-
-
-def test_results_come_in_order_from_several_processes():
-    results = list(map_ordered([[n] for n in range(12)], doubling, 2))
-    assert [result for _, result in results] == [[2 * n] for n in range(12)]
-    assert len({process for process, _ in results}) == 2
-    assert os.getpid() not in {process for process, _ in results}
-
-
-def test_no_more_work_is_taken_while_the_first_is_slow():
+def test_no_more_is_taken_than_is_worked_on():
     taken = []
 
-    def pieces():
-        for n in range(3, 100):
+    def chunks():
+        for n in range(100):
             taken.append(n)
-            yield [n]
+            yield IMAGES[:1]
 
-    results = map_ordered(pieces(), doubling, 2)
-    assert next(results)[1] == [6]
-    assert len(taken) <= 2 * parallel.AHEAD + 1
-    results.close()
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_what_kills_its_process_is_left_out_and_nothing_else():
-    pieces = [["a", "kill", "b", "kill"], ["c"], ["kill"], ["d", "e"]]
-    assert list(map_ordered(pieces, partial(dying, None), 2)) == [
-        ["a", "lost", "b", "lost"],
-        ["c"],
-        ["lost"],
-        ["d", "e"],
-    ]
+    readings = map_ordered(chunks(), None, False, 2)
+    next(readings)
+    assert len(taken) <= 2 * parallel.PREFETCH + 1
+    readings.close()
 
 
-def test_processes_that_cannot_start_end_the_run_in_one_line():
-    with pytest.raises(InputError, match=r"keep ending \(exit status 3\)"):
-        list(map_ordered([["a"]], never_starting, 1))
-    with pytest.raises(InputError, match="no such model"):
-        list(map_ordered([["a"]], refusing, 2))
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="needs SIGKILL and /proc")
+def test_what_kills_its_process_is_named_and_nothing_else(monkeypatch):
+    monkeypatch.setattr(parallel, "MAX_LOSSES", 3)
+    chunks = [[IMAGES[0], Killer("a.png"), IMAGES[1], Killer("b.png")], [IMAGES[2]], [Killer("c")]]
+    found = [r for readings in map_ordered(chunks, None, False, 2) for r in readings]
+    assert [r.message == LOST for r in found] == [False, True, False, True, False, True]
+    assert found[1].file == "a.png"
+    with pytest.raises(InputError, match="keep ending"):
+        list(map_ordered([[Killer("a")] * 3], None, False, 1))
 
 
 ORPHANS = """
-import sys, time
-sys.path.insert(0, {tests!r})
+import sys
+import numpy as np
 from digits.recognizer.parallel import map_ordered
-from test_parallel import doubling
 if __name__ == "__main__":
-    for process, _ in map_ordered(([n] for n in range(10**6)), doubling, 2):
-        print(process, flush=True)
-        time.sleep(0.05)
+    import multiprocessing
+    for _ in map_ordered(([np.zeros((9, 9), np.uint8)] for n in range(10**6)), None, False, 2):
+        print(*[child.pid for child in multiprocessing.active_children()], flush=True)
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs SIGKILL and /proc")
 def test_no_process_survives_the_first(tmp_path):
     script = tmp_path / "run.py"
-    script.write_text(ORPHANS.format(tests=os.path.dirname(__file__)))
+    script.write_text(ORPHANS)
     run = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
-    others = {int(run.stdout.readline()) for _ in range(3)}
+    others = set(map(int, run.stdout.readline().split()))
+    assert others
     run.kill()
-    run.wait()
-    run.stdout.close()
+    run.communicate()
     deadline = time.monotonic() + 10
     while others and time.monotonic() < deadline:
         others = {process for process in others if is_alive(process)}
@@ -127,9 +94,6 @@ def is_alive(process: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"  # nobody collects orphans here
     except FileNotFoundError:
         return False
-
-
-# --- Pictures --------------------------------------------------------------------------------------
 
 
 class Reader:
@@ -156,18 +120,14 @@ def test_each_picture_gets_a_reading_whatever_happens():
             raise InputError("it is gone")
         return picture
 
-    marked = []
-    pictures = ["a", "fault", "gone", "killer", "b"]
-    readings = read_each(Reader(), pictures, True, frozenset({3}), marked.append, fetch)
-    assert [reading.file for reading in readings] == ["a", "fault", "", "", "b"]
-    assert [reading.status for reading in readings] == ["ok", "error", "error", "error", "ok"]
-    assert [reading.message for reading in readings[1:4]] == [
+    readings = read_each(Reader(), ["a", "fault", "gone", "b"], True, fetch)
+    assert [reading.file for reading in readings] == ["a", "fault", "", "b"]
+    assert [reading.status for reading in readings] == ["ok", "error", "error", "ok"]
+    assert [reading.message for reading in readings[1:3]] == [
         "reading it failed (ZeroDivisionError: of its own)",
         "it is gone",
-        LOST,
     ]
     assert readings[0].text == "True"
-    assert set(marked) == set(range(5))
 
 
 def test_few_pictures_are_read_without_other_processes(monkeypatch):
@@ -188,17 +148,16 @@ def test_many_pictures_are_shared_and_stay_in_order(monkeypatch, slow):
                 clock[0] += 1.0 if picture == str(slow) else 0.01
                 yield from super().read_many([picture])
 
-    def spread_here(pieces, start, processes):
+    def read_here(chunks, model, single, processes):
         assert processes == 2
-        work = start()
-        for piece in pieces:
-            shared.extend(piece)
-            yield work(piece, frozenset(), lambda place: None)
+        for chunk in chunks:
+            shared.extend(chunk)
+            yield read_each(Slow(), chunk, single)
 
     clock = [0.0]
     monkeypatch.setattr(parallel.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(parallel, "Recognizer", Slow)
-    monkeypatch.setattr(parallel, "map_ordered", spread_here)
+    monkeypatch.setattr(parallel, "map_ordered", read_here)
     pictures = [str(n) for n in range(1000)]
     assert [r.file for r in read_all(pictures, processes=2)] == pictures
     assert 800 < len(shared) < 1000
@@ -211,12 +170,3 @@ def test_one_process_is_enough_where_one_is_asked_for(monkeypatch):
     monkeypatch.setattr(parallel, "WORTHWHILE", -1)
     monkeypatch.setattr(parallel, "map_ordered", None)
     assert len(list(read_all([str(n) for n in range(50)], processes=1))) == 50
-
-
-def test_several_processes_read_what_one_reads():
-    from digits.recognizer import Recognizer
-
-    images = [np.full((30, 30), grey, np.uint8) for grey in range(0, 250, 25)] + [b"no picture"]
-    expected = [reading.to_dict() for reading in Recognizer.load().read_many(images)]
-    (readings,) = map_ordered([images], partial(parallel.reader, None, False), 1)
-    assert [reading.to_dict() for reading in readings] == expected
