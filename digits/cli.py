@@ -77,6 +77,10 @@ def main(arguments: list[str] | None = None) -> None:
             _say(" ".join(error.format_message().split()) + hint)
         status = error.exit_code
     except Exception as error:
+        cause = error
+        while cause := cause.__context__:  # imports turn Ctrl-C into errors of their own
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
         if "--debug" in arguments:
             traceback.print_exc()
         status = 1
