@@ -215,7 +215,9 @@ def predict(
     if output and (as_json or csv_path or annotate_dir):
         raise click.UsageError("give --output without --json, --csv and --annotate")
     if output:
-        return _collect(paths, output, model, single, part_size or 1000, workers, scheduler)
+        return _predict_collection(
+            paths, output, model, single, part_size or 1000, workers, scheduler
+        )
     if part_size or scheduler:
         raise click.UsageError("--part-size and --scheduler need --output")
 
@@ -255,7 +257,7 @@ def predict(
                     _say(f"cannot write {copies[index]} ({error.strerror or error})")
     if csv_path:
         plural = "s" if len(names) != 1 else ""
-        _say(f"{len(names):,} picture{plural} in {_short(csv_path)} ({_listed(counts)})")
+        _say(f"{len(names):,} picture{plural} in {_short(csv_path)} ({_counted(counts)})")
     return 1 if failed or counts["error"] else 0
 
 
@@ -265,11 +267,11 @@ def _bar(readings: Iterator | None, n: int, least: int = 0):
     return click.progressbar(readings, n, "Reading", file=sys.stderr, show_pos=True, hidden=hidden)
 
 
-def _listed(counts: dict[str, int]) -> str:
+def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
 
 
-def _collect(sources, output, model, single, part_size, workers, scheduler) -> int:
+def _predict_collection(sources, output, model, single, part_size, workers, scheduler) -> int:
     """Read a large collection; return the exit status."""
     _require("predict --output", "scale")
 
@@ -283,7 +285,7 @@ def _collect(sources, output, model, single, part_size, workers, scheduler) -> i
 
         options = {"single": single, "part": part_size, "workers": workers, "scheduler": scheduler}
         counts = read_collection(sources, output, model, **options, say=_say, progress=progress)
-    click.echo(f"{_short(output)}: {sum(counts.values()):,} pictures read ({_listed(counts)})")
+    click.echo(f"{_short(output)}: {sum(counts.values()):,} pictures read ({_counted(counts)})")
     return 1 if counts.get("error") else 0
 
 

@@ -148,7 +148,8 @@ class Config:
                 f"unknown setting {unknown[0]!r}; the settings are {', '.join(defaults)}"
             )
         return dataclasses.replace(
-            self, **{name: _like(defaults[name], name, value) for name, value in overrides.items()}
+            self,
+            **{name: _converted(defaults[name], name, value) for name, value in overrides.items()},
         )
 
     def with_overrides(self, assignments: list[str]) -> Config:
@@ -171,7 +172,7 @@ class Config:
         }
 
 
-def _like(default, name: str, value):
+def _converted(default, name: str, value):
     """Convert `value` (often text from a command line) to the type of `default`."""
     try:
         if isinstance(default, bool):

@@ -108,12 +108,12 @@ def plan(notebooks: Sequence[Path], standard: dict, assignments: Sequence[str] =
         for name, value in given.items():
             if name in declared[path]:
                 kind = declared[path][name]["inferred_type_name"]
-                values[name] = _parameter(name, value, kind)
+                values[name] = _converted(name, value, kind)
         steps.append(Step(path, values))
     return steps
 
 
-def _parameter(name: str, value: str, kind: str) -> bool | int | float | str:
+def _converted(name: str, value: str, kind: str) -> bool | int | float | str:
     """Convert text from the command line to the type that the notebook declares."""
     try:
         if kind == "bool":
@@ -175,7 +175,7 @@ def make(
     standard = {"DATA": source, "PROFILE": profile, "SEED": seed, "RUN_DIR": run_dir}
     steps = plan(chosen, standard, assignments)
     target = Path(output).resolve() if output else REPORTS / dataset.name
-    _refuse_other_folders(target)
+    _require_replaceable(target)
     facts = {
         "data": {"name": dataset.name, "digest": dataset.digest, "note": dataset.note},
         "profile": profile,
@@ -192,16 +192,16 @@ def make(
             ran[step.name] = _run(step, folder, facts)
         for step in steps:
             executed.rewrite_links(folder / step.path.name, notebooks, target)
-        metrics = _collect(steps, run_dir, earlier)
+        metrics = _merged_metrics(steps, run_dir, earlier)
         metrics["report"] = {**facts, "created": _now(), "notebooks": dict(sorted(ran.items()))}
-        _check(metrics, run_dir)
+        _require_showable(metrics, run_dir)
         write_json(folder / METRICS, metrics)
         pages.write(folder, metrics)
         shutil.rmtree(_failed(target), ignore_errors=True)
     return target
 
 
-def _refuse_other_folders(target: Path) -> None:
+def _require_replaceable(target: Path) -> None:
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; name a folder")
     if target.is_dir() and any(target.iterdir()) and not (target / METRICS).exists():
@@ -236,11 +236,11 @@ def _run(step: Step, folder: Path, facts: dict) -> dict:
         notebook = thread.result()
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
-        raise _failure(path, folder, f"cell {error.exec_count} raised {reason}") from None
+        raise _keep_failed(path, folder, f"cell {error.exec_count} raised {reason}") from None
     except CellTimeoutError:
-        raise _failure(path, folder, f"a cell took longer than {longest} s") from None
+        raise _keep_failed(path, folder, f"a cell took longer than {longest} s") from None
     except DeadKernelError:
-        raise _failure(path, folder, "its kernel died (out of memory?)") from None
+        raise _keep_failed(path, folder, "its kernel died (out of memory?)") from None
     seconds = round(time.monotonic() - started, 1)
     print(f"{step.path.name}: {seconds:.0f} s", file=sys.stderr, flush=True)
     ran = {
@@ -254,7 +254,7 @@ def _run(step: Step, folder: Path, facts: dict) -> dict:
     return ran
 
 
-def _failure(path: Path, folder: Path, reason: str) -> InputError:
+def _keep_failed(path: Path, folder: Path, reason: str) -> InputError:
     """Keep what a failing notebook left in `<target>.failed`; return the error that says so."""
     kept = _failed(folder.with_name(folder.name.removesuffix(".partial")))
     shutil.rmtree(kept, ignore_errors=True)
@@ -293,13 +293,13 @@ def _earlier_metrics(target: Path) -> dict:
     """Return the metrics of the report that is there, or nothing; a damaged file is no obstacle."""
     try:
         metrics = read_metrics(target / METRICS)
-        _check(metrics, target)
+        _require_showable(metrics, target)
     except InputError:
         return {}
     return metrics
 
 
-def _collect(steps: Sequence[Step], run_dir: str, earlier: dict) -> dict:
+def _merged_metrics(steps: Sequence[Step], run_dir: str, earlier: dict) -> dict:
     """Return what the notebooks recorded, over what an earlier report holds."""
     metrics = {section: values for section, values in earlier.items() if section != "report"}
     for folder in {step.parameters.get("RUN_DIR", run_dir) for step in steps}:
@@ -309,7 +309,7 @@ def _collect(steps: Sequence[Step], run_dir: str, earlier: dict) -> dict:
     return metrics
 
 
-def _check(metrics: dict, folder: str | Path) -> None:
+def _require_showable(metrics: dict, folder: str | Path) -> None:
     """Refuse metrics, which others may have written, that a page cannot be made of."""
     from digits.report import pages
 

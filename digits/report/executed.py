@@ -128,7 +128,7 @@ def _last_paragraph(cells: Sequence) -> str:
     """Return the paragraph that announces what follows `cells`."""
     if not cells or cells[-1].cell_type != "markdown":
         return ""
-    return _plain_text(cells[-1].source.split("\n\n")[-1]).rstrip(":")
+    return _without_markup(cells[-1].source.split("\n\n")[-1]).rstrip(":")
 
 
 def _first_paragraph(cells: Sequence) -> str:
@@ -140,10 +140,10 @@ def _first_paragraph(cells: Sequence) -> str:
         return ""
     for paragraph in cells[0].source.split("\n\n"):
         if not paragraph.startswith(("#", "|", "<", "```", ">")):
-            return re.sub(r"(^|(?<=[.?!]) )[^.?!]*:$", "", _plain_text(paragraph))
+            return re.sub(r"(^|(?<=[.?!]) )[^.?!]*:$", "", _without_markup(paragraph))
     return ""
 
 
-def _plain_text(markdown: str) -> str:
+def _without_markup(markdown: str) -> str:
     """Return a paragraph on one line, without marks for bold type, code and links."""
     return " ".join(re.sub(r"\*\*|`|\[([^\]]*)\]\([^)]*\)", r"\1", markdown).split())

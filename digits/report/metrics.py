@@ -55,7 +55,7 @@ def record(run_dir: str | Path, section: str, values: dict) -> Path:
         raise InputError(f"no run folder {run_dir}: run notebook 03 (03_train.ipynb) first")
     path = run_dir / METRICS
     metrics = read_metrics(path) if path.exists() else {}
-    metrics[section] = _plain(values, section)
+    metrics[section] = _json_value(values, section)
     write_json(path, metrics)
     return path
 
@@ -72,7 +72,7 @@ def read_metrics(path: str | Path) -> dict:
     return metrics
 
 
-def _plain(value, name: str):
+def _json_value(value, name: str):
     """Return `value` as JSON knows it; `name` is the key path for the error message."""
     if hasattr(value, "_asdict"):  # named tuples
         value = value._asdict()
@@ -83,9 +83,9 @@ def _plain(value, name: str):
     elif hasattr(value, "tolist"):  # NumPy scalars and arrays
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(key): _plain(item, f"{name}.{key}") for key, item in value.items()}
+        return {str(key): _json_value(item, f"{name}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{name}[{index}]") for index, item in enumerate(value)]
+        return [_json_value(item, f"{name}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{name} is {value}: metrics.json holds finite numbers; use None instead")
     if value is None or isinstance(value, bool | int | float | str):

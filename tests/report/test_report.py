@@ -354,7 +354,7 @@ def test_a_relative_run_folder_is_below_the_project(tmp_path, monkeypatch):
     report.record(tmp_path / "runs" / "own", "evaluation", {"a": 1})
     step = build.Step(Path("04_score.ipynb"), {"RUN_DIR": "runs/own"})
     earlier = {"evaluation": {"a": 0}, "pictures": {"b": 2}, "report": {}}
-    assert build._collect([step], "none", earlier) == {
+    assert build._merged_metrics([step], "none", earlier) == {
         "evaluation": {"a": 1},
         "pictures": {"b": 2},
     }
