@@ -226,7 +226,7 @@ def test_names_that_are_no_utf8_or_would_move_the_cursor_are_shown_as_escapes(ru
         (
             ["train", "--data", "mnits"],
             2,
-            "'mnits' is no data that is known; give auto, mnist, embedded",
+            "'mnits' does not exist; give auto, mnist, embedded, or",
         ),
         (["report", "--data", "gone.npz"], 2, "'gone.npz' does not exist"),
         (["train", "--data", "gone.csv"], 2, "'gone.csv' does not exist"),
