@@ -168,7 +168,7 @@ def make(
     }
     failed = target.with_name(target.name + ".failed")
     with replaced_folder(target) as folder:
-        metrics = _earlier_metrics(target) if only else {}
+        metrics = earlier_metrics(target) if only else {}
         if metrics:
             shutil.copytree(target, folder, dirs_exist_ok=True)
         ran = metrics.pop("report", {}).get("notebooks", {})
@@ -273,8 +273,8 @@ def prepare(
     return copies
 
 
-def _earlier_metrics(target: Path) -> dict:
-    """Return the metrics of the report that is there, or nothing; a damaged file is no obstacle."""
+def earlier_metrics(target: Path) -> dict:
+    """Return the metrics of the report in `target`, {} if there is none that a page can show."""
     try:
         metrics = read_metrics(target / METRICS)
         _require_showable(metrics, target)

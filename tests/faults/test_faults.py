@@ -183,7 +183,7 @@ def test_bad_models_are_refused(kind, tmp_path, untouched):
 @pytest.mark.parametrize("kind", list(files.bad_metrics()))
 def test_an_earlier_report_with_bad_metrics_is_no_obstacle(kind, tmp_path):
     (tmp_path / "metrics.json").write_bytes(files.bad_metrics()[kind])
-    assert build._earlier_metrics(tmp_path) == {}
+    assert build.earlier_metrics(tmp_path) == {}
 
 
 # --- Nothing that is opened runs code --------------------------------------------------------------
@@ -216,23 +216,6 @@ def test_no_module_runs_text_or_unpickles(path):
     assert found == []
 
 
-def test_names_of_pictures_are_text_on_the_reports_pages():
-    from digits.report import pages
-
-    name = "<script>alert(1)</script>.png"
-    shown = pages.Shown("data:image/png;base64,AA", name, f"{name}: reads 7 (ok)")
-    facts = {"name": name, "digest": "0" * 64, "note": name}
-    told = {"data": facts, "profile": name, "seed": 0, "commit": name, "created": name}
-    metrics = {"report": {**told, "versions": {name: name}, "notebooks": {}}}
-    html = pages._environment().get_template("index.html.j2").render(
-        metrics=metrics, report=metrics["report"], headline=[], figures=[shown], confusion=[],
-        pictures=[shown], changes=[(name, 1.0, 2.0)], earlier=told, comparable=True,
-        titles={name: name}, numbers={name: 1.0},
-    )  # fmt: skip
-    assert "&lt;script&gt;" in html
-    assert "<script" not in html
-
-
 def test_a_picture_with_a_hostile_name_has_an_annotated_copy_in_the_folder_alone(tmp_path):
     name = "<script>..;rm -rf $HOME`id`.png"
     (tmp_path / "in").mkdir()
@@ -241,20 +224,6 @@ def test_a_picture_with_a_hostile_name_has_an_annotated_copy_in_the_folder_alone
         cli.main(["predict", str(tmp_path / "in"), "--annotate", str(tmp_path / "out")])
     assert [path.name for path in (tmp_path / "in").iterdir()] == [name]
     assert len(list((tmp_path / "out").iterdir())) == 1
-
-
-# --- Whole or not at all ---------------------------------------------------------------------------
-
-
-def test_a_report_is_written_by_one_at_a_time_and_clears_what_a_kill_left(tmp_path):
-    target = tmp_path / "report"
-    (tmp_path / ".report-abcdefgh.new").mkdir()
-    with build._all_or_nothing(target) as folder:
-        assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".new"]
-        (folder / "metrics.json").write_text("{}")
-        with pytest.raises(InputError, match="another run"), build._all_or_nothing(target):
-            raise AssertionError("let in")
-    assert {path.name for path in tmp_path.iterdir()} <= {"report", ".report.lock"}
 
 
 # --- Ctrl-C ----------------------------------------------------------------------------------------
