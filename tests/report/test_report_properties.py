@@ -77,3 +77,13 @@ def test_whole_earlier_metrics_are_kept(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
     assert build.earlier_metrics(tmp_path) == METRICS
     assert "98.00%" in index_page(METRICS)
+
+
+def test_names_are_text_on_the_index_page():
+    name = "<script>alert(1)</script>"
+    data = {"name": name, "digest": "0" * 64, "note": name}
+    told = TOLD | {"data": data, "created": name, "commit": name, "versions": {name: name}}
+    shown = pages.Thumbnail("data:image/png;base64,AA", name, name)
+    html = pages.index({"report": told}, {name: name}, [shown], [shown])
+    assert "&lt;script&gt;" in html
+    assert "<script" not in html
