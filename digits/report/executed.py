@@ -140,5 +140,7 @@ def _first_paragraph(cells: list) -> str:
 
 
 def _without_markup(markdown: str) -> str:
-    """Return a paragraph on one line, without marks for bold type, code and links."""
-    return " ".join(re.sub(r"\*\*|`|\[([^\]]*)\]\([^)]*\)", r"\1", markdown).split())
+    """Return a paragraph on one line, without marks for emphasis, code and links."""
+    return " ".join(
+        re.sub(r"\*+(?=\S)|(?<=\S)\*+|`|\[([^\]]*)\]\([^)]*\)", r"\1", markdown).split()
+    )

@@ -226,7 +226,7 @@ def test_tensorflows_log_of_its_start_is_left_out_and_warnings_are_not():
 @pytest.mark.parametrize(
     ("before", "after", "alternative"),
     [
-        ("Shown:", "It **rises** by `3`. See [there](x.md#y).", "It rises by 3. See there."),
+        ("Shown:", "*It* **rises** by `3`. See [there](x.md#y).", "It rises by 3. See there."),
         ("Shown:", "It rises. In figures:", "It rises."),
         ("## Title\n\nA line\nof [points](x):", "In figures:", "A line of points"),
         ("A line:", "## Next\n\nIt rises.", "It rises."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -76,7 +77,11 @@ def test_what_is_no_number_in_an_earlier_report_makes_it_none(value, tmp_path):
 def test_whole_earlier_metrics_are_kept(tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(METRICS))
     assert build.earlier_metrics(tmp_path) == METRICS
-    assert "98.00%" in index_page(METRICS)
+    page = index_page(METRICS)
+    assert "98.00%" in page
+    cells = re.findall(r'share: ([\d.]+)" class="(\w+)">(\d+)', page)
+    right, mistake = ("0.000", "right"), ("1.000", "some")
+    assert cells == [(*right, "5"), (*mistake, "1"), ("0.000", "none", "0"), (*right, "7")]
 
 
 def test_names_are_text_on_the_index_page():
