@@ -71,6 +71,13 @@ def test_a_collection_becomes_rows_in_parts(folder, read):
     )
 
 
+def test_files_that_are_not_pictures_are_counted(folder, read):
+    Path("in/scan.pdf").touch()
+    said = []
+    read(["in"], "out", say=said.append)
+    assert [line for line in said if "looked at" in line] == ["1 file was not looked at: .pdf 1"]
+
+
 def test_a_row_is_what_json_prints(folder, read):
     shutil.copy(CHAMPION.parent.parent / "test_images" / "dense_page.png", "page.png")
     read(["page.png"], "out")

@@ -25,7 +25,6 @@ from digits.pictures.decoding import decode
 from digits.pictures.ink import find_ink
 from digits.pictures.mnist_form import to_mnist_form
 from digits.recognizer import Recognizer
-from digits.report import pages
 from digits.report.metrics import read_metrics
 
 SMALL = [bad for bad in pictures.bad_pictures() if not bad.large]
@@ -225,17 +224,6 @@ def test_arrays_and_keras_files_are_opened_without_their_code():
                     careless += [] if option in call else [f"{path.name}: {call}"]
     assert careless == []
     assert found == set(needed)
-
-
-def test_names_of_pictures_are_text_on_the_reports_pages():
-    name = "<script>alert(1)</script>.png"
-    shown = pages.Thumbnail("data:image/png;base64,AA", name, f"{name}: reads 7 (ok)")
-    facts = {"name": name, "digest": "0" * 64, "note": name}
-    told = {"data": facts, "profile": name, "seed": 0, "commit": name, "created": name}
-    metrics = {"report": {**told, "versions": {name: name}, "notebooks": {}}}
-    html = pages.index(metrics, {name: name}, [shown], [shown])
-    assert "&lt;script&gt;" in html
-    assert "<script" not in html
 
 
 def test_a_picture_with_a_hostile_name_has_an_annotated_copy_in_the_folder_alone(tmp_path):
