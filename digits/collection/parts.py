@@ -4,26 +4,25 @@ The data set is a folder::
 
     part-000000.parquet     readings of the first pictures, one row each, in the collection's order
     part-000001.parquet
-    _plan/plan.json         sources and settings of the run; written when the list is whole
-    _plan/pictures.parquet  the pictures, listed once, so that a changed folder shifts no part
+    _plan/pictures.parquet  the pictures, listed once, so that a changed folder shifts no part: a row
+                            group for each part; its metadata say what the run reads, and with what
 
-Readers of Parquet pass over names that begin with an underscore. A part appears whole or not at all,
-so that those which are there are done, and a run that was stopped, in whatever way, goes on with the
-others. Dask spreads the parts over processes here, or over the workers of a cluster.
+What reads Parquet passes over names that begin with an underscore. A part appears whole or not at
+all: a run that was stopped, in whatever way, goes on with those that are missing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -31,24 +30,22 @@ from pathlib import Path
 import dask
 import pyarrow as pa
 import pyarrow.parquet as pq
-from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from distributed import Client, KilledWorker, as_completed
 
 from digits import InputError
 from digits.collection.sources import Entry, entries, fetch, is_url
 from digits.config import CHAMPION
 from digits.pictures.files import not_looked_at
-from digits.recognizer import Recognizer
-from digits.recognizer.parallel import LOST, n_cores, read_each
-from digits.storage import locked, write_json
+from digits.recognizer import Reading, Recognizer
+from digits.recognizer.parallel import interrupts_held, n_cores, read_alone, read_each
+from digits.storage import locked
 
 PART = 1000  # pictures in a part
-PREFETCH = 4  # parts for each thread of the workers that are sent at a time
-PATIENCE = 20  # seconds in which a scheduler must answer
-LOSSES = (
-    1  # processes of this machine that a part may take down before its pictures are read one by one
-)
-PLAN, PLAN_FILE, LIST_FILE = "_plan", "plan.json", "pictures.parquet"
+PLAN = Path("_plan", "pictures.parquet")
 FORMAT = 2  # of the plan and the parts; other numbers are refused
+PREFETCH = 2  # parts for each thread of the cluster that are sent at a time
+TIMEOUT = 20  # seconds in which a scheduler must answer
+SETTINGS = b"digits"  # key of the plan's metadata
 
 DIGIT = pa.struct(
     [
@@ -72,63 +69,7 @@ READINGS = pa.schema(
     ]
 )
 # Paths are bytes to the file system, and need not be text.
-ENTRIES = pa.schema([("file", pa.string()), ("place", pa.binary()), ("member", pa.string())])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The pictures of a run, in parts.
-
-    Attributes
-    ----------
-    folder : Path
-        The data set.
-    n_pictures, n_parts : int
-    part : int
-        Pictures in a part; the last one holds the rest.
-    """
-
-    folder: Path
-    n_pictures: int
-    n_parts: int
-    part: int
-
-    def path(self, number: int) -> Path:
-        """Return where the readings of a part are, or will be."""
-        return self.folder / f"part-{number:06}.parquet"
-
-    def missing(self) -> list[int]:
-        """Return the numbers of the parts that are still to be read."""
-        there = {entry.name for entry in os.scandir(self.folder)}
-        return [n for n in range(self.n_parts) if self.path(n).name not in there]
-
-    def parts(self, numbers: Iterable[int]) -> Iterator[list[Entry]]:
-        """Yield the pictures of some parts."""
-        with pq.ParquetFile(self.folder / PLAN / LIST_FILE) as listed:
-            for number in numbers:
-                rows = listed.read_row_group(number).to_pylist()
-                yield [Entry(r["file"], os.fsdecode(r["place"]), r["member"]) for r in rows]
-
-    def size(self, number: int) -> int:
-        """Return how many pictures a part has."""
-        return min(self.part, self.n_pictures - number * self.part)
-
-    def write(self, number: int, readings: pa.Table) -> None:
-        """Add the readings of a part to the data set."""
-        path = self.path(number)
-        temporary = path.with_name(f".{path.name}")
-        with temporary.open("wb") as file:
-            pq.write_table(readings, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-
-    def count(self) -> dict[str, int]:
-        """Return how many pictures have which status, over all parts."""
-        counts: Counter[str] = Counter()
-        for number in range(self.n_parts):
-            counts.update(pq.read_table(self.path(number), columns=["status"])[0].to_pylist())
-        return dict(counts)
+ENTRIES = pa.schema([("file", pa.string()), ("place", pa.binary()), ("member", pa.binary())])
 
 
 def read_collection(
@@ -162,13 +103,12 @@ def read_collection(
     workers : int or None
         Processes on this machine; by default one for each core.
     scheduler : str or None
-        The address of a Dask scheduler, whose workers read instead; they must see the sources and
-        the model at the same paths or URLs.
+        The address of a Dask scheduler, as ``tcp://host:8786``, whose workers read instead; they
+        must see the sources and the model at the same paths or URLs.
     say : callable
         Called with lines for people.
     progress : callable
-        Called after each part, and once before the first, with the number of pictures that are
-        read, by an earlier run or this one, and of all.
+        Called before the first part and after each with how many pictures are read, and of all.
 
     Returns
     -------
@@ -178,36 +118,139 @@ def read_collection(
     Raises
     ------
     InputError
-        If there is no picture, or no such model; if `output` holds something else, or is being
-        written by another run.
+        If there is no picture or no such model, or no scheduler answers; if `output` holds something
+        else, or is being written by another run.
     """
     settings = {
         "format": FORMAT,
         "sources": [source if is_url(source) else os.path.abspath(source) for source in sources],
-        "model": digest(model),
+        "model": _digest(model),
         "single": single,
         "part": part,
     }
     output = Path(output)
     with locked(output):
         plan = _plan(output, sources, settings, say)
-        missing = plan.missing()
-        n_read = plan.n_pictures - sum(map(plan.size, missing))
+        paths = [output / f"part-{number:06}.parquet" for number in range(plan.num_row_groups)]
+        missing = [number for number, path in enumerate(paths) if not path.exists()]
+        sizes = [plan.metadata.row_group(number).num_rows for number in range(len(paths))]
+        n_read, n_pictures = sum(sizes) - sum(sizes[number] for number in missing), sum(sizes)
         if n_read:
-            say(f"{n_read:,} of {plan.n_pictures:,} pictures are read already")
-        progress(n_read, plan.n_pictures)
-        workers = min(workers or n_cores(), len(missing))
-        how = (model, settings["model"], single)
-        parts = _read_parts(plan.parts(missing), how, workers, scheduler, say) if missing else ()
-        for index, readings in parts:
-            plan.write(missing[index], readings)
-            n_read += plan.size(missing[index])
-            progress(n_read, plan.n_pictures)
-        return plan.count()
+            say(f"{n_read:,} of {n_pictures:,} pictures are read already")
+        progress(n_read, n_pictures)
+        if missing:
+            read = partial(_read, model, settings["model"], single)
+            processes = min(workers or n_cores(), len(missing))
+            cluster = _connected(scheduler, say) if scheduler else _local_cluster(processes)
+            with cluster as client:
+                for number, content in _read_parts(client, plan, missing, read):
+                    temporary = paths[number].with_name(f".{paths[number].name}")
+                    temporary.write_bytes(content)
+                    temporary.replace(paths[number])
+                    n_read += sizes[number]
+                    progress(n_read, n_pictures)
+        statuses = (pq.read_table(path, columns=["status"])["status"] for path in paths)
+        return dict(Counter(status for part in statuses for status in part.to_pylist()))
 
 
-def digest(model: str | os.PathLike | None) -> str:
-    """Return the SHA-256 of a model's files and this project's version, equal for equal models."""
+# --- On Dask ---------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _local_cluster(workers: int) -> Iterator[Client]:
+    """Yield a client of a cluster of this machine's own."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Dask's malloc settings for its workers make reading 2.6 times slower (18 s to 7 s of processor
+    # time for test_images/); its limit on memory would end one at a large picture.
+    settings = dask.config.set({"distributed.nanny.pre-spawn-environ": {}})
+    with settings, interrupts_held():
+        client = Client(
+            n_workers=workers,
+            threads_per_worker=1,
+            memory_limit=None,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+    try:
+        yield client
+    except KeyboardInterrupt:  # the workers end with this process; closing them takes seconds
+        raise
+    except Exception:
+        client.close()
+        raise
+    else:
+        client.close()
+
+
+def _connected(scheduler: str, say: Callable[[str], None]) -> Client:
+    try:
+        client = Client(scheduler, timeout=TIMEOUT)
+    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        raise InputError(
+            f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
+        ) from None
+    say(f"the dashboard of the cluster is at {client.dashboard_link}")
+    if not client.nthreads():
+        say(f"no worker is there yet; start some with `dask worker {scheduler}`")
+    return client
+
+
+def _read_parts(
+    client: Client, plan: pq.ParquetFile, numbers: list[int], read: Callable
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the numbers and contents of parts as they are done; few are in memory at a time."""
+    left = iter(numbers)
+    running = as_completed(with_results=True, raise_errors=False)
+    sent: dict = {}
+
+    def send() -> None:
+        most = PREFETCH * max(sum(client.nthreads().values()), 1)
+        for number in islice(left, max(most - len(sent), 0)):
+            future = client.submit(_read_part, _entries(plan, number), read, pure=False)
+            sent[future] = number
+            running.add(future)
+
+    send()
+    for future, content in running:
+        number = sent.pop(future)
+        if future.status == "error":
+            error = content[1]
+            if not isinstance(error, KilledWorker):
+                raise error
+            # A picture of this part, or of another one on the same worker, ended it each time.
+            content = _read_part(_entries(plan, number), partial(read_alone, read=read))
+        yield number, content
+        del future, content  # or the cluster keeps it
+        send()
+
+
+def _read_part(pictures: list[Entry], read: Callable[[list], list[Reading]]) -> bytes:
+    """Read a part into the bytes of a Parquet file."""
+    rows = [
+        {**reading.to_dict(), "file": entry.file, "message": _text(reading.message)}
+        for reading, entry in zip(read(pictures), pictures, strict=True)
+    ]
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, READINGS), content, compression="zstd")
+    return content.getvalue()
+
+
+def _read(model, digest: str, single: bool, pictures: list[Entry]) -> list[Reading]:
+    return read_each(_recognizer(model, digest), pictures, single, fetch)
+
+
+@lru_cache(1)
+def _recognizer(model: str | os.PathLike | None, digest: str) -> Recognizer:
+    if _digest(model) != digest:
+        raise InputError(
+            "the model, or the version of digits, is not that of the machine that started the run; "
+            "install the same on all"
+        )
+    return Recognizer.load(model, threads=1)
+
+
+def _digest(model: str | os.PathLike | None) -> str:
+    """Return the SHA-256 of a model's files and this project's version."""
     path = Path(model) if model is not None else CHAMPION
     path = path / "model.onnx" if path.is_dir() else path
     parts = hashlib.sha256(version("digits").encode())
@@ -219,163 +262,75 @@ def digest(model: str | os.PathLike | None) -> str:
     return parts.hexdigest()
 
 
-def _read_parts(
-    parts: Iterable[list[Entry]], how: tuple, workers: int, scheduler: str | None, say: Callable
-) -> Iterator[tuple[int, pa.Table]]:
-    """Read parts on Dask's workers; yield their numbers and readings as they are done."""
-    numbered, numbers, lost = enumerate(parts), {}, []
-    with _client(workers, scheduler, say) as client:
-        running = as_completed(with_results=True, raise_errors=False)
-
-        def send() -> None:
-            most = PREFETCH * max(sum(client.nthreads().values()), 1)
-            for number, part in islice(numbered, max(most - running.count(), 0)):
-                future = client.submit(_read_part, part, *how, pure=False)
-                numbers[future] = number, part
-                running.add(future)
-
-        send()
-        for future, readings in running:
-            number, part = numbers.pop(future)
-            if future.status != "error":
-                yield number, readings
-            elif isinstance(future.exception(), KilledWorker):
-                lost.append((number, part))  # or another part that the same worker had
-            else:
-                raise future.exception()
-            del future, readings  # or the scheduler would keep them
-            send()
-        for number, part in lost:
-            yield number, pa.concat_tables(_read_alone(client, entry, how) for entry in part)
-
-
-def _read_alone(client: Client, entry: Entry, how: tuple) -> pa.Table:
-    """Read one picture while nothing else is read; if that takes workers down, it is the cause."""
-    future: Future = client.submit(_read_part, [entry], *how, pure=False)
-    try:
-        return future.result()
-    except KilledWorker:
-        empty = {"text": "", "rows": [], "confidence": 0.0, "digits": []}
-        row = {"file": entry.file, "status": "error", "message": LOST, **empty}
-        return pa.Table.from_pylist([row], READINGS)
-
-
-@contextmanager
-def _client(workers: int, scheduler: str | None, say: Callable[[str], None]) -> Iterator[Client]:
-    """Connect to a scheduler, or start one with processes of this machine."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it tells of every connection
-    with ExitStack() as stack:
-        if not scheduler:
-            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": LOSSES}))
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address=":0",
-                silence_logs=logging.CRITICAL,
-            )
-            yield stack.enter_context(Client(stack.enter_context(cluster)))
-            return
-        try:
-            client = stack.enter_context(Client(scheduler, timeout=PATIENCE))
-        except (OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise InputError(
-                f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
-            ) from None
-        say(f"the dashboard of the cluster is at {client.dashboard_link}")
-        if not client.nthreads():
-            say(f"no worker is there yet; start some with `dask worker {scheduler}`")
-        yield client
-
-
-def _read_part(
-    part: list[Entry], model: str | os.PathLike | None, expected: str, single: bool
-) -> pa.Table:
-    """Read a part, in a worker."""
-    readings = read_each(_recognizer(model, expected), part, single, fetch)
-    rows = [
-        {**reading.to_dict(), "file": entry.file, "message": _text(reading.message)}
-        for reading, entry in zip(readings, part, strict=True)
-    ]
-    return pa.Table.from_pylist(rows, READINGS)
-
-
-@lru_cache(1)
-def _recognizer(model: str | os.PathLike | None, expected: str) -> Recognizer:
-    if digest(model) != expected:
-        raise InputError(
-            "the model, or the version of digits, is not that of the machine that started the run; "
-            "install the same on all"
-        )
-    return Recognizer.load(model, threads=1)
-
-
 def _text(name: str) -> str:
-    """Return `name` with bytes that are not text, which names of files may hold, as escapes."""
+    """Return `name` with bytes that are not text, as names of files may hold, as escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 # --- Plans -----------------------------------------------------------------------------------------
 
 
-def _plan(output: Path, sources: Iterable[str], settings: dict, say) -> Plan:
+def _plan(output: Path, sources: Iterable[str], settings: dict, say) -> pq.ParquetFile:
     """Return the plan of a begun run with these settings, or make one."""
-    path = output / PLAN / PLAN_FILE
+    path = output / PLAN
     if path.exists():
-        return _begun(path, settings)
-    if output.exists() and any(entry.name != PLAN for entry in output.iterdir()):
+        _check_settings(path, settings)
+        return pq.ParquetFile(path)
+    if output.exists() and any(entry != path.parent for entry in output.iterdir()):
         raise InputError(
             f"{output} exists, and is not a run of digits predict; choose another --output"
         )
-    # A plan without its plan.json was not finished.
-    shutil.rmtree(output / PLAN, ignore_errors=True)
-    (output / PLAN).mkdir(parents=True)
 
-    def unreadable(error: OSError) -> None:
+    def on_error(error: OSError) -> None:
         say(f"cannot look into {error.filename} ({error.strerror})")
 
     others: Counter[str] = Counter()
-    found = (entry for source in sources for entry in entries(source, unreadable, others))
+    found = (entry for source in sources for entry in entries(source, on_error, others))
+    unfinished = path.with_suffix(".unfinished")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        n_pictures, n_parts = _list(found, output / PLAN, settings["part"])
+        _list(found, unfinished, settings)
         if others:
             say(not_looked_at(others))
-        if not n_pictures:
+        if not pq.read_metadata(unfinished).num_rows:
             raise InputError(f"no pictures in {', '.join(sources)}")
     except InputError:
         shutil.rmtree(output)
         raise
-    write_json(path, {**settings, "n_pictures": n_pictures, "n_parts": n_parts})
-    return Plan(output, n_pictures, n_parts, settings["part"])
+    unfinished.replace(path)
+    return pq.ParquetFile(path)
 
 
-def _begun(path: Path, settings: dict) -> Plan:
+def _check_settings(path: Path, settings: dict) -> None:
+    """Refuse a plan that is damaged, or was made for other settings."""
+    output = path.parent.parent
     try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-        counts = plan.pop("n_pictures"), plan.pop("n_parts")
-    except (OSError, ValueError, KeyError, AttributeError):
-        raise InputError(f"{path} is damaged; remove its folder to begin anew") from None
-    differing = [name for name in settings if plan.get(name) != settings[name]]
-    if differing:
-        name = differing[0]
-        what, value = ("--part-size", plan.get(name)) if name == "part" else (name, "another one")
-        raise InputError(
-            f"{path.parent.parent} was begun with other settings ({what}: {value}); "
-            "give the same, or choose another --output"
-        )
-    return Plan(path.parent.parent, *counts, settings["part"])
+        begun = json.loads(pq.read_schema(path).metadata[SETTINGS])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path} is damaged; remove {output} to begin anew") from None
+    for name in settings:
+        if begun.get(name) != settings[name]:
+            given = f"--part-size: {begun.get(name)}" if name == "part" else f"another {name}"
+            raise InputError(
+                f"{output} was begun with other settings ({given}); "
+                "give the same, or choose another --output"
+            )
 
 
-def _list(found: Iterator[Entry], folder: Path, part: int) -> tuple[int, int]:
-    """Write the pictures to the plan, a row group for each part; return how many there are."""
-    n_pictures = n_parts = 0
-    with pq.ParquetWriter(folder / LIST_FILE, ENTRIES) as writer:
-        while rows := list(islice(found, part)):
+def _list(found: Iterator[Entry], path: Path, settings: dict) -> None:
+    """Write the pictures to a plan, a row group for each part."""
+    schema = ENTRIES.with_metadata({SETTINGS: json.dumps(settings)})
+    with pq.ParquetWriter(path, schema, write_statistics=False) as writer:
+        while rows := list(islice(found, settings["part"])):
             columns = [
                 [_text(entry.file) for entry in rows],
                 [os.fsencode(entry.place) for entry in rows],
-                [entry.member for entry in rows],
+                [os.fsencode(entry.member) for entry in rows],
             ]
-            writer.write_table(pa.table(columns, ENTRIES))
-            n_pictures += len(rows)
-            n_parts += 1
-    return n_pictures, n_parts
+            writer.write_table(pa.table(columns, schema), row_group_size=len(rows))
+
+
+def _entries(plan: pq.ParquetFile, number: int) -> list[Entry]:
+    """Return the pictures of a part."""
+    rows = plan.read_row_group(number).to_pylist()
+    return [Entry(r["file"], os.fsdecode(r["place"]), os.fsdecode(r["member"])) for r in rows]

@@ -1,4 +1,4 @@
-"""The pictures that a SOURCE names, for collections too large to be listed in memory.
+"""The pictures that a source names.
 
 A folder, a pattern, a text or Parquet file of paths, a zip or tar archive, or the URL of one of them
 (`fsspec <https://filesystem-spec.readthedocs.io>`_ knows the protocols). Nothing is unpacked to disk.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import tarfile
 import threading
 import zipfile
@@ -25,10 +26,11 @@ from digits import InputError
 from digits.pictures.decoding import LARGEST_FILE
 from digits.pictures.files import is_picture, walk
 
-TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-ARCHIVES = (".zip", *TARS)
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 PATH_COLUMNS = ("file", "path", "url")  # one of them holds the paths in a Parquet file
-OPEN_ARCHIVES = 4  # that a thread keeps open, to go on reading where it stopped
+HIDDEN = re.compile(r"(^|/)\.[^./]")  # a hidden file or folder in the path of an archive's member
+OPEN_ARCHIVES = 4  # that a process keeps open, to go on reading where it stopped
+_reading = threading.Lock()  # tarfile is not for several threads
 
 
 @dataclass(frozen=True)
@@ -57,19 +59,8 @@ def entries(
 ) -> Iterator[Entry]:
     """Yield the pictures that a source names, in order of the paths, or of the list or archive.
 
-    Parameters
-    ----------
-    source : str
-        Relative paths, also those in a list, count from the current folder.
-    on_error : callable or None
-        Called with the error of each folder that cannot be looked into.
-    others : collections.Counter or None
-        Counts the other files in folders; see `digits.pictures.files.not_looked_at`.
-
-    Raises
-    ------
-    InputError
-        If there is no such source, or it is damaged.
+    Relative paths, also those in a list, count from the current folder. `on_error` and `others` are
+    as for `digits.pictures.files.walk`. Raises InputError if the source does not exist or is damaged.
     """
     try:
         if is_url(source):
@@ -89,10 +80,7 @@ def entries(
     except InputError:
         raise
     except Exception as error:  # the errors of protocols and of damaged files share no base class
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f"{source} cannot be read ({reason}); check that it is there and whole"
-        ) from None
+        raise _unreadable(source, error) from None
 
 
 def is_url(source: str) -> bool:
@@ -103,21 +91,15 @@ def is_url(source: str) -> bool:
 def fetch(entry: Entry) -> Path | bytes:
     """Return what `digits.pictures.decode` takes.
 
-    Raises
-    ------
-    InputError
-        If the picture cannot be read, or is larger than `LARGEST_FILE`.
+    Raises InputError if the picture cannot be read, or is larger than `LARGEST_FILE`.
     """
     if not entry.member and not is_url(entry.place):
         return Path(entry.place)
     try:
-        with _open_picture(entry) as file:
+        with _reading, _open_picture(entry) as file:
             data = file.read(LARGEST_FILE + 1)
-    except Exception as error:  # of any file system, and of any damaged archive
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise InputError(
-            f"{entry.file} cannot be read ({reason}); check that it is there and whole"
-        ) from None
+    except Exception as error:
+        raise _unreadable(entry.file, error) from None
     if len(data) > LARGEST_FILE:
         raise InputError(
             f"{entry.file} has more than {LARGEST_FILE / 1e6:.0f} MB; give a smaller file"
@@ -125,24 +107,36 @@ def fetch(entry: Entry) -> Path | bytes:
     return data
 
 
+def _unreadable(name: str, error: Exception) -> InputError:
+    reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+    reason = reason or type(error).__name__
+    return InputError(f"{name} cannot be read ({reason}); check that it is there and whole")
+
+
 def _entry(name: str) -> Entry:
     return Entry(name, name if is_url(name) else os.path.abspath(name))
 
 
+def _open(place: str) -> BinaryIO:
+    return fsspec.open(place, "rb").open() if is_url(place) else open(place, "rb")
+
+
 def _in_file(source: str) -> Iterator[Entry]:
-    """Yield the pictures of a list or an archive, or the file itself."""
-    low = source.lower()
-    if low.endswith(ARCHIVES):
+    """Yield the pictures of an archive or a list, or the file itself."""
+    if source.lower().endswith(ARCHIVES):
+        with _open(source) as file:
+            names = list(_index(file, source)[1])
         place = _entry(source).place
-        yield from (Entry(f"{source}/{name}", place, name) for name in _members(source))
-    elif low.endswith(".parquet"):
+        shown = (name for name in names if is_picture(name) and not HIDDEN.search(name))
+        yield from (Entry(f"{source}/{name}", place, name) for name in shown)
+    elif source.lower().endswith(".parquet"):
         with _open(source) as file, pq.ParquetFile(file) as table:
             named = [name for name in PATH_COLUMNS if name in table.schema_arrow.names]
             if not named:
                 raise InputError(f"{source} has none of the columns {', '.join(PATH_COLUMNS)}")
             for batch in table.iter_batches(columns=named[:1]):
                 yield from (_entry(name) for name in batch.column(0).to_pylist() if name)
-    elif low.endswith(".txt"):
+    elif source.lower().endswith(".txt"):
         with _open(source) as lines:
             names = (line.decode("utf-8", "surrogateescape").rstrip("\r\n") for line in lines)
             yield from (_entry(name) for name in names if name.strip())
@@ -161,37 +155,29 @@ def _remote(source: str) -> Iterator[Entry]:
     yield from (_entry(system.unstrip_protocol(name)) for name in found if is_picture(name))
 
 
-def _open(place: str) -> BinaryIO:
-    return fsspec.open(place, "rb").open() if is_url(place) else open(place, "rb")
-
-
-def _members(source: str) -> Iterator[str]:
-    """Yield the names of an archive's pictures, those in hidden folders left out."""
-    with _open(source) as file:
-        if source.lower().endswith(".zip"):
-            names = iter(zipfile.ZipFile(file).namelist())
-        else:
-            archive = tarfile.open(fileobj=file)  # noqa: SIM115  its file is closed here
-            names = (member.name for member in archive if member.isreg())
-        for name in names:
-            hidden = (part.startswith(".") for part in name.split("/") if part not in (".", ".."))
-            if is_picture(name) and not any(hidden):
-                yield name
-
-
 def _open_picture(entry: Entry) -> BinaryIO:
     if not entry.member:
         return _open(entry.place)
-    archive = _archive(entry.place, threading.get_ident())
-    if isinstance(archive, zipfile.ZipFile):
-        return archive.open(entry.member)
-    return archive.extractfile(entry.member)
+    open_member, members = _open_archive(entry.place)
+    return open_member(members[entry.member])
 
 
 @lru_cache(OPEN_ARCHIVES)
-def _archive(place: str, thread: int) -> zipfile.ZipFile | tarfile.TarFile:
-    """Open an archive. In one that is packed as a whole, going back starts it anew."""
-    file = _open(place)  # and let it be open
-    if place.lower().endswith(".zip"):
-        return zipfile.ZipFile(file)
-    return tarfile.open(fileobj=file)
+def _open_archive(place: str) -> tuple[Callable, dict]:
+    return _index(_open(place), place)
+
+
+def _index(file: BinaryIO, name: str) -> tuple[Callable, dict]:
+    """Return what opens a member of an archive, and the members by name, the last of equal ones."""
+    if not name.lower().endswith(".zip"):
+        tar = tarfile.open(fileobj=file)  # noqa: SIM115 - `file` is closed by who opened it
+        return tar.extractfile, {info.name: info for info in tar if info.isreg()}
+    archive = zipfile.ZipFile(file)
+
+    def open_member(info: zipfile.ZipInfo) -> BinaryIO:
+        # zipfile unpacks bzip2 and LZMA without a limit on what comes out at once.
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("packed in a rare way; pack it with deflate")
+        return archive.open(info)
+
+    return open_member, {info.filename: info for info in archive.infolist()}

@@ -15,7 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from itertools import islice
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 from digits import InputError
@@ -26,8 +29,9 @@ PATIENCE = 0.15  # seconds that this process reads before others are started
 WORTHWHILE = 1.5  # seconds that must be left to read for them to be started
 CHUNK_SECONDS = 0.2  # that reading one chunk should take
 MAX_CHUNK = 512  # pictures
-MAX_LOSSES = 10  # processes that one chunk may take down
 LOST = "reading it ended the process, possibly out of memory; reduce it, or save it as PNG"
+
+ReadChunk = Callable[[list], list[Reading]]  # picklable
 
 
 def read_all(
@@ -68,13 +72,13 @@ def _read_all(pictures, recognizer, model, single, processes) -> Iterator[Readin
         left = (len(pictures) - n_read) * spent / n_read
         if processes > 1 and spent > PATIENCE and left > WORTHWHILE:
             break
+    else:
+        return
     # A chunk is large enough for its way to another process, and small enough to share evenly.
-    size = round(CHUNK_SECONDS * n_read / max(time.perf_counter() - begin, 1e-6))
-    rest = iter(pictures[n_read:])
-    chunks = iter(lambda: list(islice(rest, min(max(size, 1), MAX_CHUNK))), [])
-    if n_read < len(pictures):
-        for readings in map_ordered(chunks, model, single, processes):
-            yield from readings
+    size = min(max(round(CHUNK_SECONDS * n_read / spent), 1), MAX_CHUNK)
+    chunks = (pictures[start : start + size] for start in range(n_read, len(pictures), size))
+    for readings in map_ordered(chunks, partial(_read_chunk, model, single), processes):
+        yield from readings
 
 
 def n_cores() -> int:
@@ -84,67 +88,89 @@ def n_cores() -> int:
     return os.cpu_count() or 1
 
 
-def map_ordered(
-    chunks: Iterable[list], model: str | os.PathLike | None, single: bool, processes: int
-) -> Iterator[list[Reading]]:
+def map_ordered(chunks: Iterable[list], read: ReadChunk, processes: int) -> Iterator[list[Reading]]:
     """Read chunks of pictures in several processes, and yield their readings in order.
 
-    At most `PREFETCH` chunks for each process are in memory. Raises InputError if processes keep
-    dying whatever is read.
+    At most `PREFETCH` chunks for each process are in memory. Raises what `read` raises, and
+    InputError if processes cannot start.
     """
-    chunks, waiting = iter(chunks), deque()
-    pool = _pool(processes, model, single)
+    chunks = iter(chunks)
+    waiting: deque[list] = deque()
+    futures: deque = deque()  # of the first of `waiting`
+    pool = _pool(processes)
     try:
         while True:
-            for chunk in islice(chunks, PREFETCH * processes - len(waiting)):
-                waiting.append((chunk, pool.submit(_read_chunk, chunk)))
+            waiting.extend(islice(chunks, PREFETCH * processes - len(waiting)))
             if not waiting:
                 return
-            chunk, future = waiting.popleft()
             try:
-                readings = future.result()
-            except BrokenProcessPool:  # by this chunk or another one, which fails here in its turn
-                readings = _read_alone(chunk, model, single)
-                pool = _pool(processes, model, single)
-                waiting = deque((chunk, pool.submit(_read_chunk, chunk)) for chunk, _ in waiting)
+                with interrupts_held():
+                    for chunk in islice(waiting, len(futures), None):
+                        futures.append(pool.submit(read, chunk))
+                readings = futures[0].result()
+                futures.popleft()
+            except BrokenProcessPool:  # by this chunk, or by one that breaks the next pool in turn
+                readings = read_alone(waiting[0], read)
+                pool, futures = _pool(processes), deque()
+            waiting.popleft()
             yield readings
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _read_alone(chunk: list, model: str | os.PathLike | None, single: bool) -> list[Reading]:
-    """Read pictures one by one in a process of their own, and name those that take it down."""
-    readings, n_lost = [], 0
-    pool = _pool(1, model, single)
-    for picture in chunk:
-        try:
-            readings += pool.submit(_read_chunk, [picture]).result()
-        except BrokenProcessPool:
-            n_lost += 1
-            if n_lost == MAX_LOSSES:
+def read_alone(pictures: list, read: ReadChunk) -> list[Reading]:
+    """Read pictures one by one in a process of their own, and name those that take it down.
+
+    Raises InputError if that process ends whatever is read.
+    """
+    readings: list[Reading] = []
+    while len(readings) < len(pictures):
+        with _pool(1) as pool:
+            try:
+                with interrupts_held():
+                    started = pool.submit(read, [])
+                started.result()
+            except BrokenProcessPool:
                 raise InputError(
                     "the processes that read keep ending; close other programs for memory, or read "
                     "fewer at a time with --workers 1"
                 ) from None
-            readings.append(Reading(_name(picture), status="error", message=LOST))
-            pool = _pool(1, model, single)
-    pool.shutdown()
+            try:
+                for picture in pictures[len(readings) :]:
+                    readings += pool.submit(read, [picture]).result()
+            except BrokenProcessPool:
+                readings.append(Reading(_name(picture), status="error", message=LOST))
     return readings
 
 
-def _pool(processes: int, model: str | os.PathLike | None, single: bool) -> ProcessPoolExecutor:
+def _pool(processes: int) -> ProcessPoolExecutor:
     # Forks would inherit locks of libraries' threads; a spawned process starts clean.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes, context, _start, (model, single))
+    with interrupts_held():
+        return ProcessPoolExecutor(processes, context, initializer=_start)
 
 
-def _start(model: str | os.PathLike | None, single: bool) -> None:
-    """Load the model in a new process, which ends with the one that started it."""
-    global _read_chunk_with
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C, which reaches all: the first process decides."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    # This helper, started later, would let the signal through again. When the command is stopped, it
+    # removes what is left, and would warn of it.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::UserWarning:multiprocessing.resource_tracker")
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start() -> None:
+    """Let a new process end with the one that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    recognizer = Recognizer.load(model, threads=1)
-    _read_chunk_with = lambda pictures: read_each(recognizer, pictures, single)  # noqa: E731
 
 
 def _end_with_parent() -> None:
@@ -152,8 +178,13 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _read_chunk(pictures: list) -> list[Reading]:
-    return _read_chunk_with(pictures)
+def _read_chunk(model: str | os.PathLike | None, single: bool, pictures: list) -> list[Reading]:
+    return read_each(_recognizer(model), pictures, single)
+
+
+@lru_cache(1)
+def _recognizer(model: str | os.PathLike | None) -> Recognizer:
+    return Recognizer.load(model, threads=1)
 
 
 def read_each(

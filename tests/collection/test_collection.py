@@ -8,20 +8,25 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from distributed import LocalCluster
 from PIL import Image
 
 from digits import InputError, cli
 from digits.collection import parts
 from digits.collection.parts import read_collection
+from digits.collection.sources import fetch
 from digits.config import CHAMPION
 from digits.recognizer import Recognizer
+from digits.recognizer.parallel import LOST, read_each
 from digits.storage import locked
 
 
@@ -37,17 +42,18 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    """One worker, in this process: it starts at once."""
-    from distributed import LocalCluster
-
-    with LocalCluster(1, processes=False, threads_per_worker=1, dashboard_address=":0") as cluster:
+def here():
+    """Return the address of a Dask scheduler whose worker is a thread of this process."""
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    ) as cluster:
         yield cluster.scheduler_address
 
 
 @pytest.fixture
-def read(cluster):
-    return partial(read_collection, scheduler=cluster)
+def read(folder, here):
+    """Read in this process."""
+    return partial(read_collection, scheduler=here)
 
 
 def rows(output):
@@ -55,30 +61,16 @@ def rows(output):
     return pq.read_table(output).to_pylist()
 
 
-def test_a_collection_becomes_rows_in_parts(folder, read):
-    counts = read(["in"], "out", part=4)
-    assert counts == {"no-digit": 10, "error": 1}
-    assert sorted(os.listdir("out")) == [
-        "_plan",
-        "part-000000.parquet",
-        "part-000001.parquet",
-        "part-000002.parquet",
-    ]
+def test_a_collection_becomes_rows_in_parts(read):
+    assert read(["in"], "out", part=4) == {"no-digit": 10, "error": 1}
+    names = ["_plan", "part-000000.parquet", "part-000001.parquet", "part-000002.parquet"]
+    assert sorted(os.listdir("out")) == names
     found = rows("out")
     assert [row["file"] for row in found] == [f"in/{n:02}.png" for n in range(11)]
-    assert (
-        found[4]["status"] == "error" and "not an image that can be opened" in found[4]["message"]
-    )
+    assert found[4]["status"] == "error" and "can be opened" in found[4]["message"]
 
 
-def test_files_that_are_not_pictures_are_counted(folder, read):
-    Path("in/scan.pdf").touch()
-    said = []
-    read(["in"], "out", say=said.append)
-    assert [line for line in said if "looked at" in line] == ["1 file was not looked at: .pdf 1"]
-
-
-def test_a_row_is_what_json_prints(folder, read):
+def test_a_row_is_what_json_prints(read):
     shutil.copy(CHAMPION.parent.parent / "test_images" / "dense_page.png", "page.png")
     read(["page.png"], "out")
     (row,) = rows("out")
@@ -90,109 +82,111 @@ def test_a_row_is_what_json_prints(folder, read):
     assert row == expected
 
 
-def test_several_sources_follow_one_another(folder, read):
+def test_several_sources_follow_one_another(read):
     Path("list.txt").write_text("in/01.png\nin/missing.png\n")
-    assert read(["list.txt", "in/0[23].png"], "out") == {"no-digit": 3, "error": 1}
+    with zipfile.ZipFile("packed.zip", "w") as archive:
+        archive.write("in/05.png")
+    sources = ["list.txt", "in/0[23].png", "packed.zip"]
+    assert read(sources, "out") == {"no-digit": 4, "error": 1}
     assert [row["file"] for row in rows("out")] == [
-        "in/01.png", "in/missing.png", "in/02.png", "in/03.png",
+        "in/01.png", "in/missing.png", "in/02.png", "in/03.png", "packed.zip/in/05.png",
     ]  # fmt: skip
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of other systems are text")
-def test_names_that_are_no_text(folder, read):
+def test_names_that_are_not_text(read):
     os.rename(b"in/05.png", b"in/\xff.png")
     os.rename(b"in/04.png", b"in/\xfe.png")
-    assert read(["in"], "out") == {"no-digit": 10, "error": 1}
-    assert {r"in/\udcff.png", r"in/\udcfe.png"} < {row["file"] for row in rows("out")}
+    with tarfile.open("packed.tar", "w") as archive:
+        archive.add(os.fsdecode(b"in/\xff.png"))
+    assert read(["in", "packed.tar"], "out") == {"no-digit": 11, "error": 1}
+    expected = {r"in/\udcff.png", r"in/\udcfe.png", r"packed.tar/in/\udcff.png"}
+    assert expected < {row["file"] for row in rows("out")}
 
 
-def test_a_stopped_run_continues_with_what_is_missing(folder, read):
+def test_a_stopped_run_continues_with_what_is_missing(read):
     def stop(n_read, n_pictures):
-        if n_read >= 4:
+        if n_read == 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         read(["in"], "out", part=4, progress=stop)
-    (first,) = Path("out").glob("part-*")
-    written = first.stat().st_mtime_ns
+    first = {path: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
     # Whatever happened to the folder meanwhile.
     Path("in/00.png").unlink()
     Image.fromarray(np.zeros((5, 5), np.uint8)).save("in/000.png")
     heard, said = [], []
-    read(["in"], "out", part=4, say=said.append, progress=lambda *done: heard.append(done))
-    size = len(pq.read_table(first))
-    assert said[0] == f"{size} of 11 pictures are read already"
-    assert heard[0] == (size, 11) and heard[-1] == (11, 11)
-    assert first.stat().st_mtime_ns == written
+    again = partial(read, ["in"], "out", part=4)
+    counts = again(say=said.append, progress=lambda *done: heard.append(done))
+    assert counts == {"no-digit": 10, "error": 1}
+    assert len(first) == 2
+    assert all(path.stat().st_mtime_ns == time for path, time in first.items())
+    assert said[0] == "8 of 11 pictures are read already" and "dashboard" in said[1]
+    assert heard == [(8, 11), (11, 11)]
     assert [row["file"] for row in rows("out")] == [f"in/{n:02}.png" for n in range(11)]
-    said.clear()
-    assert sum(read(["in"], "out", part=4, say=said.append).values()) == 11
-    assert said == ["11 of 11 pictures are read already"]
+    shutil.rmtree("in")
+    assert again(scheduler="tcp://nobody.invalid:1") == counts  # nothing is left to read
 
 
-def test_a_part_that_was_not_finished_is_not_there(folder, read, monkeypatch):
-    def killed(self, target):
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("target", ["part-000000.parquet", "pictures.parquet"])
+def test_what_was_not_finished_is_not_there(read, monkeypatch, target):
+    def full(self, path, replace=Path.replace):
+        if path.name == target:
+            raise OSError(28, "No space left on device")
+        return replace(self, path)
 
     with monkeypatch.context() as broken:
-        broken.setattr(Path, "replace", killed)
-        broken.setattr(parts, "write_json", lambda path, values: path.write_text(
-            json.dumps(values)
-        ))  # fmt: skip
+        broken.setattr(Path, "replace", full)
         with pytest.raises(OSError, match="No space"):
-            read(["in"], "out", part=4)
+            read(["in"], "out", part=11)
     assert rows("out") == []
-    assert sum(read(["in"], "out", part=4).values()) == 11
+    assert sum(read(["in"], "out", part=11).values()) == 11
     assert len(rows("out")) == 11
 
 
-def test_lists_that_were_not_finished_are_made_anew(folder, read, monkeypatch):
-    with monkeypatch.context() as broken:
-        broken.setattr(parts, "write_json", lambda path, values: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            read(["in"], "out", part=4)
-    Path("in/10.png").unlink()
-    assert sum(read(["in"], "out", part=4).values()) == 10
-
-
-@pytest.mark.parametrize(
-    ("differing", "name"),
-    [
-        ({"part": 5}, "--part-size: 4"),
-        ({"single": True}, "single"),
-        ({"sources": ["in", "in"]}, "sources"),
-        ({"model": "other"}, "model"),
-    ],
-)
-def test_another_run_in_the_same_folder_is_refused(folder, read, differing, name):
+def test_another_run_in_the_same_folder_is_refused(read):
     read(["in"], "out", part=4)
     shutil.copytree(CHAMPION, "other")
     card = json.loads(Path("other/card.json").read_text())
     Path("other/card.json").write_text(json.dumps({**card, "threshold": 0.1}))
-    options = {"sources": ["in"], "output": "out", "part": 4} | differing
-    with pytest.raises(
-        InputError, match=rf"out was begun with other settings \({name}.*give the same"
+    for differing, said in (
+        ({"part": 5}, "--part-size: 4"),
+        ({"single": True}, "another single"),
+        ({"sources": ["in", "in"]}, "another sources"),
+        ({"model": "other"}, "another model"),
     ):
-        read(**options)
+        options = {"sources": ["in"], "output": "out", "part": 4} | differing
+        with pytest.raises(InputError, match=rf"begun with other settings \({said}\); give the"):
+            read(**options)
 
 
-def test_a_copy_of_the_model_is_the_same_model(folder, read):
+def test_a_copy_of_the_model_is_the_same_model(read, folder):
     read(["in"], "out")
     shutil.copytree(CHAMPION, "copy")
     assert read([str(folder / "in")], "out", "copy/model.onnx")
 
 
-def test_other_folders_are_left_alone(folder, read):
+def test_workers_with_another_model_or_version_are_refused(read, monkeypatch):
+    shutil.copytree(CHAMPION, "copy")
+
+    def change(n_read, n_pictures):
+        Path("copy/card.json").write_text("{}")
+
+    with pytest.raises(InputError, match="is not that of the machine that started the run"):
+        read(["in"], "out", "copy", progress=change)
+
+
+def test_other_folders_are_left_alone(read):
     with pytest.raises(InputError, match="in exists, and is not a run"):
         read(["in"], "in")
-    assert len(list(Path("in").iterdir())) == 11
+    assert len(os.listdir("in")) == 11
     Path("out/_plan").mkdir(parents=True)
-    Path("out/_plan/plan.json").write_text("{")
-    with pytest.raises(InputError, match=r"plan\.json is damaged"):
+    Path("out/_plan/pictures.parquet").write_text("{")
+    with pytest.raises(InputError, match=r"pictures\.parquet is damaged; remove out"):
         read(["in"], "out")
 
 
-def test_nothing_is_left_where_there_are_no_pictures(folder, read):
+def test_nothing_is_left_where_there_are_no_pictures(read):
     Path("empty").mkdir()
     with pytest.raises(InputError, match="no pictures in empty"):
         read(["empty"], "out")
@@ -203,9 +197,15 @@ def test_nothing_is_left_where_there_are_no_pictures(folder, read):
     assert not Path("out").exists()
 
 
-def test_a_second_run_at_once_is_refused(folder, read):
+def test_a_second_run_at_once_is_refused(read):
     with locked("out"), pytest.raises(InputError, match="being written by another run"):
         read(["in"], "out")
+
+
+def test_no_scheduler_is_said_in_one_line(folder, monkeypatch):
+    monkeypatch.setattr(parts, "TIMEOUT", 0.2)
+    with pytest.raises(InputError, match="no Dask scheduler answers at tcp://127"):
+        read_collection(["in"], "out", scheduler="tcp://127.0.0.1:9")
 
 
 # --- The command -----------------------------------------------------------------------------------
@@ -217,19 +217,20 @@ def run(*arguments):
     return ended.value.code or 0
 
 
-def test_the_command_counts_and_says_that_a_picture_failed(folder, cluster, capfd):
-    there = ("--scheduler", cluster)
-    assert run("predict", "--output", "out", "in", "--part-size", 4, *there) == 1
+def test_the_command_counts_and_says_that_a_picture_failed(folder, here, capfd):
+    command = ["predict", "--scheduler", here, "--output"]
+    assert run(*command, "out", "in", "--part-size", 4) == 1
     captured = capfd.readouterr()
     assert captured.out == "out: 11 pictures read (1 error, 10 no-digit)\n"
-    assert run("predict", "--output", "ok", "in/00.png", *there) == 0
+    assert captured.err.startswith("digits: the dashboard of the cluster is at")
+    assert run(*command, "ok", "in/00.png") == 0
 
 
 def test_options_that_do_not_go_together(folder, capfd):
     for others in (["--json"], ["--csv", "x.csv"], ["--annotate", "x"]):
         assert run("predict", "--output", "out", "in", *others) == 2
     assert run("predict", "in", "--scheduler", "tcp://localhost:1") == 2
-    assert "--part-size and --scheduler need --output" in capfd.readouterr().err
+    assert "--scheduler need --output" in capfd.readouterr().err
     assert not Path("out").exists()
 
 
@@ -239,88 +240,43 @@ def test_a_killed_run_continues_and_reads_each_picture_once(folder):
     for n in range(400):
         shutil.copy(f"in/{n % 3:02}.png", f"in/more-{n:03}.png")
     command = [
-        sys.executable,
-        "-m",
-        "digits",
-        "predict",
-        "--output",
-        "out",
-        "--part-size",
-        "20",
-        "in",
+        *(sys.executable, "-m", "digits", "predict"),
+        *("--output", "out", "--part-size", "20", "in"),
     ]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while len(list(Path("out").glob("part-*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.005)
     first.kill()
-    first.communicate()
+    assert first.communicate() == (b"", b"")
     there = {path: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
     assert 2 <= len(there) < 21
     second = subprocess.run(command, capture_output=True, text=True)
     assert second.returncode == 1
     assert second.stdout == "out: 411 pictures read (1 error, 410 no-digit)\n"
-    assert "pictures are read already" in second.stderr
+    (line,) = second.stderr.splitlines()
+    assert line.endswith("of 411 pictures are read already")
     assert {path: path.stat().st_mtime_ns for path in there} == there
     assert [row["file"] for row in rows("out")] == sorted(f"in/{name}" for name in os.listdir("in"))
 
 
-# --- Workers ---------------------------------------------------------------------------------------
+# --- Processes -------------------------------------------------------------------------------------
 
 
-def test_no_scheduler_is_said_in_one_line(folder, monkeypatch):
-    monkeypatch.setattr(parts, "PATIENCE", 0.2)
-    with pytest.raises(InputError, match="no Dask scheduler answers at tcp://127"):
-        read_collection(["in"], "out", scheduler="tcp://127.0.0.1:9")
-
-
-@pytest.mark.slow
-def test_a_lost_worker_loses_nothing(folder, read):
-    from distributed import LocalCluster
-
-    expected = read(["in"], "alone", part=2)
-    with LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as two:
-        lost = two.workers[0].pid
-
-        def kill(n_read, n_pictures):
-            if n_read == 2:
-                os.kill(lost, signal.SIGKILL)
-
-        counts = read_collection(
-            ["in"], "out", part=2, scheduler=two.scheduler_address, progress=kill
-        )
-    assert counts == expected
-    assert rows("out") == rows("alone")
-
-
-KILLER = """
-import os, signal
-from digits.recognizer import Recognizer
-def deadly(self, pictures, read_many=Recognizer.read_many, **options):
-    def alive():
-        for picture in pictures:
-            if str(picture).endswith("07.png"):
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield picture
-    return read_many(self, alive(), **options)
-Recognizer.read_many = deadly
-"""
+def deadly(model, digest, single, pictures):
+    """Read, and be killed by one picture."""
+    if any(entry.file == "in/05.png" for entry in pictures):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read_each(Recognizer.load(model), pictures, single, fetch)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_a_picture_that_takes_its_process_down_is_named(folder, monkeypatch):
-    Path("killer.py").write_text(KILLER)
-    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", str(folder / "killer.py"))
-    import dask
-
-    dask.config.refresh()
-    try:
-        counts = read_collection(["in"], "out", part=3, workers=2)
-    finally:
-        monkeypatch.delenv("DASK_DISTRIBUTED__WORKER__PRELOAD")
-        dask.config.refresh()
+def test_a_picture_that_kills_its_worker_is_named_and_the_rest_is_read(folder, monkeypatch):
+    monkeypatch.setattr(parts, "_read", deadly)
+    counts = read_collection(["in"], "out", part=3, workers=2)
     assert counts == {"no-digit": 9, "error": 2}
     found = rows("out")
     assert [row["file"] for row in found] == [f"in/{n:02}.png" for n in range(11)]
-    assert "ended the process" in found[7]["message"]
+    assert [n for n, row in enumerate(found) if row["status"] == "error"] == [4, 5]
+    assert found[5]["message"] == LOST

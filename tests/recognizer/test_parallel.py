@@ -1,4 +1,4 @@
-"""Many pictures on several processes: order, bounds, and what happens to processes that die."""
+"""Processes that share the work: order, bounds, and what happens to those that die."""
 
 from __future__ import annotations
 
@@ -15,72 +15,103 @@ from digits import InputError
 from digits.recognizer import Reading, Recognizer, parallel
 from digits.recognizer.parallel import LOST, map_ordered, read_all, read_each
 
-IMAGES = [np.full((30, 30), grey, np.uint8) for grey in range(0, 250, 25)] + [b"not a picture"]
+needs_sigkill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+
+# What runs in other processes is found by them in this file.
 
 
-class Killer(str):
-    """A path that ends the process to which it is sent."""
-
-    def __reduce__(self):
-        return die, ()
-
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
+def doubled(chunk):
+    if chunk == [3]:
+        time.sleep(0.3)  # the others are done before
+    return [(os.getpid(), 2 * item) for item in chunk]
 
 
-def test_readings_are_those_of_one_process_in_order():
-    expected = [reading.to_dict() for reading in Recognizer.load().read_many(IMAGES)]
-    chunks = map_ordered(([image] for image in IMAGES), None, False, 2)
-    assert [reading.to_dict() for (reading,) in chunks] == expected
+def killed(chunk):
+    """Read nothing, and be killed by each "kill"."""
+    for item in chunk:
+        if item == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+    return [Reading(item) for item in chunk]
 
 
-def test_no_more_is_taken_than_is_worked_on():
+def refused(chunk):
+    raise InputError("no such model")
+
+
+def ended(chunk):
+    os._exit(3)
+
+
+def test_results_come_in_order_from_several_processes():
+    results = [
+        pair for chunk in map_ordered([[n] for n in range(12)], doubled, 2) for pair in chunk
+    ]
+    assert [result for _, result in results] == [2 * n for n in range(12)]
+    processes = {process for process, _ in results}
+    assert len(processes) == 2 and os.getpid() not in processes
+
+
+def test_no_more_work_is_taken_while_the_first_is_slow():
     taken = []
 
     def chunks():
-        for n in range(100):
+        for n in range(3, 100):
             taken.append(n)
-            yield IMAGES[:1]
+            yield [n]
 
-    readings = map_ordered(chunks(), None, False, 2)
-    next(readings)
-    assert len(taken) <= 2 * parallel.PREFETCH + 1
-    readings.close()
+    results = map_ordered(chunks(), doubled, 2)
+    assert next(results)[0][1] == 6
+    assert len(taken) <= 2 * parallel.PREFETCH
+    results.close()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="needs SIGKILL and /proc")
-def test_what_kills_its_process_is_named_and_nothing_else(monkeypatch):
-    monkeypatch.setattr(parallel, "MAX_LOSSES", 3)
-    chunks = [[IMAGES[0], Killer("a.png"), IMAGES[1], Killer("b.png")], [IMAGES[2]], [Killer("c")]]
-    found = [r for readings in map_ordered(chunks, None, False, 2) for r in readings]
-    assert [r.message == LOST for r in found] == [False, True, False, True, False, True]
-    assert found[1].file == "a.png"
-    with pytest.raises(InputError, match="keep ending"):
-        list(map_ordered([[Killer("a")] * 3], None, False, 1))
+@needs_sigkill
+def test_pictures_that_kill_their_process_are_named_and_the_rest_is_read():
+    chunks = [
+        ["a", "kill", "b", "kill"],
+        ["c"],
+        ["kill"],
+        ["d", "e"],
+        *([[str(n)] for n in range(30)]),
+    ]
+    results = map_ordered(chunks, killed, 2)
+    first = next(results)
+    time.sleep(1)  # what comes next breaks the pool while nothing is asked of it
+    readings = [*first, *(reading for chunk in results for reading in chunk)]
+    assert [reading.file for reading in readings] == [name for chunk in chunks for name in chunk]
+    lost = [r.status == "error" and r.message == LOST for r in readings]
+    assert lost == [reading.file == "kill" for reading in readings]
+
+
+def test_processes_that_cannot_start_end_the_run_in_one_line():
+    with pytest.raises(InputError, match="processes that read keep ending"):
+        list(map_ordered([["a"]], ended, 1))
+    with pytest.raises(InputError, match="no such model"):
+        list(map_ordered([["a"]], refused, 2))
 
 
 ORPHANS = """
-import sys
-import numpy as np
+import sys, time
+sys.path.insert(0, {tests!r})
 from digits.recognizer.parallel import map_ordered
+from test_parallel import doubled
 if __name__ == "__main__":
-    import multiprocessing
-    for _ in map_ordered(([np.zeros((9, 9), np.uint8)] for n in range(10**6)), None, False, 2):
-        print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+    for [(process, _)] in map_ordered(([n] for n in range(10**6)), doubled, 2):
+        print(process, flush=True)
+        time.sleep(0.05)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs SIGKILL and /proc")
+@needs_sigkill
 def test_no_process_survives_the_first(tmp_path):
     script = tmp_path / "run.py"
-    script.write_text(ORPHANS)
-    run = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True)
-    others = set(map(int, run.stdout.readline().split()))
-    assert others
+    script.write_text(ORPHANS.format(tests=os.path.dirname(__file__)))
+    run = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    others = {int(run.stdout.readline()) for _ in range(3)}
     run.kill()
-    run.communicate()
+    assert run.communicate()[1] == ""
     deadline = time.monotonic() + 10
     while others and time.monotonic() < deadline:
         others = {process for process in others if is_alive(process)}
@@ -94,6 +125,9 @@ def is_alive(process: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"  # nobody collects orphans here
     except FileNotFoundError:
         return False
+
+
+# --- Pictures --------------------------------------------------------------------------------------
 
 
 class Reader:
@@ -121,52 +155,48 @@ def test_each_picture_gets_a_reading_whatever_happens():
         return picture
 
     readings = read_each(Reader(), ["a", "fault", "gone", "b"], True, fetch)
-    assert [reading.file for reading in readings] == ["a", "fault", "", "b"]
-    assert [reading.status for reading in readings] == ["ok", "error", "error", "ok"]
-    assert [reading.message for reading in readings[1:3]] == [
-        "reading it failed (ZeroDivisionError: of its own)",
-        "it is gone",
+    assert [(reading.file, reading.status, reading.message) for reading in readings] == [
+        ("a", "ok", ""),
+        ("fault", "error", "reading it failed (ZeroDivisionError: of its own)"),
+        ("", "error", "it is gone"),
+        ("b", "ok", ""),
     ]
     assert readings[0].text == "True"
 
 
-def test_few_pictures_are_read_without_other_processes(monkeypatch):
-    monkeypatch.setattr(parallel, "Recognizer", Reader)
-    monkeypatch.setattr(parallel, "map_ordered", None)
-    pictures = [str(n) for n in range(100)]
-    assert [r.file for r in read_all(pictures, processes=2)] == pictures
-    assert list(read_all([])) == []
-
-
-@pytest.mark.parametrize("slow", [1, 5, 50])
+@pytest.mark.parametrize("slow", [1, 5, 50, None])
 def test_many_pictures_are_shared_and_stay_in_order(monkeypatch, slow):
+    """Where all are fast, or one process is asked for, this one reads them all."""
     shared = []
+    clock = [0.0]
 
     class Slow(Reader):
         def read_many(self, pictures, *, single=False):
             for picture in pictures:
-                clock[0] += 1.0 if picture == str(slow) else 0.01
+                clock[0] += 1.0 if picture == str(slow) else 0.01 if slow else 1e-4
                 yield from super().read_many([picture])
 
-    def read_here(chunks, model, single, processes):
+    def in_this_process(chunks, read, processes):
         assert processes == 2
         for chunk in chunks:
             shared.extend(chunk)
-            yield read_each(Slow(), chunk, single)
+            yield read(chunk)
 
-    clock = [0.0]
     monkeypatch.setattr(parallel.time, "perf_counter", lambda: clock[0])
     monkeypatch.setattr(parallel, "Recognizer", Slow)
-    monkeypatch.setattr(parallel, "map_ordered", read_here)
+    monkeypatch.setattr(parallel, "map_ordered", in_this_process)
     pictures = [str(n) for n in range(1000)]
-    assert [r.file for r in read_all(pictures, processes=2)] == pictures
-    assert 800 < len(shared) < 1000
-    assert shared == pictures[-len(shared) :]
+    assert [r.file for r in read_all(pictures, f"no model {slow}", processes=2)] == pictures
+    assert 800 < len(shared) < 1000 if slow else not shared
+    assert shared == pictures[len(pictures) - len(shared) :]
+    shared.clear()
+    assert [r.file for r in read_all(pictures, processes=1)] == pictures
+    assert not shared and list(read_all([])) == []
 
 
-def test_one_process_is_enough_where_one_is_asked_for(monkeypatch):
-    monkeypatch.setattr(parallel, "Recognizer", Reader)
+def test_several_processes_read_what_one_reads(monkeypatch):
     monkeypatch.setattr(parallel, "PATIENCE", -1)
     monkeypatch.setattr(parallel, "WORTHWHILE", -1)
-    monkeypatch.setattr(parallel, "map_ordered", None)
-    assert len(list(read_all([str(n) for n in range(50)], processes=1))) == 50
+    images = [np.full((30, 30), grey, np.uint8) for grey in range(0, 250, 25)] + [b"not an image"]
+    expected = [reading.to_dict() for reading in Recognizer.load().read_many(images)]
+    assert [reading.to_dict() for reading in read_all(images, processes=2)] == expected
