@@ -15,11 +15,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
-from pathlib import Path
+from functools import cache, partial
+from itertools import chain, islice
 
 from digits import InputError
 from digits.recognizer import Reading, Recognizer
+from digits.recognizer.reader import path_of
 
 PREFETCH = 8  # chunks for each process that may be done, or in work, before the first is asked for
 PATIENCE = 0.15  # seconds that this process reads before others are started
@@ -55,26 +56,25 @@ def read_all(
     InputError
         If there is no such model: at once, not when the first reading is asked for.
     """
-    recognizer = Recognizer.load(model, threads=1)
-    return _read_all(pictures, recognizer, model, single, processes or n_cores())
+    recognizer, processes = Recognizer.load(model, threads=1), processes or n_cores()
 
+    def readings() -> Iterator[Reading]:
+        n_read, begin = 0, time.perf_counter()
+        while n_read < len(pictures):
+            yield from read_each(recognizer, pictures[n_read : 2 * n_read + 4], single)
+            n_read = min(2 * n_read + 4, len(pictures))
+            spent = time.perf_counter() - begin
+            left = (len(pictures) - n_read) * spent / n_read
+            if processes > 1 and spent > PATIENCE and left > WORTHWHILE:
+                break
+        else:
+            return
+        # A chunk is large enough for its way to another process, and small enough to share evenly.
+        size = min(max(round(CHUNK_SECONDS * n_read / spent), 1), MAX_CHUNK)
+        chunks = (pictures[at : at + size] for at in range(n_read, len(pictures), size))
+        yield from chain.from_iterable(map_ordered(chunks, model, single, processes))
 
-def _read_all(pictures, recognizer, model, single, processes) -> Iterator[Reading]:
-    n_read, begin = 0, time.perf_counter()
-    while n_read < len(pictures):
-        yield from read_each(recognizer, pictures[n_read : 2 * n_read + 4], single)
-        n_read = min(2 * n_read + 4, len(pictures))
-        spent = time.perf_counter() - begin
-        left = (len(pictures) - n_read) * spent / n_read
-        if processes > 1 and spent > PATIENCE and left > WORTHWHILE:
-            break
-    # A chunk is large enough for its way to another process, and small enough to share evenly.
-    size = round(CHUNK_SECONDS * n_read / max(time.perf_counter() - begin, 1e-6))
-    rest = iter(pictures[n_read:])
-    chunks = iter(lambda: list(islice(rest, min(max(size, 1), MAX_CHUNK))), [])
-    if n_read < len(pictures):
-        for readings in map_ordered(chunks, model, single, processes):
-            yield from readings
+    return readings()
 
 
 def n_cores() -> int:
@@ -92,33 +92,32 @@ def map_ordered(
     At most `PREFETCH` chunks for each process are in memory. Raises InputError if processes keep
     dying whatever is read.
     """
-    chunks, waiting = iter(chunks), deque()
-    pool = _pool(processes, model, single)
+    read = partial(_read_chunk, model, single)
+    chunks, waiting, pool = iter(chunks), deque(), _pool(processes)
     try:
         while True:
             for chunk in islice(chunks, PREFETCH * processes - len(waiting)):
-                waiting.append((chunk, pool.submit(_read_chunk, chunk)))
+                waiting.append((chunk, pool.submit(read, chunk)))
             if not waiting:
                 return
             chunk, future = waiting.popleft()
             try:
                 readings = future.result()
             except BrokenProcessPool:  # by this chunk or another one, which fails here in its turn
-                readings = _read_alone(chunk, model, single)
-                pool = _pool(processes, model, single)
-                waiting = deque((chunk, pool.submit(_read_chunk, chunk)) for chunk, _ in waiting)
+                readings = _read_alone(chunk, read)
+                pool = _pool(processes)
+                waiting = deque((chunk, pool.submit(read, chunk)) for chunk, _ in waiting)
             yield readings
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _read_alone(chunk: list, model: str | os.PathLike | None, single: bool) -> list[Reading]:
+def _read_alone(chunk: list, read: Callable[[list], list[Reading]]) -> list[Reading]:
     """Read pictures one by one in a process of their own, and name those that take it down."""
-    readings, n_lost = [], 0
-    pool = _pool(1, model, single)
+    readings, n_lost, pool = [], 0, _pool(1)
     for picture in chunk:
         try:
-            readings += pool.submit(_read_chunk, [picture]).result()
+            readings += pool.submit(read, [picture]).result()
         except BrokenProcessPool:
             n_lost += 1
             if n_lost == MAX_LOSSES:
@@ -126,25 +125,21 @@ def _read_alone(chunk: list, model: str | os.PathLike | None, single: bool) -> l
                     "the processes that read keep ending; close other programs for memory, or read "
                     "fewer at a time with --workers 1"
                 ) from None
-            readings.append(Reading(_name(picture), status="error", message=LOST))
-            pool = _pool(1, model, single)
+            readings.append(Reading(path_of(picture), status="error", message=LOST))
+            pool = _pool(1)
     pool.shutdown()
     return readings
 
 
-def _pool(processes: int, model: str | os.PathLike | None, single: bool) -> ProcessPoolExecutor:
+def _pool(processes: int) -> ProcessPoolExecutor:
     # Forks would inherit locks of libraries' threads; a spawned process starts clean.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(processes, context, _start, (model, single))
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start)
 
 
-def _start(model: str | os.PathLike | None, single: bool) -> None:
-    """Load the model in a new process, which ends with the one that started it."""
-    global _read_chunk_with
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
+def _start() -> None:
+    """Let a new process end with the one that started it, and not by Ctrl-C, which reaches all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    recognizer = Recognizer.load(model, threads=1)
-    _read_chunk_with = lambda pictures: read_each(recognizer, pictures, single)  # noqa: E731
 
 
 def _end_with_parent() -> None:
@@ -152,8 +147,11 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _read_chunk(pictures: list) -> list[Reading]:
-    return _read_chunk_with(pictures)
+_load = cache(partial(Recognizer.load, threads=1))
+
+
+def _read_chunk(model: str | os.PathLike | None, single: bool, pictures: list) -> list[Reading]:
+    return read_each(_load(model), pictures, single)
 
 
 def read_each(
@@ -181,8 +179,4 @@ def read_each(
             return [read_each(recognizer, [picture], single, fetch)[0] for picture in pictures]
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         message = f"reading it failed ({reason})"
-        return [Reading(_name(pictures[0]), status="error", message=message)]
-
-
-def _name(picture) -> str:
-    return str(picture) if isinstance(picture, str | Path) else ""
+        return [Reading(path_of(pictures[0]), status="error", message=message)]
