@@ -130,11 +130,14 @@ def test_each_picture_gets_a_reading_whatever_happens():
     assert readings[0].text == "True"
 
 
-def test_few_pictures_are_read_without_other_processes(monkeypatch):
+@pytest.mark.parametrize(("processes", "patience"), [(2, parallel.PATIENCE), (1, -1)])
+def test_few_pictures_or_one_process_need_no_other(monkeypatch, processes, patience):
     monkeypatch.setattr(parallel, "Recognizer", Reader)
     monkeypatch.setattr(parallel, "map_ordered", None)
+    monkeypatch.setattr(parallel, "PATIENCE", patience)
+    monkeypatch.setattr(parallel, "WORTHWHILE", 10 * patience)
     pictures = [str(n) for n in range(100)]
-    assert [r.file for r in read_all(pictures, processes=2)] == pictures
+    assert [r.file for r in read_all(pictures, processes=processes)] == pictures
     assert list(read_all([])) == []
 
 
@@ -162,11 +165,3 @@ def test_many_pictures_are_shared_and_stay_in_order(monkeypatch, slow):
     assert [r.file for r in read_all(pictures, processes=2)] == pictures
     assert 800 < len(shared) < 1000
     assert shared == pictures[-len(shared) :]
-
-
-def test_one_process_is_enough_where_one_is_asked_for(monkeypatch):
-    monkeypatch.setattr(parallel, "Recognizer", Reader)
-    monkeypatch.setattr(parallel, "PATIENCE", -1)
-    monkeypatch.setattr(parallel, "WORTHWHILE", -1)
-    monkeypatch.setattr(parallel, "map_ordered", None)
-    assert len(list(read_all([str(n) for n in range(50)], processes=1))) == 50
