@@ -130,12 +130,14 @@ def test_each_picture_gets_a_reading_whatever_happens():
     assert readings[0].text == "True"
 
 
-@pytest.mark.parametrize(("processes", "patience"), [(2, parallel.PATIENCE), (1, -1)])
-def test_few_pictures_or_one_process_need_no_other(monkeypatch, processes, patience):
+@pytest.mark.parametrize(
+    ("processes", "patience", "worthwhile"), [(2, -1, 1.5), (2, 1, -1), (1, -1, -1)]
+)
+def test_few_pictures_or_one_process_need_no_other(monkeypatch, processes, patience, worthwhile):
     monkeypatch.setattr(parallel, "Recognizer", Reader)
     monkeypatch.setattr(parallel, "map_ordered", None)
     monkeypatch.setattr(parallel, "PATIENCE", patience)
-    monkeypatch.setattr(parallel, "WORTHWHILE", 10 * patience)
+    monkeypatch.setattr(parallel, "WORTHWHILE", worthwhile)
     pictures = [str(n) for n in range(100)]
     assert [r.file for r in read_all(pictures, processes=processes)] == pictures
     assert list(read_all([])) == []
