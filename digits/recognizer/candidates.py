@@ -159,12 +159,11 @@ def _surrounds(candidate: Candidate, digits: list[Candidate]) -> bool:
 
 def _are_turned(digits: list[Candidate], others: list[Candidate], scorer: Scorer) -> bool:
     """Tell whether all are digits after a turn, though only some of them are as they stand."""
-    for turn in (1, 2, 3):
-        table = turned_probabilities(digits + others, turn, scorer)
-        # Any level line is a 1 after a quarter turn.
-        if table.max(1).min() >= CONFIDENT and (table[len(digits) :].argmax(1) != 1).all():
-            return True
-    return False
+    tables = (turned_probabilities(digits + others, turn, scorer) for turn in (1, 2, 3))
+    # Any level line is a 1 after a quarter turn.
+    return any(
+        (t.max(1) >= CONFIDENT).all() and (t[len(digits) :].argmax(1) != 1).all() for t in tables
+    )
 
 
 def _reject_words(
@@ -188,22 +187,18 @@ def _is_punctuation(stroke: Candidate, digits: list[Candidate]) -> bool:
     All have the same shape. But a 1 is about as tall as the digits beside it, and crosses their
     middle, where marks stand above or below it.
     """
-    glyph = stroke.glyph
     if stroke.digit != 1:
         return False
-    usual = typical_size([digit.glyph for digit in digits])
-    others = [digit.glyph for digit in digits if digit.digit != 1]
-    if glyph.side >= LOW * usual or any(glyph.side >= ALIKE * other.side for other in others):
+    glyph, others = stroke.glyph, [digit.glyph for digit in digits]
+    usual = typical_size(others)
+    smallest = min((digit.glyph.side for digit in digits if digit.digit != 1), default=math.inf)
+    if glyph.side >= min(LOW * usual, ALIKE * smallest):
         return False
     if glyph.side < SMALL * usual:
         return True
     bottom = glyph.top + glyph.height
-
-    def is_beside(other: Glyph) -> bool:
-        is_larger = other.side * LOW > glyph.side
-        return is_larger and other.top < bottom and glyph.top < other.top + other.height
-
-    beside = [digit.glyph for digit in digits if is_beside(digit.glyph)]
+    larger = [other for other in others if glyph.side < LOW * other.side]
+    beside = [g for g in larger if g.top < bottom and glyph.top < g.top + g.height]
     beside.sort(key=lambda other: abs(other.left + other.width / 2 - glyph.left))
     return any(not glyph.top < other.top + other.height / 2 < bottom for other in beside[:2])
 

@@ -62,7 +62,7 @@ class Classifier:
         InputError
             If the model does not exist, or is not one of this project's.
         """
-        path = Path(path) if path is not None else CHAMPION
+        path = CHAMPION if path is None else Path(path)
         folder, model = (path, path / "model.onnx") if path.is_dir() else (path.parent, path)
         is_keras = model.suffix in (".keras", ".h5", ".hdf5")
         if is_keras or not model.is_file():
@@ -95,35 +95,30 @@ class Classifier:
     def _run(self, images: np.ndarray, which: int) -> np.ndarray:
         """Return one of the outputs for images in MNIST form."""
         images = np.asarray(images)
-        if images.ndim == 4 and images.shape[3] == 1:  # as Keras has them
+        if images.shape[3:] == (1,):  # as Keras has them
             images = images[..., 0]
-        if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
+        found, is_known = str(images.dtype), images.dtype in (np.uint8, bool)
+        if images.dtype.kind == "f":
+            low, high = images.min(initial=0), images.max(initial=0)
+            found += f" from {low} to {high}"
+            is_known = low >= -SLACK and high <= 1 + SLACK  # which NaN fails
+        if not is_known or images.shape[1:] != (SIDE, SIDE):
             raise InputError(
-                f"images of shape {images.shape} arrived; expected (n, 28, 28) in MNIST form "
-                "(digits.pictures.to_mnist_form makes it)"
-            )
-        has_range = images.dtype.kind in "if" and images.size > 0
-        low, high = (images.min(), images.max()) if has_range else (0, 0)
-        # NaN fails both.
-        is_float = images.dtype.kind == "f" and low >= -SLACK and high <= 1 + SLACK
-        if not is_float and images.dtype not in (np.uint8, bool):
-            found = f" from {low} to {high}" if has_range else ""
-            raise InputError(
-                f"images of {images.dtype}{found} arrived; expected uint8 from 0 to 255, or "
-                "floats from 0 to 1"
+                f"images {images.shape} of {found} arrived; expected (n, 28, 28) in MNIST form "
+                "(digits.pictures.to_mnist_form makes it), uint8 from 0 to 255 or floats from 0 to 1"
             )
         scale = 255.0 if images.dtype == np.uint8 else 1.0
         output = self._session.get_outputs()[which]
         out = np.empty((len(images), output.shape[-1]), np.float32)
         for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH].astype(np.float32)[..., None] / scale
+            batch = images[start : start + BATCH, ..., None].astype(np.float32) / scale
             (out[start : start + BATCH],) = self._session.run([output.name], {self._input: batch})
         return out
 
     def log_probabilities(self, images: np.ndarray) -> np.ndarray:
         """Return the logarithm of the calibrated probability of each output; shapes as `logits`."""
         scaled = self.logits(images) / self.temperature
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        scaled -= scaled.max(axis=1, keepdims=True)
         return scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
@@ -140,21 +135,18 @@ class Classifier:
         """
         import pandas as pd
 
-        probabilities = self.probabilities(images)
-        confidence = probabilities.max(axis=1)
-        accepted = confidence >= self.threshold
-        columns = {"digit": probabilities.argmax(axis=1), "confidence": confidence}
-        return pd.DataFrame(columns | {"accepted": accepted})
+        p = self.probabilities(images)
+        table = pd.DataFrame({"digit": p.argmax(1), "confidence": p.max(1)})
+        return table.assign(accepted=table["confidence"] >= self.threshold)
 
 
 def _load_card(path: Path) -> dict:
     """Read a model's card, and check what reading depends on."""
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        if not 0 < float(card["temperature"]) < math.inf:
-            raise ValueError(f"the temperature is {card['temperature']!r}")
-        if not 0 <= float(card["threshold"]) <= 1:
-            raise ValueError(f"the threshold is {card['threshold']!r}")
+        temperature, threshold = float(card["temperature"]), float(card["threshold"])
+        if not (0 < temperature < math.inf and 0 <= threshold <= 1):
+            raise ValueError(f"the temperature is {temperature}, the threshold {threshold}")
     except FileNotFoundError:
         raise InputError(f"{path} is missing; it belongs beside the model") from None
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
@@ -182,7 +174,7 @@ def _start_session(model: Path, threads: int | None):
         reason = str(error).splitlines()[0]
         raise InputError(f"{model} is not an ONNX model that can be run ({reason})") from None
     shape, outputs = session.get_inputs()[0].shape, session.get_outputs()[0].shape
-    if list(shape[1:]) != [SIDE, SIDE, 1] or outputs[-1] not in (10, 11):
+    if shape[1:] != [SIDE, SIDE, 1] or outputs[-1] not in (10, 11):
         raise InputError(
             f"{model} takes {shape} and gives {outputs}; expected (n, 28, 28, 1) and (n, 10) or "
             "(n, 11)"

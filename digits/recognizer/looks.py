@@ -94,13 +94,12 @@ class Look:
         """Tell whether what the other look reads for certain is ink that this one does not read."""
 
         def is_ink(glyph: Glyph) -> bool:
-            own = glyph.ink > 0.5 * glyph.ink.max()
             down = slice(glyph.top, glyph.top + glyph.height)
             ink = self.ink.mask[down, glyph.left : glyph.left + glyph.width]
-            return np.count_nonzero(ink & own) > 0.5 * np.count_nonzero(own)
+            return ink[glyph.ink > 0.5 * glyph.ink.max()].mean() > 0.5
 
-        sure = [digit.glyph for digit in other.sure]
-        return any(not _is_held(glyph, self.found) and is_ink(glyph) for glyph in sure)
+        is_held = _holds(self.found, other.sure).any(0)
+        return any(is_ink(other.sure[i].glyph) for i in np.flatnonzero(~is_held))
 
     def explains(self, other: Look) -> bool:
         """Tell whether what is as large as a digit in another look lies in the digits of this one.
@@ -109,39 +108,33 @@ class Look:
         be the paper, and others the counters of digits; a thing around several digits is their
         paper, too.
         """
-        found = [digit.glyph for digit in self.found]
         height, width = self.ink.mask.shape
-        things = [thing.glyph for thing in other.alone]
-        inner = [
-            thing
-            for thing in things
-            if 0 < thing.left < width - thing.width and 0 < thing.top < height - thing.height
-        ]
-        held = [sum(_holds(glyph, thing) for thing in inner) for glyph in found]
-        if len(inner) == len(things) and max(held, default=0) > 1:
+        corner, extent = _boxes(other.alone)
+        is_inner = ((corner > 0) & (corner + extent < (width, height))).all(1)
+        inner = [thing for thing, inside in zip(other.alone, is_inner, strict=True) if inside]
+        holds = _holds(self.found, inner)
+        if is_inner.all() and (holds.sum(1) > 1).any():
             return False
-        is_large = len(found) == 1 and found[0].side > SPANS * max(height, width)
-        if is_large and len(things) > COUNTERS:
+        sides = [digit.glyph.side for digit in self.found]
+        if len(sides) == 1 and sides[0] > SPANS * max(height, width) and len(is_inner) > COUNTERS:
             return False
-        least = 0.5 * typical_size(found)
-        return all(
-            thing.side < least
-            or _is_held(thing, self.found)
-            or sum(_holds(thing, glyph) for glyph in found) > 1
-            for thing in inner
-        )
+        is_small = extent[is_inner].max(1) < 0.5 * typical_size([d.glyph for d in self.found])
+        is_paper = _holds(inner, self.found).sum(1) > 1
+        return bool((is_small | holds.any(0) | is_paper).all())
 
 
-def _holds(glyph: Glyph, other: Glyph) -> bool:
-    """Tell whether another glyph, about as large at most, has its middle in this one's box."""
-    across = other.left + other.width / 2 - glyph.left
-    down = other.top + other.height / 2 - glyph.top
-    inside = 0 <= across <= glyph.width and 0 <= down <= glyph.height
-    return inside and other.side <= 1.5 * glyph.side
+def _boxes(candidates: list[Candidate]) -> tuple[np.ndarray, np.ndarray]:
+    """Return left and top, and width and height, each (n, 2), in working pixels."""
+    boxes = [(c.glyph.left, c.glyph.top, c.glyph.width, c.glyph.height) for c in candidates]
+    return np.reshape(boxes, (-1, 2, 2)).swapaxes(0, 1)
 
 
-def _is_held(glyph: Glyph, digits: list[Candidate]) -> bool:
-    return any(_holds(digit.glyph, glyph) for digit in digits)
+def _holds(ones: list[Candidate], others: list[Candidate]) -> np.ndarray:
+    """Tell in the boxes of which ones the middle of others, about as large at most, lies: (n, m)."""
+    (corner, extent), (other_corner, other_extent) = _boxes(ones), _boxes(others)
+    offset = other_corner + other_extent / 2 - corner[:, None]
+    inside = ((offset >= 0) & (offset <= extent[:, None])).all(2)
+    return inside & (other_extent.max(1) <= 1.5 * extent.max(1)[:, None])
 
 
 @dataclass(frozen=True)
@@ -176,10 +169,8 @@ class Viewer:
                 continue
             left, top = (int(window.box[axis] * picture.size[axis]) for axis in (0, 1))
             closer = replace(self._look_twice(part), origin=(left, top))
-            gain = len(closer.clear) - len(look.clear)
-            more = len(closer.sure) - len(look.sure)
-            is_surer = more > 0 or (more == 0 and closer.confidence > look.confidence)
-            if gain > 0 or (gain == 0 and is_surer and not look.is_sure):
+            before, after = ((len(x.clear), len(x.sure), x.confidence) for x in (look, closer))
+            if after > before and (after[0] > before[0] or not look.is_sure):
                 look = closer
         return look
 
@@ -207,7 +198,7 @@ class Viewer:
         if best.is_sure or is_empty_cell:
             return best
         inner = remove_border_region(ink)
-        if inner.mask.any() and not np.array_equal(inner.mask, ink.mask):
+        if not np.array_equal(inner.mask, ink.mask):
             again = self._look(inner)
             if again.confidence > best.confidence and not again.loses(best):
                 best = again

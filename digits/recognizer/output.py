@@ -36,7 +36,7 @@ def _table_writer(names: list[str]):
             name = "…" + name[1 - width :]
         confidence = f"{answer['confidence']:.0%}" if answer["digits"] else "-"
         message = f": {answer['message']}" if answer["message"] else ""
-        rows = answer["rows"] or [answer["text"] or "-"]
+        rows = answer["rows"] or ["-"]
         row = f"{name:<{width}}  {rows[0]:<10}  {confidence:>10}  {answer['status']}{message}"
         click.echo(printable(row))
         for row in rows[1:]:  # a page's further rows stand below its first
@@ -49,13 +49,12 @@ def _csv_writer(path: Path):
     """Return a function that appends one row to `path`, which each run starts anew."""
     # Lines are flushed one by one, so that a run that is stopped leaves what it has read.
     file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace", buffering=1)
-    rows = csv.writer(file)
-    rows.writerow(["file", "text", "confidence", "status", "message"])
+    names = ["file", "text", "confidence", "status", "message"]
+    rows = csv.DictWriter(file, names, extrasaction="ignore")
+    rows.writeheader()
 
     def write(answer: dict) -> None:
-        text = "\n".join(answer["rows"]) or answer["text"]
-        cells = [answer["file"], text, answer["confidence"], answer["status"], answer["message"]]
-        rows.writerow(cells)
+        rows.writerow(answer | {"text": "\n".join(answer["rows"])})
 
     return write
 

@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import islice
 from multiprocessing import resource_tracker
-from pathlib import Path
 
 from digits import InputError
 from digits.recognizer import Reading, Recognizer
+from digits.recognizer.reader import path_of
 
 PREFETCH = 8  # chunks for each process that may be done, or in work, before the first is asked for
 PATIENCE = 0.15  # seconds that this process reads before others are started
@@ -139,7 +139,7 @@ def read_alone(pictures: list, read: ReadChunk) -> list[Reading]:
                 for picture in pictures[len(readings) :]:
                     readings += pool.submit(read, [picture]).result()
             except BrokenProcessPool:
-                readings.append(Reading(_name(picture), status="error", message=LOST))
+                readings.append(Reading(path_of(picture), status="error", message=LOST))
     return readings
 
 
@@ -212,8 +212,4 @@ def read_each(
             return [read_each(recognizer, [picture], single, fetch)[0] for picture in pictures]
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         message = f"reading it failed ({reason})"
-        return [Reading(_name(pictures[0]), status="error", message=message)]
-
-
-def _name(picture) -> str:
-    return str(picture) if isinstance(picture, str | Path) else ""
+        return [Reading(path_of(pictures[0]), status="error", message=message)]

@@ -101,11 +101,16 @@ class Recognizer(Classifier):
 
 def _open(picture) -> tuple[str, Picture | InputError, object]:
     """Return a picture's path, if it has one, what it holds or why it cannot be read, and itself."""
-    file = os.fspath(picture) if isinstance(picture, str | os.PathLike) else ""
+    file = path_of(picture)
     try:
         return file, picture if isinstance(picture, InputError) else decode(picture), picture
     except InputError as error:
         return file, error, picture
+
+
+def path_of(picture) -> str:
+    """Return a picture's path; empty for bytes, images and arrays."""
+    return os.fspath(picture) if isinstance(picture, str | os.PathLike) else ""
 
 
 def _is_small(entry: tuple[str, Picture | InputError, object]) -> bool:

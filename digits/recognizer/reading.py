@@ -7,12 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-TURNED = [
-    "",
-    "read after a quarter turn to the left",
-    "read upside down",
-    "read after a quarter turn to the right",
-]
+TURNED = "", "after a quarter turn to the left", "upside down", "after a quarter turn to the right"
 
 
 @dataclass(frozen=True)
@@ -100,7 +95,7 @@ class Reading:
             what = f"{n_unread} more {things} as large as digits {are} not read"
             messages.append(f"{what}; look at the picture")
         if turn:
-            messages.append(TURNED[turn])
+            messages.append(f"read {TURNED[turn]}")
         rows = [""] * (digits[-1].row + 1)
         for digit in digits:
             rows[digit.row] += str(digit.digit)

@@ -115,7 +115,7 @@ def test_any_field_of_a_card_is_taken_or_refused(name, value, whole):
     ids=["NaN", "int64", "floats to 255", "text", "complex"],
 )  # fmt: skip
 def test_what_is_no_shade_is_not_predicted(recognizer, images):
-    with pytest.raises(InputError, match="expected uint8 from 0 to 255"):
+    with pytest.raises(InputError, match="uint8 from 0 to 255"):
         recognizer.predict(images)
 
 
