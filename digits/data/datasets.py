@@ -51,6 +51,10 @@ MAX_BYTES = 3_000_000_000  # bytes that an .npz may unpack to; MNIST has 55 mill
 CSV_COLUMNS = 1 + 28 * 28  # the label, then the pixels
 AUTO_TIMEOUT = 20.0  # seconds that "auto" waits for a download before it takes the embedded set
 DOWNLOAD_TIMEOUT = 300.0  # seconds that "mnist" waits
+WITHOUT_MNIST = (
+    "MNIST is not available, so everything here is computed on the 1,797 small digits inside "
+    "scikit-learn: no figure can be compared with MNIST's."
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,11 @@ def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Datas
     """
     name = os.fspath(source)
     if name == "auto":
-        return _load_auto(seed)
+        try:
+            return _load_mnist(seed, AUTO_TIMEOUT)
+        except InputError as error:
+            logger.warning("EMBEDDED DATA: %s (%s)", WITHOUT_MNIST, error)
+            return replace(_load_embedded(seed), note=WITHOUT_MNIST)
     if name == "embedded":
         return _load_embedded(seed)
     if name == "mnist":
@@ -118,18 +126,6 @@ def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Datas
             f"{name} does not exist; give {', '.join(SOURCES)} or the path of an .npz or .csv"
         )
     return _split(path, _read(path), seed)
-
-
-def _load_auto(seed: int) -> Dataset:
-    try:
-        return _load_mnist(seed, AUTO_TIMEOUT)
-    except InputError as error:
-        note = (
-            "MNIST is not available, so everything here is computed on the 1,797 small digits inside "
-            "scikit-learn: no figure can be compared with MNIST's."
-        )
-        logger.warning("EMBEDDED DATA: %s (%s)", note, error)
-        return replace(_load_embedded(seed), note=note)
 
 
 # --- MNIST -----------------------------------------------------------------------------------
@@ -349,7 +345,6 @@ def _split(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
         for part in ("_train", "_val", "_test", "")
         if {f"x{part}", f"y{part}"} <= set(arrays)
     }
-
     if not {"_train", "_test"} <= set(parts):
         if "" not in parts:
             raise InputError(
@@ -364,24 +359,18 @@ def _split(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
     return _dataset(name, parts["_train"], parts["_val"], parts["_test"])
 
 
-def _validated(
-    path: Path, part: str, x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    problem, digits = "", set(range(10))
+def _validated(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> tuple:
+    """Return the images and labels of a part, checked."""
+    problem, labels = "", np.unique(y).tolist()
     if x.dtype != np.uint8 or x.ndim != 3 or x.shape[1:] != (28, 28):
         problem = f"x{part} is {x.dtype} {x.shape}; expected uint8 (n, 28, 28), ink 255 on 0"
     elif y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(x):
         problem = f"y{part} is {y.dtype} {y.shape}; expected {len(x)} whole numbers, one an image"
-    elif outside := sorted(set(y.tolist()) - digits):
-        problem = f"y{part} holds the label {outside[0]}; expected 0 to 9"
-    elif missing := sorted(digits - set(y.tolist())):
-        problem = f"y{part} has no image of class {missing[0]}; expected all ten digits"
+    elif labels != list(range(10)):
+        problem = f"y{part} holds the labels {labels[:11]}; expected 0 to 9, each of them"
     if problem:
         raise InputError(f"{path}: {problem}")
     return x, y.astype(np.int64)
-
-
-# --- Splitting and digests ---------------------------------------------------------------------
 
 
 def _hold_out(x: np.ndarray, y: np.ndarray, n: int, seed: int) -> tuple:

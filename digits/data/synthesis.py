@@ -153,10 +153,9 @@ def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) 
     radius = pen_width / 2
     for stroke in strokes:
         points = (_catmull_rom(np.asarray(stroke)) - 0.5) @ matrix.T * (high - low) + CANVAS / 2
-        line = [tuple(p) for p in points]
-        pen.line(line, fill=level, width=pen_width, joint="curve")
+        pen.line(points.ravel().tolist(), fill=level, width=pen_width, joint="curve")
         if pen_width > 2:
-            for px, py in (line[0], line[-1]):
+            for px, py in points[[0, -1]].tolist():
                 pen.ellipse((px - radius, py - radius, px + radius, py + radius), fill=level)
     return np.asarray(image)
 
