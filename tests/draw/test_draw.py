@@ -250,6 +250,7 @@ def test_each_change_of_the_strokes_is_answered(pad):
     assert {part["whole"] for part in pad.parts} == {False}
     pad.strokes = DRAWN["seventeen"]
     assert pad.answer["text"] == "17"
+    assert repr(pad) == "DrawingPad(3 strokes, reads '17')"  # the same at every run
     assert {part["whole"] for part in pad.parts} == {False, True}
     pad.strokes = []
     assert pad.answer["status"] == "empty" and pad.parts == []
@@ -272,12 +273,6 @@ def test_what_is_no_digit_is_shown_as_the_network_saw_it(pad):
     (shown,) = pad.answer["digits"]
     assert not shown["accepted"] and sum(shown["probabilities"]) < 0.5
     assert pad.parts == []
-
-
-def test_a_pad_may_start_with_a_drawing(model):
-    pad = draw.DrawingPad(model, strokes=RECORDED["seventeen"])
-    assert pad.reading.text == "17"
-    assert repr(pad) == "DrawingPad(3 strokes, reads '17')"  # the same at every run
 
 
 def test_strokes_that_are_none_are_refused_and_change_nothing(pad):
