@@ -49,12 +49,17 @@ def test_loading_twice_gives_the_same_digest_and_another_seed_another(embedded):
     assert np.array_equal(other.x_test, embedded.x_test)
 
 
-def test_own_file_with_x_and_y_is_split(tmp_path, own):
-    np.savez(tmp_path / "mine.npz", **own)
-    dataset = data.load(tmp_path / "mine.npz")
-    assert dataset.name == "mine"
-    assert len(dataset.y_train) + len(dataset.y_val) + len(dataset.y_test) == 200
-    assert set(dataset.y_test) == set(range(10))
+def test_own_file_is_split_and_its_own_parts_are_kept(tmp_path, own):
+    path = tmp_path / "mine.npz"
+    np.savez(path, **own)
+    dataset = data.load(path)
+    assert dataset.name == "mine" and set(dataset.y_test) == set(range(10))
+    assert [len(y) for y in (dataset.y_train, dataset.y_val, dataset.y_test)] == [134, 26, 40]
+    parts = {f"{key}_{part}": array for part in ("train", "test") for key, array in own.items()}
+    np.savez(path, **parts)
+    assert len(data.load(path).y_val) == 200 // 6
+    np.savez(path, **parts, x_val=own["x"][::2], y_val=own["y"][::2])
+    assert len(data.load(path).y_val) == 100
 
 
 def test_own_file_with_wrong_arrays_is_refused(tmp_path, own):
@@ -77,31 +82,21 @@ def test_own_file_with_wrong_arrays_is_refused(tmp_path, own):
         data.load(tmp_path / "mine.npz")
 
 
-def test_own_validation_images_are_kept(tmp_path, own):
-    parts = {f"{key}_{part}": array for part in ("train", "test") for key, array in own.items()}
-    np.savez(tmp_path / "mine.npz", **parts, x_val=own["x"][::2], y_val=own["y"][::2])
-    assert len(data.load(tmp_path / "mine.npz").y_val) == 100
-    np.savez(tmp_path / "mine.npz", **parts)
-    assert len(data.load(tmp_path / "mine.npz").y_val) == 200 // 6
-
-
-def write_csv(path, own, head=True):
-    table = np.column_stack([own["y"], own["x"].reshape(-1, 784)])
-    names = ",".join(["label", *(f"pixel{index}" for index in range(784))])
-    np.savetxt(path, table, "%d", ",", header=names if head else "", comments="")
-    if not head:
-        path.write_text(path.read_text().lstrip())
+PIXELS = ",".join(f"pixel{index}" for index in range(784))
 
 
 def test_a_table_as_kaggle_has_it_is_read_like_an_npz(tmp_path, own):
     np.savez(tmp_path / "mine.npz", **own)
-    for head in (True, False):
-        write_csv(tmp_path / "mine.CSV", own, head)
+    table = np.column_stack([own["y"], own["x"].reshape(-1, 784)])
+    for names in (f"label,{PIXELS}\n", ""):
+        with (tmp_path / "mine.CSV").open("w") as file:
+            file.write(names)
+            np.savetxt(file, table, "%d", ",")
         assert data.load(tmp_path / "mine.CSV").digest == data.load(tmp_path / "mine.npz").digest
 
 
 def test_other_tables_are_refused_in_one_line(tmp_path):
-    pixels = ",".join(f"pixel{index}" for index in range(784)).encode()
+    pixels = PIXELS.encode()
     for content, words in [
         (b"", "first column is ''"),
         (pixels + b"\n" + b"0," * 783 + b"0\n", "the first column is 'pixel0'"),
@@ -182,19 +177,20 @@ def test_both_containers_give_the_same_data(tmp_path, monkeypatch, small_mnist):
     assert data.load(tmp_path / "mnist.npz").name == "mnist"
 
 
-@pytest.mark.parametrize("dot", [False, True])
-def test_idx_files_may_be_unpacked(tmp_path, monkeypatch, small_mnist, dot):
-    write_idx(tmp_path, small_mnist)
-    for name in datasets.IDX_FILES.values():
-        plain = name.removesuffix(".gz")
-        if dot:  # Kaggle's copy has folders of the other name, too
-            (tmp_path / plain).mkdir()
-            plain = plain.replace("-idx", ".idx")
-        (tmp_path / plain).write_bytes(gzip.decompress((tmp_path / name).read_bytes()))
-        (tmp_path / name).unlink()
+def test_idx_files_may_be_unpacked(tmp_path, monkeypatch, small_mnist):
     monkeypatch.setenv("DIGITS_MNIST", str(tmp_path))
-    assert np.array_equal(data.load("mnist").x_test, small_mnist["x_test"])
-    (tmp_path / plain).unlink()
+    for dot in (False, True):
+        write_idx(tmp_path, small_mnist)
+        for name in datasets.IDX_FILES.values():
+            packed, plain = tmp_path / name, tmp_path / name.removesuffix(".gz")
+            if dot:  # Kaggle's copy has folders of the other name, too
+                plain.unlink()
+                plain.mkdir()
+                plain = plain.with_name(plain.name.replace("-idx", ".idx"))
+            plain.write_bytes(gzip.decompress(packed.read_bytes()))
+            packed.unlink()
+        assert np.array_equal(data.load("mnist").x_test, small_mnist["x_test"])
+    plain.unlink()
     with pytest.raises(InputError, match="four IDX files"):
         data.load("mnist")
 
