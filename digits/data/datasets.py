@@ -121,10 +121,6 @@ def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Datas
     if name == "mnist":
         return _load_mnist(seed, DOWNLOAD_TIMEOUT)
     path = Path(name).expanduser()
-    if not path.exists():
-        raise InputError(
-            f"{name} does not exist; give {', '.join(SOURCES)} or the path of an .npz or .csv"
-        )
     return _split(path, _read(path), seed)
 
 
@@ -265,8 +261,12 @@ def _load_embedded(seed: int) -> Dataset:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Read the arrays of an .npz, a .csv, or the folder of MNIST's IDX files."""
+    if not path.exists():
+        raise InputError(
+            f"{path} does not exist; give the path of an .npz or .csv, or {', '.join(SOURCES)}"
+        )
     if path.is_dir():
-        expected = "MNIST's four IDX files there"
+        expected = "MNIST's four IDX files there, undamaged"
         return {key: _parsed(_find_idx(path, key), _parse_idx, expected) for key in IDX_FILES}
     if path.suffix.lower() == ".csv":
         expected = (
@@ -295,7 +295,7 @@ def _parse_npz(path: Path) -> dict[str, np.ndarray]:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > MAX_BYTES:
         raise ValueError(f"it unpacks to {unpacked / 1e9:,.0f} GB")
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         arrays = {key: file[key] for key in file.files}
     # A member that is not an array comes back as bytes.
     return {key: array for key, array in arrays.items() if isinstance(array, np.ndarray)}
