@@ -114,7 +114,7 @@ def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples,
         kept[image] = next(iter(copies.items()))
         if len(copies) > 1:
             remarks.append(f"{names} are the same picture: the first one is used")
-    images = np.frombuffer(b"".join(kept), np.uint8).reshape(-1, 28, 28)
+    images = np.frombuffer(bytearray().join(kept), np.uint8).reshape(-1, 28, 28)
     labels = np.array([label for _, label in kept.values()], np.int64)
     return Examples(images, labels, tuple(name for name, _ in kept.values())), remarks
 
