@@ -14,9 +14,10 @@ import shutil
 import time
 import warnings
 import zipfile
-import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +51,10 @@ MAX_BYTES = 3_000_000_000  # bytes that an .npz may unpack to; MNIST has 55 mill
 CSV_COLUMNS = 1 + 28 * 28  # the label, then the pixels
 AUTO_TIMEOUT = 20.0  # seconds that "auto" waits for a download before it takes the embedded set
 DOWNLOAD_TIMEOUT = 300.0  # seconds that "mnist" waits
+WITHOUT_MNIST = (
+    "MNIST is not available, so everything here is computed on the 1,797 small digits inside "
+    "scikit-learn: no figure can be compared with MNIST's."
+)
 
 
 @dataclass(frozen=True)
@@ -106,30 +111,17 @@ def load(source: str | os.PathLike = "auto", *, seed: int = SPLIT_SEED) -> Datas
     """
     name = os.fspath(source)
     if name == "auto":
-        return _load_auto(seed)
+        try:
+            return _load_mnist(seed, AUTO_TIMEOUT)
+        except InputError as error:
+            logger.warning("EMBEDDED DATA: %s (%s)", WITHOUT_MNIST, error)
+            return replace(_load_embedded(seed), note=WITHOUT_MNIST)
     if name == "embedded":
         return _load_embedded(seed)
     if name == "mnist":
         return _load_mnist(seed, DOWNLOAD_TIMEOUT)
     path = Path(name).expanduser()
-    if path.suffix not in (".npz", ".csv") and not path.exists():
-        raise InputError(
-            f"unknown data {name!r}; give {', '.join(SOURCES)} or the path of an .npz or .csv"
-        )
-    arrays = _read_csv(path) if path.suffix.lower() == ".csv" else _read_npz(path)
-    return _split(path, arrays, seed)
-
-
-def _load_auto(seed: int) -> Dataset:
-    try:
-        return _load_mnist(seed, AUTO_TIMEOUT)
-    except InputError as error:
-        note = (
-            "MNIST is not available, so everything here is computed on the 1,797 small digits inside "
-            "scikit-learn: no figure can be compared with MNIST's."
-        )
-        logger.warning("EMBEDDED DATA: %s (%s)", note, error)
-        return replace(_load_embedded(seed), note=note)
+    return _split(path, _read(path), seed)
 
 
 # --- MNIST -----------------------------------------------------------------------------------
@@ -137,18 +129,9 @@ def _load_auto(seed: int) -> Dataset:
 
 def find_mnist() -> Path | None:
     """Return where MNIST lies on this machine without a download, or None."""
-    named = os.environ.get("DIGITS_MNIST")
-    if named:
+    if named := os.environ.get("DIGITS_MNIST"):
         return Path(named).expanduser()
-    cached = cache_folder() / "mnist.npz"
-    return cached if cached.exists() else None
-
-
-def cache_folder() -> Path:
-    """Return the folder that downloads are kept in (``$DIGITS_CACHE``, or the system's own)."""
-    import pooch
-
-    return Path(os.environ.get("DIGITS_CACHE") or pooch.os_cache("digits"))
+    return cached if (cached := _cached_mnist()).exists() else None
 
 
 def read_mnist(path: Path) -> dict[str, np.ndarray]:
@@ -159,13 +142,20 @@ def read_mnist(path: Path) -> dict[str, np.ndarray]:
     InputError
         If it cannot be read, or is not MNIST.
     """
-    arrays = _read_idx_folder(path) if path.is_dir() else _read_npz(path)
+    arrays = _read(path)
     if not _is_mnist(arrays):
         raise InputError(
             f"{path} is not MNIST: the SHA-256 of its arrays differ; set DIGITS_MNIST to an intact "
             "copy, or unset it to download one"
         )
     return arrays
+
+
+def _cached_mnist() -> Path:
+    """Return where a download is kept: below ``$DIGITS_CACHE``, or the system's own cache."""
+    import pooch
+
+    return Path(os.environ.get("DIGITS_CACHE") or pooch.os_cache("digits")) / "mnist.npz"
 
 
 def _load_mnist(seed: int, timeout: float) -> Dataset:
@@ -190,7 +180,7 @@ def _download_mnist(timeout: float) -> Path:
 
     pooch.get_logger().setLevel(logging.WARNING)
     deadline = time.monotonic() + timeout
-    cached = cache_folder() / "mnist.npz"
+    cached = _cached_mnist()
     partial = cached.with_suffix(".partial")
 
     def is_intact() -> bool:
@@ -206,21 +196,20 @@ def _download_mnist(timeout: float) -> Path:
                     if time.monotonic() > deadline:
                         raise TimeoutError
 
+    fetcher = pooch.create(
+        partial, "", registry={"mnist.npz": MNIST_SHA256}, urls={"mnist.npz": MNIST_URL},
+        retry_if_failed=2,
+    )  # fmt: skip
     try:
         if is_intact():
             return cached  # in a folder that may be read only
         cached.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(cached.with_name(".mnist.npz.lock"), timeout):
-            if is_intact():
-                return cached  # another process was quicker
-            shutil.rmtree(partial, ignore_errors=True)  # of a download that was killed
-            fetcher = pooch.create(
-                partial, "", registry={"mnist.npz": MNIST_SHA256}, urls={"mnist.npz": MNIST_URL},
-                retry_if_failed=2,
-            )  # fmt: skip
-            Path(fetcher.fetch("mnist.npz", downloader=download)).replace(cached)
-            partial.rmdir()
-            return cached
+            if not is_intact():  # another process may have been quicker
+                shutil.rmtree(partial, ignore_errors=True)  # of a download that was killed
+                Path(fetcher.fetch("mnist.npz", downloader=download)).replace(cached)
+                partial.rmdir()
+        return cached
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
@@ -228,29 +217,6 @@ def _download_mnist(timeout: float) -> Path:
             "folder that may be written, or DIGITS_MNIST to a copy of mnist.npz or to the folder of "
             "its four IDX files, or use the data 'embedded'"
         ) from None
-
-
-def _read_idx_folder(folder: Path) -> dict[str, np.ndarray]:
-    """Read MNIST's four original files: packed, unpacked, or unpacked and named as in Kaggle's copy."""
-    arrays = {}
-    for key, packed in IDX_FILES.items():
-        plain = packed.removesuffix(".gz")
-        names = (packed, plain, plain.replace("-idx", ".idx"))
-        path = next((folder / name for name in names if (folder / name).is_file()), folder / packed)
-        try:
-            raw = path.read_bytes()
-            raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(
-                f"{path} cannot be read ({_reason(error)}); expected MNIST's four IDX files there"
-            ) from None
-        # An IDX file starts with two zero bytes, the type, the number of axes, then each length.
-        header = 4 + 4 * (raw[3] if len(raw) > 3 else 0)
-        shape = np.frombuffer(raw[4:header], ">u4")
-        if not shape.size or len(raw) != header + int(np.prod(shape, dtype=np.int64)):
-            raise InputError(f"{path} is damaged; fetch it again")
-        arrays[key] = np.frombuffer(raw[header:], np.uint8).reshape(shape)
-    return arrays
 
 
 # --- The embedded set --------------------------------------------------------------------------
@@ -290,70 +256,83 @@ def _load_embedded(seed: int) -> Dataset:
     return _dataset("embedded", *parts)
 
 
-# --- The user's own file -----------------------------------------------------------------------
+# --- Files -------------------------------------------------------------------------------------
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open("rb") as file:
-            head = file.read(6)
-        if head == b"\x93NUMPY":
-            raise InputError(
-                f"{path} is a single array; np.savez('my.npz', x=images, y=labels) makes what is "
-                "expected"
-            )
-        if head.startswith(b"\0\0\x08") or "ubyte" in path.name:
-            raise InputError(
-                f"{path} is an IDX file; if it is MNIST's, set DIGITS_MNIST to its folder and take the "
-                "data mnist, else write an .npz with x_train, y_train, x_test and y_test"
-            )
-        if not zipfile.is_zipfile(path):  # NumPy would take it for a pickle
-            raise InputError(f"{path} cannot be read: it is damaged, or not an .npz; save it again")
-        with np.load(path, allow_pickle=False) as file:
-            unpacked = sum(member.file_size for member in file.zip.infolist())
-            if unpacked > MAX_BYTES:
-                raise InputError(
-                    f"{path} unpacks to {unpacked / 1e9:,.0f} GB; expected images of 28 by 28 pixels, "
-                    f"{MAX_BYTES / 1e9:.0f} GB at most"
-                )
-            # A member that is not an array comes back as bytes.
-            arrays = {key: file[key] for key in file.files}
-            return {key: array for key, array in arrays.items() if isinstance(array, np.ndarray)}
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; give the path of an .npz") from None
-    except Exception as error:  # NumPy and zipfile raise ten kinds for a hostile archive
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an .npz, a .csv, or the folder of MNIST's IDX files."""
+    if not path.exists():
         raise InputError(
-            f"{path} cannot be read ({_reason(error)}); expected an .npz of arrays without pickles"
-        ) from None
+            f"{path} does not exist; give the path of an .npz or .csv, or {', '.join(SOURCES)}"
+        )
+    if path.is_dir():
+        expected = "MNIST's four IDX files there, undamaged"
+        return {key: _parsed(_find_idx(path, key), _parse_idx, expected) for key in IDX_FILES}
+    if path.suffix.lower() == ".csv":
+        expected = (
+            f"{CSV_COLUMNS} columns, the label and then the pixels from 0 to 255, as in Kaggle's "
+            "train.csv"
+        )
+        return _parsed(path, _parse_csv, expected)
+    expected = (
+        "an .npz without pickles, as np.savez('my.npz', x=images, y=labels) writes it; for MNIST's "
+        "IDX files set DIGITS_MNIST to their folder"
+    )
+    return _parsed(path, _parse_npz, expected)
 
 
-def _read_csv(path: Path) -> dict[str, np.ndarray]:
+def _parsed(path: Path, parse: Callable[[Path], Any], expected: str) -> Any:
+    try:
+        return parse(path)
+    except Exception as error:  # NumPy, zipfile and gzip raise ten kinds for a hostile file
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = text.splitlines()[0].rstrip(".")
+        raise InputError(f"{path} cannot be read ({reason}); expected {expected}") from None
+
+
+def _parse_npz(path: Path) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(path) as archive:  # NumPy would take another file for a pickle
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > MAX_BYTES:
+        raise ValueError(f"it unpacks to {unpacked / 1e9:,.0f} GB")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    # A member that is not an array comes back as bytes.
+    return {key: array for key, array in arrays.items() if isinstance(array, np.ndarray)}
+
+
+def _parse_csv(path: Path) -> dict[str, np.ndarray]:
     """Read rows of a label and 784 pixels, below a line of names or without one."""
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            first = file.readline(1 << 16).replace('"', "").strip().split(",")
-        has_names = not first[0].isdecimal()
-        if len(first) != CSV_COLUMNS or (has_names and first[0].lower() != "label"):
-            raise ValueError(f"{len(first)} columns, the first is {first[0][:20]!r}")
-        with warnings.catch_warnings(action="ignore"):  # that there are no rows is said later
-            how = {"delimiter": ",", "comments": None, "encoding": "utf-8-sig"}
-            table = np.loadtxt(path, np.uint8, skiprows=int(has_names), ndmin=2, **how)
-        if len(table) and table.shape[1] != CSV_COLUMNS:
-            raise ValueError(f"rows of {table.shape[1]} columns")
-    except (OSError, ValueError, MemoryError) as error:
-        raise InputError(
-            f"{path} cannot be read ({_reason(error)}); expected {CSV_COLUMNS} columns, the label and "
-            "then the pixels from 0 to 255, as in Kaggle's train.csv"
-        ) from None
+    with path.open(encoding="utf-8-sig") as file:
+        first = file.readline(1 << 16).split(",")[0].strip(' "\n')
+    has_names = not first.isdecimal()
+    if has_names and first.lower() != "label":
+        raise ValueError(f"the first column is {first[:20]!r}")
+    with warnings.catch_warnings(action="ignore"):  # that there are no rows is said later
+        table = np.loadtxt(
+            path, np.uint8, delimiter=",", comments=None, encoding="utf-8-sig", ndmin=2,
+            skiprows=int(has_names),
+        )  # fmt: skip
+    if len(table) and table.shape[1] != CSV_COLUMNS:
+        raise ValueError(f"{table.shape[1]} columns")
     return {"x": table[:, 1:].reshape(-1, 28, 28), "y": table[:, 0]}
 
 
-def _reason(error: Exception) -> str:
-    """Return in one line why a file cannot be read."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return text.splitlines()[0].rstrip(".")
+def _find_idx(folder: Path, key: str) -> Path:
+    """Return one of MNIST's original files: packed, unpacked, or unpacked as Kaggle's copy names it."""
+    packed = folder / IDX_FILES[key]
+    plain = packed.with_suffix("")
+    names = packed, plain, plain.with_name(plain.name.replace("-idx", ".idx"))
+    return next(filter(Path.is_file, names), packed)
+
+
+def _parse_idx(path: Path) -> np.ndarray:
+    raw = path.read_bytes()
+    raw = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+    # An IDX file starts with two zero bytes, the type, the number of axes, then each length.
+    header = 4 + 4 * raw[3]
+    shape = np.frombuffer(raw[4:header], ">u4")
+    return np.frombuffer(raw[header:], np.uint8).reshape(shape)
 
 
 def _split(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
@@ -366,7 +345,6 @@ def _split(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
         for part in ("_train", "_val", "_test", "")
         if {f"x{part}", f"y{part}"} <= set(arrays)
     }
-
     if not {"_train", "_test"} <= set(parts):
         if "" not in parts:
             raise InputError(
@@ -381,24 +359,18 @@ def _split(path: Path, arrays: dict[str, np.ndarray], seed: int) -> Dataset:
     return _dataset(name, parts["_train"], parts["_val"], parts["_test"])
 
 
-def _validated(
-    path: Path, part: str, x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    problem, digits = "", set(range(10))
+def _validated(path: Path, part: str, x: np.ndarray, y: np.ndarray) -> tuple:
+    """Return the images and labels of a part, checked."""
+    problem, labels = "", np.unique(y).tolist()
     if x.dtype != np.uint8 or x.ndim != 3 or x.shape[1:] != (28, 28):
         problem = f"x{part} is {x.dtype} {x.shape}; expected uint8 (n, 28, 28), ink 255 on 0"
     elif y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != len(x):
         problem = f"y{part} is {y.dtype} {y.shape}; expected {len(x)} whole numbers, one an image"
-    elif outside := sorted(set(y.tolist()) - digits):
-        problem = f"y{part} holds the label {outside[0]}; expected 0 to 9"
-    elif missing := sorted(digits - set(y.tolist())):
-        problem = f"y{part} has no image of class {missing[0]}; expected all ten digits"
+    elif labels != list(range(10)):
+        problem = f"y{part} holds the labels {labels[:11]}; expected 0 to 9, each of them"
     if problem:
         raise InputError(f"{path}: {problem}")
     return x, y.astype(np.int64)
-
-
-# --- Splitting and digests ---------------------------------------------------------------------
 
 
 def _hold_out(x: np.ndarray, y: np.ndarray, n: int, seed: int) -> tuple:

@@ -20,15 +20,8 @@ FINE = 4  # sub-pixels of a pixel, along each axis, where edges are moved or lin
 def degrade(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Degrade `n` digits, each in one of six ways, equally often.
 
-    Parameters
-    ----------
-    x, y : numpy.ndarray
-        Training images uint8 (m, 28, 28) and labels (m,) to choose from.
-
-    Returns
-    -------
-    images, labels : numpy.ndarray
-        uint8 (n, 28, 28), some not centred or with ink up to the frame; int64 (n,).
+    They are chosen from training images `x`, uint8 (m, 28, 28), with labels `y`. Returns images, uint8
+    (n, 28, 28), some not centred or with ink up to the frame, and labels, int64 (n,).
     """
     rng = np.random.default_rng([seed, 4])
     chosen = rng.integers(len(x), size=n)

@@ -49,13 +49,7 @@ class Examples:
         return f"{len(self)} pictures of {np.count_nonzero(counts)} digits{remark}"
 
     def require_enough(self) -> None:
-        """Refuse examples from which nothing sensible can be learned.
-
-        Raises
-        ------
-        InputError
-            If there are fewer than `MIN_EXAMPLES`, or they all show the same digit.
-        """
+        """Raise InputError if there are fewer than `MIN_EXAMPLES`, or they all show the same digit."""
         if len(self) < MIN_EXAMPLES:
             raise InputError(
                 f"{len(self)} usable pictures; expected at least {MIN_EXAMPLES}, better two of each "
@@ -69,24 +63,12 @@ class Examples:
 
 
 def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples, list[str]]:
-    """Load the labelled pictures of a folder.
+    """Load the labelled pictures, each of one digit, of a folder and its subfolders.
 
     A label comes from ``labels.csv`` where there is one, else from the subfolder (``7/first.png``),
-    else from the beginning of the name (``7_first.png``).
-
-    Parameters
-    ----------
-    folder : path
-        Holds pictures of one digit each, also in subfolders.
-    recognizer : Recognizer
-        Finds the digit on each picture.
-
-    Returns
-    -------
-    examples : Examples
-        Those that can be used, sorted by path.
-    remarks : list of str
-        A line for each picture that was left out or should be checked: which, why, and what to do.
+    else from the beginning of the name (``7_first.png``). Returns the examples that can be used,
+    sorted by path, and a line for each picture that was left out or should be checked: which, why,
+    and what to do.
 
     Raises
     ------
@@ -96,8 +78,12 @@ def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples,
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give one that holds pictures of digits")
-    listed = _listed_labels(folder) if (folder / LABELS).exists() else None
-    found: dict[bytes, list[tuple[str, int]]] = {}  # names and labels of each image
+    listed = None
+    if (folder / LABELS).exists():
+        table = load_labels(folder)
+        files = (Path(file).as_posix() for file in table["file"])
+        listed = dict(zip(files, table["written"], strict=True))
+    found: dict[bytes, dict[str, int]] = {}  # the label of each picture that gives an image
     remarks = []
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder)
@@ -112,33 +98,25 @@ def load_examples(folder: str | Path, recognizer: Recognizer) -> tuple[Examples,
         if problem:
             remarks.append(f"{name} is left out: {problem}")
             continue
-        image = single.digits[0].image.tobytes()
-        found.setdefault(image, []).append((name, int(label)))
+        found.setdefault(single.digits[0].image.tobytes(), {})[name] = int(label)
         if whole.status == "no-digit":
             remarks.append(
                 f"{name} does not look like a digit; it is used, so check that it shows a {label}"
             )
-    kept = {}
-    for image, pictures in found.items():
-        names = ", ".join(name for name, _ in pictures)
-        if len({label for _, label in pictures}) > 1:
+    kept: dict[bytes, tuple[str, int]] = {}
+    for image, copies in found.items():
+        names = ", ".join(copies)
+        if len(set(copies.values())) > 1:
             remarks.append(
                 f"{names} are one picture with several labels: left out; keep the right one"
             )
             continue
-        kept[image] = pictures[0]
-        if len(pictures) > 1:
+        kept[image] = next(iter(copies.items()))
+        if len(copies) > 1:
             remarks.append(f"{names} are the same picture: the first one is used")
-    images = np.array([np.frombuffer(image, np.uint8) for image in kept], np.uint8)
-    names, labels = zip(*kept.values(), strict=True) if kept else ((), ())
-    return Examples(images.reshape(-1, 28, 28), np.array(labels, np.int64), names), remarks
-
-
-def _listed_labels(folder: Path) -> dict[str, str]:
-    """Return the label of each picture that the folder's table names."""
-    table = load_labels(folder)
-    files = (Path(file).as_posix() for file in table["file"])
-    return dict(zip(files, table["written"], strict=True))
+    images = np.frombuffer(bytearray().join(kept), np.uint8).reshape(-1, 28, 28)
+    labels = np.array([label for _, label in kept.values()], np.int64)
+    return Examples(images, labels, tuple(name for name, _ in kept.values())), remarks
 
 
 def _label_in_path(place: Path) -> str:

@@ -34,7 +34,7 @@ def load_labels(folder: str | Path) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If there is no such file, it is not UTF-8 text, or a column or a picture is missing.
+        If there is no such file, it is not UTF-8 text, or a row, column or picture is missing.
     """
     import pandas as pd  # which reading pictures does not need
 
@@ -43,26 +43,25 @@ def load_labels(folder: str | Path) -> pd.DataFrame:
     try:
         # Spreadsheets put a mark at the beginning, and leave out empty cells at the end of a row.
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, restval=""))
-    except (OSError, UnicodeDecodeError, csv.Error):  # csv.Error: a cell of 128 KiB and more
+            table = pd.DataFrame(csv.DictReader(file, restval=""))
+        files, written = table["file"], table["label"].str.strip()
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError):  # csv.Error: a cell of 128 KiB
         raise InputError(
             f"{path} cannot be read; expected UTF-8 text with the columns file and label, "
-            "a row a picture"
+            "at least a row"
         ) from None
-    if not rows or not {"file", "label"} <= set(rows[0]):
-        raise InputError(f"{path} has no rows, or lacks the columns file and label")
-    missing = [row["file"] for row in rows if not os.path.isfile(folder / row["file"])]
+    missing = [name for name in files if not os.path.isfile(folder / name)]
     if missing:
         name = missing[0] if missing[0].isprintable() else repr(missing[0])
         raise InputError(f"{path} names {name}, which does not exist; correct the name")
-    labels = ["".join(c for c in row["label"] if c in "0123456789") for row in rows]
+    label = written.str.replace("[^0-9]", "", regex=True)
     return pd.DataFrame(
         {
-            "file": [row["file"] for row in rows],
-            "label": labels,
-            "written": [row["label"].strip() for row in rows],
-            "kind": [row.get("kind", "") for row in rows],
-            "scattered": [row.get("scattered") == "1" for row in rows],
-            "group": [NOTHING if not s else SINGLE if len(s) == 1 else PAGE for s in labels],
+            "file": files,
+            "label": label,
+            "written": written,
+            "kind": table.get("kind", ""),
+            "scattered": table.get("scattered", "") == "1",
+            "group": label.str.len().clip(upper=2).map({0: NOTHING, 1: SINGLE, 2: PAGE}),
         }
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from scipy.interpolate import CubicHermiteSpline
 
 from digits.pictures import decode, find_digits, find_ink, to_mnist_form
 from digits.pictures.mnist_form import ink_box
@@ -47,10 +48,7 @@ FONT_FILES = (
 def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draw `n` digits in ways that MNIST lacks: flagged 1s, crossed 7s, mouse lines, print.
 
-    Returns
-    -------
-    images, labels : numpy.ndarray
-        uint8 (n, 28, 28) in MNIST form; int64 (n,), 0 to 9.
+    Returns images, uint8 (n, 28, 28) in MNIST form, and labels, int64 (n,).
     """
     rng = np.random.default_rng([seed, 1])
     # Half of them are 1s and 7s, where MNIST is poorest; a tenth is print.
@@ -72,18 +70,9 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Put `n` digits on small or poor pictures, and read them off again as a user's are read.
 
-    They come back with coarse pixels, hard or washed edges, blocks of the compression, and breaks
-    and lumps where the ink was faint.
-
-    Parameters
-    ----------
-    x, y : numpy.ndarray
-        Training images uint8 (m, 28, 28) and labels (m,) to choose from.
-
-    Returns
-    -------
-    images, labels : numpy.ndarray
-        uint8 (n, 28, 28) in MNIST form; int64 (n,).
+    They are chosen from training images `x`, uint8 (m, 28, 28), with labels `y`, and come back with
+    coarse pixels, hard or washed edges, blocks of the compression, and breaks and lumps where the
+    ink was faint. Returns images, uint8 (n, 28, 28) in MNIST form, and labels, int64 (n,).
     """
     rng = np.random.default_rng([seed, 3])
     images, labels = np.empty((n, 28, 28), np.uint8), np.empty(n, np.int64)
@@ -101,24 +90,16 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     """Make `n` images that are not digits, to train the reject class.
 
     Letters and signs as pen strokes and in print, scribbles, invented characters, filled shapes,
-    textures, and results of a failed segmentation: two digits in one frame, or part of one.
-
-    Parameters
-    ----------
-    x, y : numpy.ndarray
-        Training images uint8 (m, 28, 28) and labels (m,) that pairs and parts are cut from.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 (n, 28, 28) in MNIST form.
+    textures, and results of a failed segmentation: two digits in one frame, or part of one, cut
+    from training images `x`, uint8 (m, 28, 28), with labels `y`. Returns uint8 (n, 28, 28) in MNIST
+    form.
     """
     rng = np.random.default_rng([seed, 2])
     makers = (
         (0.36, lambda: _draw(_choice(OTHER_STROKES, rng), rng, jitter=0.06)),
         (0.16, lambda: _print_character(_choice(FONT_LETTERS, rng), rng)),
         (0.10, lambda: _draw(_invented_character(rng), rng, jitter=0.02)),
-        (0.06, lambda: _draw(_scribble(rng), rng, jitter=0.0)),
+        (0.06, lambda: _draw([rng.uniform(0, 1, (rng.integers(8, 16), 2))], rng, jitter=0.0)),
         (0.10, lambda: _shapes(rng)),
         (0.06, lambda: _texture(rng)),
         (0.12, lambda: _pair(x, rng)),
@@ -172,10 +153,9 @@ def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) 
     radius = pen_width / 2
     for stroke in strokes:
         points = (_catmull_rom(np.asarray(stroke)) - 0.5) @ matrix.T * (high - low) + CANVAS / 2
-        line = [tuple(p) for p in points]
-        pen.line(line, fill=level, width=pen_width, joint="curve")
+        pen.line(points.ravel().tolist(), fill=level, width=pen_width, joint="curve")
         if pen_width > 2:
-            for px, py in (line[0], line[-1]):
+            for px, py in points[[0, -1]].tolist():
                 pen.ellipse((px - radius, py - radius, px + radius, py + radius), fill=level)
     return np.asarray(image)
 
@@ -184,15 +164,9 @@ def _catmull_rom(points: np.ndarray, steps: int = 8) -> np.ndarray:
     """Return a Catmull-Rom curve through the points, (k, 2)."""
     if len(points) < 3:
         return points
-    p = np.vstack([2 * points[0] - points[1], points, 2 * points[-1] - points[-2]])
-    t = np.linspace(0, 1, steps, endpoint=False)[:, None]
-    pieces = [
-        0.5 * (2 * p[i] + (p[i + 1] - p[i - 1]) * t
-               + (2 * p[i - 1] - 5 * p[i] + 4 * p[i + 1] - p[i + 2]) * t**2
-               + (3 * p[i] - p[i - 1] - 3 * p[i + 1] + p[i + 2]) * t**3)
-        for i in range(1, len(p) - 2)
-    ]  # fmt: skip
-    return np.vstack([*pieces, points[-1:]])
+    last = len(points) - 1
+    curve = CubicHermiteSpline(range(last + 1), points, np.gradient(points, axis=0))
+    return curve(np.linspace(0, last, steps * last + 1))
 
 
 def _invented_character(rng: np.random.Generator) -> list[list[np.ndarray]]:
@@ -202,11 +176,6 @@ def _invented_character(rng: np.random.Generator) -> list[list[np.ndarray]]:
         start, end = rng.uniform(0, 1, (2, 2))
         strokes.append([start, (start + end) / 2 + rng.normal(0, 0.15, 2), end])
     return strokes
-
-
-def _scribble(rng: np.random.Generator) -> list[np.ndarray]:
-    """Return one stroke to and fro."""
-    return [rng.uniform(0, 1, (rng.integers(8, 16), 2))]
 
 
 @functools.cache

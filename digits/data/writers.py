@@ -40,12 +40,8 @@ class Writer:
     def invent(cls, seed: int, *, odd: int = 7) -> Writer:
         """Invent a writer.
 
-        Parameters
-        ----------
-        seed : int
-        odd : int
-            How many digits, 0 to 10, are written in one of `synthesis.HABITS`; the others in one of
-            `synthesis.DIGIT_STROKES`, which the shipped model knows.
+        He writes `odd` of the ten digits in one of `synthesis.HABITS`, the others in one of
+        `synthesis.DIGIT_STROKES`, which the shipped model knows.
         """
         rng = np.random.default_rng([seed, 4])
         unusual = rng.choice(10, odd, replace=False)
@@ -68,10 +64,7 @@ class Writer:
     def sample(self, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Write `n` digits, each of the ten as often as any other.
 
-        Returns
-        -------
-        images, labels : numpy.ndarray
-            uint8 (n, 28, 28) in MNIST form; int64 (n,).
+        Returns images, uint8 (n, 28, 28) in MNIST form, and labels, int64 (n,).
         """
         rng = np.random.default_rng([seed, 5])
         labels = rng.permutation(np.arange(n) % 10)

@@ -25,19 +25,12 @@ PAGE = FOLDER / "templates" / "draw.ipynb"  # a notebook that is nothing but the
 
 
 class DrawingPad(anywidget.AnyWidget):
-    """A pad to draw digits on, which are read after each stroke.
-
-    Parameters
-    ----------
-    recognizer : Recognizer or None
-        The shipped model by default.
-    folder : path
-        Where drawings are saved.
-    strokes : iterable of strokes
-        The drawing at first.
+    """A pad to draw digits on, which are read after each stroke by the shipped model or another.
 
     Attributes
     ----------
+    folder : Path
+        Where drawings are saved.
     strokes : list of list of (x, y, width)
         The drawing, in pixels of the pad, which is `digits.draw.strokes.SIZE` large. May be set.
     reading : Reading
@@ -59,16 +52,13 @@ class DrawingPad(anywidget.AnyWidget):
     parts = traitlets.List().tag(sync=True)
     said = traitlets.Unicode().tag(sync=True)
 
-    def __init__(
-        self, recognizer: Recognizer | None = None, folder: str | Path = pen.MY_DIGITS, strokes=()
-    ):
+    def __init__(self, recognizer: Recognizer | None = None, folder: str | Path = pen.MY_DIGITS):
         super().__init__()
         self.recognizer = recognizer or Recognizer.load()
         self.folder = Path(folder)
         self.observe(self._answer, "strokes")
         self.on_msg(self._on_message)
         self._answer()  # to an empty pad, so that nothing runs for the first time with a stroke
-        self.strokes = strokes
 
     def __repr__(self) -> str:
         """Stand for the pad where there is no browser, as in an executed notebook."""
@@ -155,9 +145,9 @@ def serve(port: int = 8866, browser: bool = True) -> None:
     # Voila looks for templates, such as ours, below the folders of JUPYTER_PATH.
     paths = [str(PAGE.parent), os.environ.get("JUPYTER_PATH", "")]
     environment = {**os.environ, "JUPYTER_PATH": os.pathsep.join(filter(None, paths))}
-    arguments = [sys.executable, "-m", "voila", str(PAGE), "--template=draw"]
-    arguments += ["--Voila.ip=127.0.0.1", f"--port={port}"]
-    arguments += [] if browser else ["--no-browser"]
-    status = subprocess.run(arguments, env=environment).returncode  # Ctrl-C kills it, too
+    command = [sys.executable, "-m", "voila", str(PAGE), "--template=draw"]
+    command += ["--Voila.ip=127.0.0.1", f"--port={port}"]
+    command += [] if browser else ["--no-browser"]
+    status = subprocess.run(command, env=environment).returncode  # Ctrl-C kills it, too
     if status:
         raise InputError(f"the drawing pad stopped with status {status}; try another --port")

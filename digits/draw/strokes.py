@@ -5,7 +5,6 @@ A stroke is a list of points (x, y, width), in pixels of the drawing pad, x to t
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Iterable, Sequence
@@ -31,6 +30,7 @@ Stroke = list[Point]
 SIZE = (480, 240)  # width and height of the pad in its own pixels
 BRUSH = 14.0  # pixels: on a digit of three quarters of the pad's height, like the pens of MNIST
 WIDTHS = (1.0, 80.0)  # pixels
+PLACES = (-max(SIZE), 2 * max(SIZE))  # pixels: up to a pad's width around the pad
 MAX_POINTS = 50_000  # hours of drawing
 MY_DIGITS = ROOT / "my_digits"
 MARGIN = 32  # pixels of paper around a drawing: as much as the frame that a photo leaves
@@ -46,13 +46,10 @@ RECORDED: dict[str, list[list[list[int]]]] = json.loads(
 
 
 def checked(strokes: Iterable) -> list[Stroke]:
-    """Return strokes as lists of points (x, y, width), each number checked.
+    """Return strokes of points (x, y) or (x, y, width) with each number checked.
 
-    Parameters
-    ----------
-    strokes : iterable of iterable of (x, y) or (x, y, width)
-        In pixels of the pad. Points without a width get `BRUSH`. Widths are clipped to `WIDTHS`,
-        places to a pad's width around the pad; strokes without points are left out.
+    Points without a width get `BRUSH`. Widths are clipped to `WIDTHS`, places to `PLACES`; strokes
+    without points are left out.
 
     Raises
     ------
@@ -74,19 +71,14 @@ def _validated_point(point: Sequence[float]) -> Point:
     finite = [isinstance(value, int | float) and math.isfinite(value) for value in values]
     if finite != [True] * 3:
         raise InputError(f"point {point!r} arrived; expected (x, y, width) in pixels of the pad")
-    limits = (-max(SIZE), 2 * max(SIZE)), (-max(SIZE), 2 * max(SIZE)), WIDTHS
-    return tuple(
-        min(max(value, low), high) for value, (low, high) in zip(values, limits, strict=True)
-    )
+    limits = zip(values, (PLACES, PLACES, WIDTHS), strict=True)
+    return tuple(min(max(value, low), high) for value, (low, high) in limits)
 
 
 def render(strokes: Sequence[Stroke], margin: float = MARGIN) -> np.ndarray:
     """Draw strokes with a round pen, on a sheet that ends `margin` pixels around them.
 
-    Returns
-    -------
-    numpy.ndarray
-        uint8 (height, width): 255 paper, 0 ink, grey at the strokes' edges.
+    Returns uint8 (height, width): 255 paper, 0 ink, grey at the strokes' edges.
     """
     (left, top), size = _sheet_bounds(strokes, margin)
     image = Image.new("L", (size[0] * ENLARGED, size[1] * ENLARGED), 255)
@@ -273,14 +265,12 @@ def save(
 
 def _save_new(folder: Path, digit: str, picture: np.ndarray) -> Path:
     """Write a picture under a name that no file has."""
-    encoded = io.BytesIO()
-    Image.fromarray(picture).save(encoded, "PNG", optimize=True)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     for number in count(1):
         path = folder / f"{digit}_{stamp}-{number}.png"
         try:
             with path.open("xb") as file:
-                file.write(encoded.getvalue())
+                Image.fromarray(picture).save(file, "PNG", optimize=True)
             return path
         except FileExistsError:
             continue

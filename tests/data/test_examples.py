@@ -31,33 +31,31 @@ def write(tmp_path):
     return write
 
 
-def test_labels_stand_in_names_and_subfolders(tmp_path, write, recognizer):
-    write("7_first.png", 7)
-    write("3.png", 3)
-    write("1-2.png", 1)
-    write("4/first.png", 4)
-    write("5/3_is_no_label_here.png", 5)
+def labels_of(examples: Examples) -> dict[str, int]:
+    return dict(zip(examples.names, examples.labels.tolist(), strict=True))
+
+
+def test_labels_stand_in_names_and_subfolders_or_in_a_table(tmp_path, write, recognizer):
+    expected = {
+        "1-2.png": 1,
+        "3.png": 3,
+        "4/first.png": 4,
+        "5/3_is_not_its_label.png": 5,
+        "7_a.png": 7,
+    }
+    for name, digit in expected.items():
+        write(name, digit)
     (tmp_path / "notes.txt").touch()
     (tmp_path / ".7_hidden.png").touch()
     examples, remarks = load_examples(tmp_path, recognizer)
-    assert not remarks
-    assert dict(zip(examples.names, examples.labels, strict=True)) == {
-        "7_first.png": 7, "3.png": 3, "1-2.png": 1, "4/first.png": 4, "5/3_is_no_label_here.png": 5,
-    }  # fmt: skip
+    assert not remarks and labels_of(examples) == expected
     assert examples.images.shape == (5, 28, 28) and examples.images.dtype == np.uint8
     assert (recognizer.predict(examples.images)["digit"] == examples.labels).all()
-
-
-def test_a_table_rules_over_names(tmp_path, write, recognizer):
-    write("9_not.png", 7)
-    write("sub/a.png", 3)
-    (tmp_path / "labels.csv").write_text("file,label\n9_not.png,7\nsub/a.png, 3\n")
+    # A table rules over names.
+    rows = "".join(f"{name}, {9 - digit}\n" for name, digit in expected.items())
+    (tmp_path / "labels.csv").write_text(f"file,label\n{rows}")
     examples, remarks = load_examples(tmp_path, recognizer)
-    assert not remarks
-    assert dict(zip(examples.names, examples.labels, strict=True)) == {
-        "9_not.png": 7,
-        "sub/a.png": 3,
-    }
+    assert not remarks and labels_of(examples) == {n: 9 - digit for n, digit in expected.items()}
 
 
 def test_a_picture_without_a_usable_label_is_named(tmp_path, write, recognizer):
@@ -115,20 +113,16 @@ def test_a_picture_that_shows_no_digit_or_several_or_is_broken_is_named(tmp_path
         assert remark.startswith(f"{name} is left out: ") and words in remark, remark
 
 
-def test_a_copy_is_used_once_whatever_its_format(tmp_path, write, recognizer):
+def test_copies_are_used_once_and_not_at_all_with_two_labels(tmp_path, write, recognizer):
     write("7_a.png", 7)
     Image.open(tmp_path / "7_a.png").save(tmp_path / "7_b.bmp")
     examples, (remark,) = load_examples(tmp_path, recognizer)
     assert examples.names == ("7_a.png",)
     assert remark == "7_a.png, 7_b.bmp are the same picture: the first one is used"
-
-
-def test_one_picture_with_two_labels_is_not_used_at_all(tmp_path, write, recognizer):
-    write("1_a.png", 7)
-    shutil.copy(tmp_path / "1_a.png", tmp_path / "7_a.png")
+    shutil.copy(tmp_path / "7_a.png", tmp_path / "1_a.png")
     examples, (remark,) = load_examples(tmp_path, recognizer)
-    assert len(examples) == 0
-    assert "1_a.png, 7_a.png are one picture with several labels" in remark
+    assert len(examples) == 0 and examples.images.shape == (0, 28, 28)
+    assert "1_a.png, 7_a.png, 7_b.bmp are one picture with several labels" in remark
 
 
 def test_a_picture_that_does_not_look_like_a_digit_is_used_and_named(tmp_path, recognizer):
@@ -144,16 +138,11 @@ def examples_of(labels) -> Examples:
     return Examples(np.zeros((n, 28, 28), np.uint8), np.array(labels), tuple(map(str, range(n))))
 
 
-def test_too_few_pictures_and_one_digit_alone_are_refused():
+def test_too_few_pictures_and_one_digit_alone_are_refused_and_missing_digits_named():
     examples_of([0, 1] * 5).require_enough()
     with pytest.raises(InputError, match="9 usable pictures; expected at least 10"):
         examples_of([0, 1, 2] * 3).require_enough()
     with pytest.raises(InputError, match=r"all pictures are labelled 7.*nothing was changed"):
         examples_of([7] * 12).require_enough()
-
-
-def test_digits_without_examples_are_named():
-    assert (
-        str(examples_of([0, 1, 2, 3, 4, 5, 6, 7]))
-        == "8 pictures of 8 digits, none of 8, 9: read as before"
-    )
+    text = str(examples_of([0, 1, 2, 3, 4, 5, 6, 7]))
+    assert text == "8 pictures of 8 digits, none of 8, 9: read as before"

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from digits.data import synthesis
+from digits.data import degradation, synthesis
+from digits.data.writers import Writer
 
 
 def in_mnist_form(images):
@@ -42,6 +43,11 @@ def test_pictured_digits_are_the_given_ones_read_off_poor_pictures(embedded):
 
 def test_the_seed_decides(embedded):
     given = (40, embedded.x_train, embedded.y_train)
-    for make in (synthesis.non_digits, lambda n, x, y, seed: synthesis.digits(n, seed)[0]):
+    for make in (
+        synthesis.non_digits,
+        lambda n, x, y, seed: synthesis.digits(n, seed)[0],
+        lambda n, x, y, seed: degradation.degrade(n, x, y, seed)[0],
+        lambda n, x, y, seed: Writer.invent(seed).sample(n, 5)[0],
+    ):
         first, same, other = (make(*given, seed) for seed in (5, 5, 6))
         assert np.array_equal(first, same) and not np.array_equal(first, other)

@@ -7,12 +7,6 @@ from digits.data.writers import Writer
 from digits.recognizer import Recognizer
 
 
-def test_a_writer_is_decided_by_its_seed():
-    first, second, other = (Writer.invent(seed).sample(20, 5) for seed in (3, 3, 4))
-    assert np.array_equal(first[0], second[0]) and np.array_equal(first[1], second[1])
-    assert not np.array_equal(first[0], other[0])
-
-
 def test_every_digit_is_written_as_often():
     images, labels = Writer.invent(0).sample(50, 0)
     assert images.shape == (50, 28, 28) and images.dtype == np.uint8

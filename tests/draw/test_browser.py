@@ -5,6 +5,7 @@ Skipped where there is no Chromium; `.ci/run` installs it.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -30,15 +31,10 @@ from digits.report import pages
 from digits.report.metrics import METRICS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no Chromium here; on Debian: apt-get install chromium"
-    ),
-]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+MISSING = "no Chromium here; on Debian: apt-get install chromium"
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=MISSING)]
 
 FLAGS = [
     # CI runs as root, and without a network.
@@ -59,12 +55,11 @@ def browser():
 
 
 @contextmanager
-def opened(browser, url: str, *, width: int = 1280, scheme: str = "light"):
+def opened(browser, url: str, width: int = 1280, scheme: str = "light"):
     """Open a page; yield it, and the list of what goes wrong on it."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-    )
+    context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
+    show(page, width, scheme)
     page.set_default_timeout(PATIENCE)
     wrong: list[str] = []
     page.on("console", lambda line: line.type == "error" and wrong.append(line.text))
@@ -74,10 +69,23 @@ def opened(browser, url: str, *, width: int = 1280, scheme: str = "light"):
         page.goto(url, timeout=PATIENCE)
         yield page, wrong
     finally:
-        if folder := os.environ.get("SCREENSHOTS"):  # for people to look at
-            name = re.sub(r"\W+", "-", f"{page.title()} {width} {scheme}").strip("-")
-            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        keep_screenshot(page)
         context.close()
+
+
+def show(page, width: int, scheme: str) -> None:
+    """Give the window a width, and light or dark colours."""
+    keep_screenshot(page)
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+
+
+def keep_screenshot(page) -> None:
+    """Keep what a page shows in the folder SCREENSHOTS, for people to look at."""
+    if (folder := os.environ.get("SCREENSHOTS")) and page.title():
+        scheme = "dark" if dark(page) else "light"
+        name = re.sub(r"\W+", "-", f"{page.title()} {page.viewport_size['width']} {scheme}")
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
 def free_port() -> int:
@@ -89,25 +97,12 @@ def free_port() -> int:
 @contextmanager
 def server(arguments: list[str], url: str, folder: Path):
     """Run a server with its own settings below `folder` until it answers; stop all of it after."""
-    own = {
-        name: str(folder / name.lower())
-        for name in (
-            "JUPYTER_CONFIG_DIR",
-            "JUPYTER_DATA_DIR",
-            "JUPYTER_RUNTIME_DIR",
-            "JUPYTERLAB_SETTINGS_DIR",
-            "JUPYTERLAB_WORKSPACES_DIR",
-        )
-    }
+    own = {name: str(folder / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR")}
     with (folder / "server.log").open("w+") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            cwd=folder,
-            env={**os.environ, **own},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+            [sys.executable, "-m", *arguments], cwd=folder, env={**os.environ, **own}, stdout=log,
+            stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
         try:
             deadline = time.monotonic() + PATIENCE / 1000
             while not answers(url):
@@ -152,13 +147,8 @@ class Hand:
     def draw(self, strokes) -> None:
         frame = self.canvas.bounding_box()
         for stroke in strokes:
-            places = [
-                (
-                    frame["x"] + x * frame["width"] / SIZE[0],
-                    frame["y"] + y * frame["width"] / SIZE[0],
-                )
-                for x, y in stroke
-            ]
+            scale = frame["width"] / SIZE[0]
+            places = [(frame["x"] + x * scale, frame["y"] + y * scale) for x, y in stroke]
             self.page.mouse.move(*places[0])
             self.page.mouse.down()
             for place in places[1:]:
@@ -186,15 +176,12 @@ class Hand:
 
     def milliseconds(self) -> int:
         """Return how long the last stroke waited for its answer to be shown."""
-        answered = re.compile(r"\d+")
-        playwright.expect(self.pad).to_have_attribute(
-            "data-milliseconds", answered, timeout=PATIENCE
-        )
+        self.page.locator(".digits-pad[data-milliseconds]").wait_for()
         return int(self.pad.get_attribute("data-milliseconds"))
 
 
-def use(hand: Hand, saved: Path) -> list[int]:
-    """Do on the pad what a person does; return the milliseconds from strokes' ends to answers."""
+def use(hand: Hand, saved: Path) -> None:
+    """Do on the pad what a person does, and look at the answers and how long they take."""
     page, pad = hand.page, hand.pad
     waited = []
 
@@ -224,24 +211,14 @@ def use(hand: Hand, saved: Path) -> list[int]:
     pad.get_by_role("button", name="Undo").click()
     hand.reads("1")
 
-    # A plus with the keyboard alone: Delete clears, Space lowers and lifts the pen.
+    # A 1 with the keyboard alone: Delete clears, Space lowers and lifts the pen.
     hand.canvas.focus()
-    page.keyboard.press("Delete")
-    hand.reads("")
-    page.keyboard.press("Shift+ArrowUp")
-    page.keyboard.press("Shift+ArrowUp")
-    page.keyboard.press(" ")
-    for _ in range(4):
-        page.keyboard.press("Shift+ArrowDown")
-    page.keyboard.press(" ")
-    hand.reads("1")
-    page.keyboard.press("Control+z")
-    hand.reads("")
-    return waited
-
-
-def check(waited: list[int], where: str) -> None:
-    print(f"{where}: answers after {waited} ms, median {median(waited):.0f} ms")
+    up, down = ["Shift+ArrowUp"] * 2, ["Shift+ArrowDown"] * 4
+    for keys, text in ((["Delete"], ""), ([*up, " ", *down, " "], "1"), (["Control+z"], "")):
+        for key in keys:
+            page.keyboard.press(key)
+        hand.reads(text)
+    print(f"answers after {waited} ms, median {median(waited):.0f} ms")
     assert median(waited) < SLOWEST
 
 
@@ -274,7 +251,7 @@ def test_the_pad_in_jupyterlab(browser, tmp_path):
         wait_until_idle(f"{url}/api/kernels?token={token}")
         hand = Hand(page)
         scroll_to(page, hand.canvas)
-        check(use(hand, saved), "JupyterLab")
+        use(hand, saved)
         # JupyterLab's own lines on the console are its own affair.
         assert not [line for line in wrong if line.startswith("exception")]
 
@@ -301,30 +278,27 @@ def wait_until_idle(url: str) -> None:
         time.sleep(0.3)
 
 
-@pytest.fixture(scope="module")
-def page_of_its_own(tmp_path_factory):
-    """The pad's page as `digits draw` serves it; yields its address."""
-    folder, port = tmp_path_factory.mktemp("voila"), free_port()
+def test_the_pad_on_a_page_of_its_own(browser, tmp_path):
+    port = free_port()
     url = f"http://127.0.0.1:{port}/"
-    with server(["digits", "draw", "--no-browser", f"--port={port}"], url, folder):
-        yield url
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_the_pad_on_a_page_of_its_own(browser, page_of_its_own, width, scheme):
-    with opened(browser, page_of_its_own, width=width, scheme=scheme) as (page, wrong):
+    with (
+        server(["digits", "draw", "--no-browser", f"--port={port}"], url, tmp_path),
+        opened(browser, url, 390, "dark") as (page, wrong),
+    ):
         hand = Hand(page)
         hand.canvas.wait_for()
         assert "DrawingPad()" not in page.locator("body").inner_text(), "the code is shown"
-        hand.draw(RECORDED["three"])
-        hand.reads("3")
-        assert hand.fits()
-        hand.clear()
-        hand.draw(RECORDED["seventeen"])
-        hand.reads("17")
-        assert hand.fits()
+        for width, scheme in ((390, "dark"), (1280, "light")):
+            show(page, width, scheme)
+            hand.draw(RECORDED["three"])
+            hand.reads("3")
+            assert hand.fits()
+            hand.clear()
+            hand.draw(RECORDED["seventeen"])
+            hand.reads("17")
+            assert hand.fits() and dark(page) == (scheme == "dark")
+            hand.clear()
         assert not wrong
-        assert dark(page) == (scheme == "dark")
 
 
 # --- The report's pages ------------------------------------------------------------------------------
@@ -362,47 +336,36 @@ def report_pages(tmp_path_factory):
     (some / "labels.csv").write_text("\n".join(chosen), encoding="utf-8")
     for line in chosen[1:]:
         shutil.copy(TEST_IMAGES / line.split(",")[0], some)
-    metrics = report.read_metrics(folder / METRICS)
-    earlier = json.loads(json.dumps(metrics))
-    earlier["evaluation"]["accuracy"]["n_wrong"] += 3
     own_pictures = pages.own_pictures
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "own_pictures", lambda: own_pictures(some))
-        pages.write(folder, metrics, earlier)
+        pages.write(folder, report.read_metrics(folder / METRICS))
     return folder
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_index_page(browser, report_pages, width, scheme):
-    index = (report_pages / "index.html").as_uri()
-    with opened(browser, index, width=width, scheme=scheme) as (page, wrong):
-        assert no_overflow(page)
-        assert dark(page) == (scheme == "dark")
+def test_index_page(browser, report_pages):
+    with opened(browser, (report_pages / "index.html").as_uri()) as (page, wrong):
         assert page.evaluate("[...document.images].every(i => i.naturalWidth && i.alt)")
-        page.locator("summary").click()
-        assert no_overflow(page), "with all numbers shown"
-        assert not wrong
-
-
-@pytest.mark.parametrize("width", [390, 1280])
-def test_notebooks_pages(browser, report_pages, width):
-    for path in sorted(report_pages.glob("[0-9]*.html")):
-        with opened(browser, path.as_uri(), width=width, scheme="dark") as (page, wrong):
-            assert no_overflow(page), path.name
-            assert dark(page), path.name
-            assert not wrong, path.name
-
-
-def test_every_link_of_the_index_page_resolves(browser, report_pages):
-    with opened(browser, (report_pages / "index.html").as_uri()) as (page, _):
+        for width, scheme in itertools.product((390, 1280), ("light", "dark")):
+            show(page, width, scheme)
+            assert no_overflow(page), width
+            assert dark(page) == (scheme == "dark")
         links = page.evaluate("[...document.links].map(link => link.href)")
         assert len(links) > 10
-        for link in links:
-            parts = urlsplit(link)
-            assert parts.scheme == "file", f"{link} needs a network"
-            target = Path(unquote(parts.path))
-            assert target.is_file(), link
-            if parts.fragment:
-                text = target.read_text(encoding="utf-8")
-                assert f'id="{unquote(parts.fragment)}"' in text, link
+        assert not wrong
+    for link in links:
+        parts = urlsplit(link)
+        assert parts.scheme == "file", f"{link} needs a network"
+        target = Path(unquote(parts.path))
+        assert target.is_file(), link
+        if parts.fragment:
+            assert f'id="{unquote(parts.fragment)}"' in target.read_text(encoding="utf-8"), link
+
+
+def test_notebooks_pages(browser, report_pages):
+    for path in sorted(report_pages.glob("[0-9]*.html")):
+        with opened(browser, path.as_uri(), scheme="dark") as (page, wrong):
+            for width in (1280, 390):
+                show(page, width, "dark")
+                assert no_overflow(page) and dark(page), (path.name, width)
+            assert not wrong, path.name

@@ -54,14 +54,11 @@ def test_far_places_and_wide_pens_are_brought_near():
     assert render(checked([[(1e9, 1e9, 1e9), (-1e9, -1e9, 0)]])).size < 3e6
 
 
-def test_anything_but_strokes_is_refused():
+def test_anything_but_strokes_that_a_hand_draws_is_refused():
     nan = float("nan")
     for bad in ([[(1,)]], [[(1, 2, 3, 4)]], [[(1, "2")]], [[(1, nan, 3)]], [[7]], [7], 7, [["ab"]]):
         with pytest.raises(InputError, match=r"\(x, y, width\)"):
             checked(bad)
-
-
-def test_more_points_than_a_hand_draws_are_refused():
     with pytest.raises(InputError, match="50,001 points"):
         checked([[(0, 0)] * 50_001])
 
@@ -75,20 +72,15 @@ def test_a_drawing_is_dark_ink_on_a_white_sheet_with_a_margin():
     assert not ink[:frame].any() and not ink[:, :frame].any()
     # A line 60 long and 10 wide, and half a disc at each end.
     assert ink.sum() / 255 == pytest.approx(600 + np.pi * 25, rel=0.1)
-
-
-def test_a_dot_and_an_empty_pad_can_be_drawn():
+    # A dot, and an empty pad.
     assert (render([[(5, 5, 8)]]) < 128).sum() == pytest.approx(np.pi * 16, rel=0.25)
     assert (render([]) == 255).all()
 
 
-def test_recorded_drawings_are_read(model):
+def test_drawings_are_read_whatever_their_place_size_and_pen(model):
     for name, text in [("three", "3"), ("seventeen", "17"), ("four", "4"), ("letter K", "")]:
         reading = read(DRAWN[name], model)
         assert (reading.text, reading.status) == (text, "ok" if text else "no-digit"), name
-
-
-def test_neither_place_nor_size_nor_pen_changes_the_answer(model):
     for x, y, scale in [(0, 0, 1), (200, 20, 1), (100, 100, 0.3), (-20, 5, 1.1)]:
         drawing = moved(DRAWN["three"], x, y, scale)
         reading = read(drawing, model)
@@ -131,16 +123,13 @@ def test_a_stroke_is_cut_into_pieces_of_equal_length():
         assert strokes.cut(short, 10) == [short]
 
 
-def test_each_piece_belongs_to_the_digit_that_it_is_part_of(model):
+def test_each_part_belongs_to_a_digit_and_a_seven_needs_its_long_stroke(model):
     drawing = DRAWN["seventeen"]
-    parts = what_mattered(drawing, read(drawing, model), model)
+    reading = read(drawing, model)
+    parts = what_mattered(drawing, reading, model)
     assert [part.stroke for part in parts] == sorted(part.stroke for part in parts)
     assert {(part.stroke, part.place) for part in parts} == {(0, 0), (1, 1), (2, 1)}
-
-
-def test_without_its_long_stroke_a_seven_is_none(model):
-    drawing = DRAWN["seventeen"]
-    stem, bar = what_mattered(drawing, read(drawing, model), model, whole=True)
+    stem, bar = what_mattered(drawing, reading, model, whole=True)
     assert (stem.stroke, bar.stroke) == (1, 2)
     assert stem.evidence > 5 and stem.confidence < 0.5
     assert abs(bar.evidence) < stem.evidence and bar.read == 7
@@ -157,9 +146,7 @@ def test_evidence_is_how_far_the_odds_fall(model):
         return np.log(p / (1 - p))
 
     assert part.evidence == pytest.approx(odds(drawing) - odds(drawing[:1]), abs=1e-3)
-
-
-def test_nothing_can_be_left_out_of_one_piece_or_of_no_digit(model):
+    # Nothing can be left out of one piece, or of no digit.
     assert what_mattered(DRAWN["three"], read(DRAWN["three"], model), model, whole=True) == []
     assert what_mattered(DRAWN["star"], Reading(""), model) == []
 
@@ -176,13 +163,10 @@ def test_a_saved_drawing_is_read_as_it_was_on_the_pad(model, tmp_path):
     np.testing.assert_array_equal(again.digits[0].image, reading.digits[0].image)
 
 
-def test_each_digit_of_a_number_gets_a_file_of_its_own(model, tmp_path):
+def test_each_digit_of_a_label_gets_a_file_and_one_digit_the_whole_drawing(model, tmp_path):
     paths = save(DRAWN["seventeen"], "17", read(DRAWN["seventeen"], model), tmp_path)
     assert [path.name[0] for path in paths] == ["1", "7"]
     assert [model.read(path).text for path in paths] == ["1", "7"]
-
-
-def test_a_label_of_one_digit_takes_the_whole_drawing(model, tmp_path):
     (path,) = save(DRAWN["star"], "5", read(DRAWN["star"], model), tmp_path)
     with Image.open(path) as image:
         np.testing.assert_array_equal(image, render(DRAWN["star"]))
@@ -202,26 +186,24 @@ def test_no_file_is_ever_replaced(model, tmp_path, monkeypatch):
 
 def test_a_label_that_does_not_fit_saves_nothing(model, tmp_path):
     for drawing, label, words in [
-        (DRAWN["three"], "", "not a number"),
-        (DRAWN["three"], "x", "not a number"),
-        (DRAWN["three"], "²", "not a number"),
-        (DRAWN["three"], "../3", "not a number"),
+        *((DRAWN["three"], label, "not a number") for label in ("", "x", "²", "../3")),
         (DRAWN["three"], "33", "2 digits, but 1 were read"),
         (DRAWN["star"], "12", "but none were read"),
         ([], "3", "nothing is drawn"),
     ]:
         with pytest.raises(InputError, match=words):
             save(drawing, label, read(drawing, model), tmp_path)
+    with pytest.raises(InputError, match="one stroke runs through two digits"):
+        save(DRAWN["seventeen"][:1], "17", read(DRAWN["seventeen"], model), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_stroke_through_two_digits_is_not_saved_apart(model, tmp_path):
-    reading = read(DRAWN["seventeen"], model)
-    with pytest.raises(InputError, match="one stroke runs through two digits"):
-        save(DRAWN["seventeen"][:1], "17", reading, tmp_path)
+def test_a_folder_that_takes_no_file_is_named_and_no_part_is_left(model, tmp_path, monkeypatch):
+    reading = read(DRAWN["three"], model)
+    (tmp_path / "taken").touch()
+    with pytest.raises(InputError, match=r"cannot save in .*taken"):
+        save(DRAWN["three"], "3", reading, tmp_path / "taken")
 
-
-def test_a_full_disk_leaves_no_part_of_a_picture(model, tmp_path, monkeypatch):
     class Full(io.FileIO):
         def write(self, content):
             super().write(content[:10])
@@ -229,14 +211,8 @@ def test_a_full_disk_leaves_no_part_of_a_picture(model, tmp_path, monkeypatch):
 
     monkeypatch.setattr(strokes.Path, "open", lambda path, mode: Full(path, mode))
     with pytest.raises(InputError, match=r"cannot save in .*No space left"):
-        save(DRAWN["three"], "3", read(DRAWN["three"], model), tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_file_in_the_folders_place_is_named(model, tmp_path):
-    (tmp_path / "my_digits").touch()
-    with pytest.raises(InputError, match="my_digits"):
-        save(DRAWN["three"], "3", read(DRAWN["three"], model), tmp_path / "my_digits")
+        save(DRAWN["three"], "3", reading, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 # --- The widget --------------------------------------------------------------------------------------
@@ -250,7 +226,13 @@ def test_each_change_of_the_strokes_is_answered(pad):
     assert {part["whole"] for part in pad.parts} == {False}
     pad.strokes = DRAWN["seventeen"]
     assert pad.answer["text"] == "17"
+    assert repr(pad) == "DrawingPad(3 strokes, reads '17')"  # the same at every run
     assert {part["whole"] for part in pad.parts} == {False, True}
+    with pytest.raises(InputError, match="expected"):
+        pad.strokes = [[(1, 2, "thick")]]
+    assert pad.reading.text == "17" and pad.strokes == DRAWN["seventeen"]
+    assert pad.read(RECORDED["three"]).text == "3"
+    assert pad.strokes == DRAWN["seventeen"], "reading leaves the pad alone"
     pad.strokes = []
     assert pad.answer["status"] == "empty" and pad.parts == []
 
@@ -274,19 +256,6 @@ def test_what_is_no_digit_is_shown_as_the_network_saw_it(pad):
     assert pad.parts == []
 
 
-def test_a_pad_may_start_with_a_drawing(model):
-    pad = draw.DrawingPad(model, strokes=RECORDED["seventeen"])
-    assert pad.reading.text == "17"
-    assert repr(pad) == "DrawingPad(3 strokes, reads '17')"  # the same at every run
-
-
-def test_strokes_that_are_none_are_refused_and_change_nothing(pad):
-    pad.strokes = DRAWN["three"]
-    with pytest.raises(InputError, match="expected"):
-        pad.strokes = [[(1, 2, "thick")]]
-    assert pad.reading.text == "3" and pad.strokes == DRAWN["three"]
-
-
 def test_saving_is_told_and_so_is_what_hinders_it(pad):
     send = pad._handle_custom_msg
     send({"do": "save", "label": "3"}, None)
@@ -299,11 +268,6 @@ def test_saving_is_told_and_so_is_what_hinders_it(pad):
     send({"do": "save"}, None)
     assert pad.said.startswith("Not saved: the label ''")
     assert list(pad.folder.iterdir()) == [path]
-
-
-def test_reading_leaves_the_pad_alone(pad):
-    assert pad.read(RECORDED["seventeen"]).text == "17"
-    assert pad.strokes == []
 
 
 def test_the_page_of_its_own_is_served_to_this_machine_alone(monkeypatch):
@@ -351,8 +315,6 @@ def test_parts_are_drawn_on_the_axes_of_their_digit(model):
     assert len(first.lines) == sum(part.place == 0 for part in parts)
     assert len(second.lines) == sum(part.place == 1 for part in parts)
     assert second.get_title() == "read as 7"
-
-
-def test_figures_without_a_digit_say_so():
+    # Without a digit there is an empty figure.
     assert plots.plot_ten(np.zeros((0, 28, 28)), np.zeros((0, 10)), 0.9, "None").axes
     assert plots.plot_parts([], Reading(""), "None").axes
