@@ -20,9 +20,8 @@ import logging
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
@@ -31,108 +30,46 @@ from pathlib import Path
 import dask
 import pyarrow as pa
 import pyarrow.parquet as pq
-from distributed import Client, Future, KilledWorker, LocalCluster, as_completed
+from distributed import Client, KilledWorker, LocalCluster, as_completed
 
 from digits import InputError
 from digits.collection.sources import Entry, entries, fetch, is_url
 from digits.config import CHAMPION
 from digits.pictures.files import not_looked_at
-from digits.recognizer import Recognizer
+from digits.recognizer import Reading, Recognizer
 from digits.recognizer.parallel import LOST, n_cores, read_each
 from digits.storage import locked, write_json
 
 PART = 1000  # pictures in a part
 PREFETCH = 4  # parts for each thread of the workers that are sent at a time
 PATIENCE = 20  # seconds in which a scheduler must answer
-LOSSES = (
-    1  # processes of this machine that a part may take down before its pictures are read one by one
-)
+LOSSES = 1  # processes that a part may take down here before its pictures are read one by one
 PLAN, PLAN_FILE, LIST_FILE = "_plan", "plan.json", "pictures.parquet"
 FORMAT = 2  # of the plan and the parts; other numbers are refused
 
-DIGIT = pa.struct(
-    [
-        ("digit", pa.int8()),
-        ("confidence", pa.float32()),
-        ("box", pa.list_(pa.int32())),
-        ("row", pa.int32()),
-        ("accepted", pa.bool_()),
-        ("cut", pa.bool_()),
-    ]
-)
-READINGS = pa.schema(
-    [
-        ("file", pa.string()),
-        ("text", pa.string()),
-        ("rows", pa.list_(pa.string())),
-        ("confidence", pa.float32()),
-        ("status", pa.string()),
-        ("message", pa.string()),
-        ("digits", pa.list_(DIGIT)),
-    ]
-)
+DIGIT = {
+    "digit": pa.int8(),
+    "confidence": pa.float32(),
+    "box": pa.list_(pa.int32()),
+    "row": pa.int32(),
+    "accepted": pa.bool_(),
+    "cut": pa.bool_(),
+}
+READINGS = {
+    "file": pa.string(),
+    "text": pa.string(),
+    "rows": pa.list_(pa.string()),
+    "confidence": pa.float32(),
+    "status": pa.string(),
+    "message": pa.string(),
+    "digits": pa.list_(pa.struct(DIGIT)),
+}
 # Paths are bytes to the file system, and need not be text.
-ENTRIES = pa.schema([("file", pa.string()), ("place", pa.binary()), ("member", pa.string())])
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The pictures of a run, in parts.
-
-    Attributes
-    ----------
-    folder : Path
-        The data set.
-    n_pictures, n_parts : int
-    part : int
-        Pictures in a part; the last one holds the rest.
-    """
-
-    folder: Path
-    n_pictures: int
-    n_parts: int
-    part: int
-
-    def path(self, number: int) -> Path:
-        """Return where the readings of a part are, or will be."""
-        return self.folder / f"part-{number:06}.parquet"
-
-    def missing(self) -> list[int]:
-        """Return the numbers of the parts that are still to be read."""
-        there = {entry.name for entry in os.scandir(self.folder)}
-        return [n for n in range(self.n_parts) if self.path(n).name not in there]
-
-    def parts(self, numbers: Iterable[int]) -> Iterator[list[Entry]]:
-        """Yield the pictures of some parts."""
-        with pq.ParquetFile(self.folder / PLAN / LIST_FILE) as listed:
-            for number in numbers:
-                rows = listed.read_row_group(number).to_pylist()
-                yield [Entry(r["file"], os.fsdecode(r["place"]), r["member"]) for r in rows]
-
-    def size(self, number: int) -> int:
-        """Return how many pictures a part has."""
-        return min(self.part, self.n_pictures - number * self.part)
-
-    def write(self, number: int, readings: pa.Table) -> None:
-        """Add the readings of a part to the data set."""
-        path = self.path(number)
-        temporary = path.with_name(f".{path.name}")
-        with temporary.open("wb") as file:
-            pq.write_table(readings, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-
-    def count(self) -> dict[str, int]:
-        """Return how many pictures have which status, over all parts."""
-        counts: Counter[str] = Counter()
-        for number in range(self.n_parts):
-            counts.update(pq.read_table(self.path(number), columns=["status"])[0].to_pylist())
-        return dict(counts)
+ENTRIES = pa.schema({"file": pa.string(), "place": pa.binary(), "member": pa.string()})
 
 
 def read_collection(
-    sources: Iterable[str],
+    sources: Sequence[str],
     output: str | os.PathLike,
     model: str | os.PathLike | None = None,
     *,
@@ -149,14 +86,12 @@ def read_collection(
 
     Parameters
     ----------
-    sources : iterable of str
+    sources : sequence of str
         See `digits.collection.sources.entries`.
     output : path
         The folder of the data set.
-    model : path or None
-        As for `Recognizer.load`.
-    single : bool
-        Take each picture as one digit.
+    model, single
+        As for `digits.recognizer.parallel.read_all`.
     part : int
         Pictures in a part, at least 1.
     workers : int or None
@@ -167,8 +102,8 @@ def read_collection(
     say : callable
         Called with lines for people.
     progress : callable
-        Called after each part, and once before the first, with the number of pictures that are
-        read, by an earlier run or this one, and of all.
+        Called before the first part and after each, with the number of pictures that are read, by
+        an earlier run or this one, and of all.
 
     Returns
     -------
@@ -188,22 +123,30 @@ def read_collection(
         "single": single,
         "part": part,
     }
+    how = (model, settings["model"], single)
     output = Path(output)
     with locked(output):
-        plan = _plan(output, sources, settings, say)
-        missing = plan.missing()
-        n_read = plan.n_pictures - sum(map(plan.size, missing))
-        if n_read:
-            say(f"{n_read:,} of {plan.n_pictures:,} pictures are read already")
-        progress(n_read, plan.n_pictures)
-        workers = min(workers or n_cores(), len(missing))
-        how = (model, settings["model"], single)
-        parts = _read_parts(plan.parts(missing), how, workers, scheduler, say) if missing else ()
-        for index, readings in parts:
-            plan.write(missing[index], readings)
-            n_read += plan.size(missing[index])
-            progress(n_read, plan.n_pictures)
-        return plan.count()
+        _plan(output, sources, settings, say)
+        with pq.ParquetFile(output / PLAN / LIST_FILE) as listed:
+            n_pictures = listed.metadata.num_rows
+            counts, missing = Counter(), []
+            for number in range(listed.num_row_groups):
+                if _path(output, number).exists():
+                    read = pq.read_table(_path(output, number), columns=["status"])
+                    counts.update(read["status"].to_pylist())
+                else:
+                    missing.append(number)
+            if counts:
+                say(f"{counts.total():,} of {n_pictures:,} pictures are read already")
+            progress(counts.total(), n_pictures)
+            if missing:
+                with _client(min(workers or n_cores(), len(missing)), scheduler, say) as client:
+                    parts = ((number, _entries(listed, number)) for number in missing)
+                    for number, readings in _read_parts(client, parts, how):
+                        _write(readings, _path(output, number))
+                        counts.update(readings["status"].to_pylist())
+                        progress(counts.total(), n_pictures)
+    return dict(counts)
 
 
 def digest(model: str | os.PathLike | None) -> str:
@@ -220,67 +163,62 @@ def digest(model: str | os.PathLike | None) -> str:
 
 
 def _read_parts(
-    parts: Iterable[list[Entry]], how: tuple, workers: int, scheduler: str | None, say: Callable
+    client: Client, parts: Iterator[tuple[int, list[Entry]]], how: tuple
 ) -> Iterator[tuple[int, pa.Table]]:
-    """Read parts on Dask's workers; yield their numbers and readings as they are done."""
-    numbered, numbers, lost = enumerate(parts), {}, []
-    with _client(workers, scheduler, say) as client:
-        running = as_completed(with_results=True, raise_errors=False)
+    """Read numbered parts on Dask's workers; yield their readings as they are done."""
+    sent, lost = {}, []
+    running = as_completed(with_results=True, raise_errors=False)
 
-        def send() -> None:
-            most = PREFETCH * max(sum(client.nthreads().values()), 1)
-            for number, part in islice(numbered, max(most - running.count(), 0)):
-                future = client.submit(_read_part, part, *how, pure=False)
-                numbers[future] = number, part
-                running.add(future)
+    def send() -> None:
+        most = PREFETCH * max(sum(client.nthreads().values()), 1)
+        for number, part in islice(parts, max(most - len(sent), 0)):
+            future = client.submit(_read_part, part, *how, pure=False)
+            sent[future] = number, part
+            running.add(future)
 
+    send()
+    for future, readings in running:
+        number, part = sent.pop(future)
+        if future.status != "error":
+            yield number, readings
+        elif isinstance(future.exception(), KilledWorker):
+            lost.append((number, part))  # or another part that the same worker had
+        else:
+            raise future.exception()
+        del future, readings  # or the scheduler would keep them
         send()
-        for future, readings in running:
-            number, part = numbers.pop(future)
-            if future.status != "error":
-                yield number, readings
-            elif isinstance(future.exception(), KilledWorker):
-                lost.append((number, part))  # or another part that the same worker had
-            else:
-                raise future.exception()
-            del future, readings  # or the scheduler would keep them
-            send()
-        for number, part in lost:
-            yield number, pa.concat_tables(_read_alone(client, entry, how) for entry in part)
+    for number, part in lost:
+        yield number, pa.concat_tables(_read_alone(client, entry, how) for entry in part)
 
 
 def _read_alone(client: Client, entry: Entry, how: tuple) -> pa.Table:
     """Read one picture while nothing else is read; if that takes workers down, it is the cause."""
-    future: Future = client.submit(_read_part, [entry], *how, pure=False)
     try:
-        return future.result()
+        return client.submit(_read_part, [entry], *how, pure=False).result()
     except KilledWorker:
-        empty = {"text": "", "rows": [], "confidence": 0.0, "digits": []}
-        row = {"file": entry.file, "status": "error", "message": LOST, **empty}
-        return pa.Table.from_pylist([row], READINGS)
+        return _table([entry], [Reading(entry.file, status="error", message=LOST)])
 
 
 @contextmanager
 def _client(workers: int, scheduler: str | None, say: Callable[[str], None]) -> Iterator[Client]:
     """Connect to a scheduler, or start one with processes of this machine."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it tells of every connection
-    with ExitStack() as stack:
-        if not scheduler:
-            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": LOSSES}))
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address=":0",
-                silence_logs=logging.CRITICAL,
-            )
-            yield stack.enter_context(Client(stack.enter_context(cluster)))
-            return
-        try:
-            client = stack.enter_context(Client(scheduler, timeout=PATIENCE))
-        except (OSError, ValueError) as error:  # TimeoutError is an OSError
-            raise InputError(
-                f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
-            ) from None
+    if not scheduler:
+        local = {"threads_per_worker": 1, "dashboard_address": ":0"}
+        with (
+            dask.config.set({"distributed.scheduler.allowed-failures": LOSSES}),
+            LocalCluster(workers, silence_logs=logging.CRITICAL, **local) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=PATIENCE)
+    except (OSError, ValueError) as error:  # TimeoutError is an OSError
+        raise InputError(
+            f"no Dask scheduler answers at {scheduler} ({error}); start one with `dask scheduler`"
+        ) from None
+    with client:
         say(f"the dashboard of the cluster is at {client.dashboard_link}")
         if not client.nthreads():
             say(f"no worker is there yet; start some with `dask worker {scheduler}`")
@@ -291,12 +229,7 @@ def _read_part(
     part: list[Entry], model: str | os.PathLike | None, expected: str, single: bool
 ) -> pa.Table:
     """Read a part, in a worker."""
-    readings = read_each(_recognizer(model, expected), part, single, fetch)
-    rows = [
-        {**reading.to_dict(), "file": entry.file, "message": _text(reading.message)}
-        for reading, entry in zip(readings, part, strict=True)
-    ]
-    return pa.Table.from_pylist(rows, READINGS)
+    return _table(part, read_each(_recognizer(model, expected), part, single, fetch))
 
 
 @lru_cache(1)
@@ -309,34 +242,65 @@ def _recognizer(model: str | os.PathLike | None, expected: str) -> Recognizer:
     return Recognizer.load(model, threads=1)
 
 
+def _table(part: list[Entry], readings: list[Reading]) -> pa.Table:
+    """Return the rows of a data set."""
+    rows = [
+        {**reading.to_dict(), "file": entry.file, "message": _text(reading.message)}
+        for reading, entry in zip(readings, part, strict=True)
+    ]
+    return pa.Table.from_pylist(rows, pa.schema(READINGS))
+
+
 def _text(name: str) -> str:
     """Return `name` with bytes that are not text, which names of files may hold, as escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-# --- Plans -----------------------------------------------------------------------------------------
+# --- Files of the data set -------------------------------------------------------------------------
 
 
-def _plan(output: Path, sources: Iterable[str], settings: dict, say) -> Plan:
-    """Return the plan of a begun run with these settings, or make one."""
-    path = output / PLAN / PLAN_FILE
-    if path.exists():
-        return _begun(path, settings)
+def _path(output: Path, number: int) -> Path:
+    """Return where the readings of a part are, or will be."""
+    return output / f"part-{number:06}.parquet"
+
+
+def _write(readings: pa.Table, path: Path) -> None:
+    """Write a part so that no crash leaves half of it."""
+    temporary = path.with_name(f".{path.name}")
+    with temporary.open("wb") as file:
+        pq.write_table(readings, file, compression="zstd")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _entries(listed: pq.ParquetFile, number: int) -> list[Entry]:
+    """Return the pictures of a part."""
+    rows = listed.read_row_group(number).to_pylist()
+    return [Entry(row["file"], os.fsdecode(row["place"]), row["member"]) for row in rows]
+
+
+def _plan(output: Path, sources: Sequence[str], settings: dict, say: Callable) -> None:
+    """List the pictures, unless a run with these settings has begun."""
+    folder = output / PLAN
+    if (folder / PLAN_FILE).exists():
+        _refuse_other(folder / PLAN_FILE, settings)
+        return
     if output.exists() and any(entry.name != PLAN for entry in output.iterdir()):
         raise InputError(
             f"{output} exists, and is not a run of digits predict; choose another --output"
         )
     # A plan without its plan.json was not finished.
-    shutil.rmtree(output / PLAN, ignore_errors=True)
-    (output / PLAN).mkdir(parents=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    others: Counter[str] = Counter()
 
     def unreadable(error: OSError) -> None:
         say(f"cannot look into {error.filename} ({error.strerror})")
 
-    others: Counter[str] = Counter()
     found = (entry for source in sources for entry in entries(source, unreadable, others))
     try:
-        n_pictures, n_parts = _list(found, output / PLAN, settings["part"])
+        n_pictures = _list(found, folder / LIST_FILE, settings["part"])
         if others:
             say(not_looked_at(others))
         if not n_pictures:
@@ -344,15 +308,14 @@ def _plan(output: Path, sources: Iterable[str], settings: dict, say) -> Plan:
     except InputError:
         shutil.rmtree(output)
         raise
-    write_json(path, {**settings, "n_pictures": n_pictures, "n_parts": n_parts})
-    return Plan(output, n_pictures, n_parts, settings["part"])
+    write_json(folder / PLAN_FILE, settings)
 
 
-def _begun(path: Path, settings: dict) -> Plan:
+def _refuse_other(path: Path, settings: dict) -> None:
+    """Raise InputError if the settings of a begun run are not these."""
     try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-        counts = plan.pop("n_pictures"), plan.pop("n_parts")
-    except (OSError, ValueError, KeyError, AttributeError):
+        plan = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         raise InputError(f"{path} is damaged; remove its folder to begin anew") from None
     differing = [name for name in settings if plan.get(name) != settings[name]]
     if differing:
@@ -362,13 +325,12 @@ def _begun(path: Path, settings: dict) -> Plan:
             f"{path.parent.parent} was begun with other settings ({what}: {value}); "
             "give the same, or choose another --output"
         )
-    return Plan(path.parent.parent, *counts, settings["part"])
 
 
-def _list(found: Iterator[Entry], folder: Path, part: int) -> tuple[int, int]:
+def _list(found: Iterator[Entry], path: Path, part: int) -> int:
     """Write the pictures to the plan, a row group for each part; return how many there are."""
-    n_pictures = n_parts = 0
-    with pq.ParquetWriter(folder / LIST_FILE, ENTRIES) as writer:
+    n_pictures = 0
+    with pq.ParquetWriter(path, ENTRIES) as writer:
         while rows := list(islice(found, part)):
             columns = [
                 [_text(entry.file) for entry in rows],
@@ -377,5 +339,4 @@ def _list(found: Iterator[Entry], folder: Path, part: int) -> tuple[int, int]:
             ]
             writer.write_table(pa.table(columns, ENTRIES))
             n_pictures += len(rows)
-            n_parts += 1
-    return n_pictures, n_parts
+    return n_pictures
