@@ -19,12 +19,14 @@ import json
 import logging
 import os
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import dask
@@ -179,7 +181,7 @@ def _read_parts(
     send()
     for future, readings in running:
         number, part = sent.pop(future)
-        if future.status != "error":
+        if future.status == "finished":
             yield number, readings
         elif isinstance(future.exception(), KilledWorker):
             lost.append((number, part))  # or another part that the same worker had
@@ -204,12 +206,10 @@ def _client(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
     """Connect to a scheduler, or start one with processes of this machine."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it tells of every connection
     if not scheduler:
-        local = {"threads_per_worker": 1, "dashboard_address": ":0"}
-        with (
-            dask.config.set({"distributed.scheduler.allowed-failures": LOSSES}),
-            LocalCluster(workers, silence_logs=logging.CRITICAL, **local) as cluster,
-            Client(cluster) as client,
-        ):
+        with dask.config.set({"distributed.scheduler.allowed-failures": LOSSES}), _deaf():
+            options = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+            cluster = LocalCluster(workers, threads_per_worker=1, **options)
+        with cluster, Client(cluster) as client:
             yield client
         return
     try:
@@ -223,6 +223,20 @@ def _client(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
         if not client.nthreads():
             say(f"no worker is there yet; start some with `dask worker {scheduler}`")
         yield client
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Start threads and processes that Ctrl-C does not reach: this process decides what follows."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # which would unblock it when the first process starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _read_part(

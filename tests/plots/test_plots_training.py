@@ -72,14 +72,6 @@ def test_live_history_works_outside_a_notebook_too(history):
     assert plt.get_fignums() == [], "each drawing is closed, or a notebook shows it again"
 
 
-def test_runs_are_drawn_as_errors(history, line):
-    other = history.assign(val_accuracy=[0.7, 0.8, 0.9])
-    ax = plots.plot_runs({"seed 0": history, "seed 1": other})
-    assert line(ax, "seed 0").get_ydata() == pytest.approx([20, 8, 9])
-    assert "by 2.00 points" in ax.get_title()
-    assert "8.00 %" in plots.plot_runs({"seed 0": history}).get_title()
-
-
 def test_learning_curve_draws_every_network_and_their_mean():
     curve = pd.DataFrame(
         [(5, True, 0.2, 0.01), (5, True, 0.4, 0.03), (9, True, 0.1, 0.02), (5, False, 0.5, 0.1)],
