@@ -206,10 +206,14 @@ def _client(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
     """Connect to a scheduler, or start one with processes of this machine."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it tells of every connection
     if not scheduler:
+        options = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+        # Memory is not shared out: a large picture may need more than one worker's share.
+        options |= {"threads_per_worker": 1, "memory_limit": None}
         with dask.config.set({"distributed.scheduler.allowed-failures": LOSSES}), _deaf():
-            options = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
-            cluster = LocalCluster(workers, threads_per_worker=1, **options)
+            cluster = LocalCluster(n_workers=0, **options)
         with cluster, Client(cluster) as client:
+            cluster.scale(workers)
+            client.wait_for_workers(workers)
             yield client
         return
     try:
@@ -227,7 +231,7 @@ def _client(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Start threads and processes that Ctrl-C does not reach: this process decides what follows."""
+    """Start threads whose processes Ctrl-C does not reach: this one decides what follows."""
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield
         return

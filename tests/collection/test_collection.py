@@ -41,7 +41,7 @@ def cluster():
     """One worker, in this process: it starts at once."""
     from distributed import LocalCluster
 
-    with LocalCluster(1, processes=False, threads_per_worker=1, dashboard_address=":0") as cluster:
+    with LocalCluster(n_workers=1, processes=False, threads_per_worker=1, dashboard_address=":0") as cluster:
         yield cluster.scheduler_address
 
 
@@ -270,7 +270,7 @@ def test_a_lost_worker_loses_nothing(folder, read):
     from distributed import LocalCluster
 
     expected = read(["in"], "alone", part=2)
-    with LocalCluster(2, threads_per_worker=1, dashboard_address=":0") as two:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as two:
         lost = two.workers[0].pid
 
         def kill(n_read, n_pictures):
