@@ -8,8 +8,8 @@ The data set is a folder::
     _plan/pictures.parquet  the pictures, listed once, so that a changed folder shifts no part
 
 Readers of Parquet pass over names that begin with an underscore. A part appears whole or not at all,
-so that those which are there are done, and a run that was stopped, in whatever way, goes on with the
-others. Dask spreads the parts over processes here, or over the workers of a cluster.
+so a run that was stopped, in whatever way, goes on with those that are missing. Dask spreads the
+parts over processes here, or over the workers of a cluster.
 """
 
 from __future__ import annotations
@@ -311,11 +311,11 @@ def _plan(output: Path, sources: Sequence[str], settings: dict, say: Callable) -
     # A plan without its plan.json was not finished.
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    others: Counter[str] = Counter()
 
     def unreadable(error: OSError) -> None:
         say(f"cannot look into {error.filename} ({error.strerror})")
 
+    others: Counter[str] = Counter()
     found = (entry for source in sources for entry in entries(source, unreadable, others))
     try:
         n_pictures = _list(found, folder / LIST_FILE, settings["part"])
@@ -335,9 +335,8 @@ def _refuse_other(path: Path, settings: dict) -> None:
         plan = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise InputError(f"{path} is damaged; remove its folder to begin anew") from None
-    differing = [name for name in settings if plan.get(name) != settings[name]]
-    if differing:
-        name = differing[0]
+    name = next((name for name in settings if plan.get(name) != settings[name]), None)
+    if name:
         what, value = ("--part-size", plan.get(name)) if name == "part" else (name, "another one")
         raise InputError(
             f"{path.parent.parent} was begun with other settings ({what}: {value}); "

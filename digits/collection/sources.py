@@ -28,7 +28,7 @@ from digits.pictures.files import is_picture, walk
 TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ARCHIVES = (".zip", *TARS)
 PATH_COLUMNS = ("file", "path", "url")  # one of them holds the paths in a Parquet file
-OPEN_ARCHIVES = 4  # that a thread keeps open, to go on reading where it stopped
+OPEN_ARCHIVES = 4  # that a process keeps open, to go on reading where it stopped
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,7 @@ def entries(
             yield from (_entry(name) for name in found if is_picture(name) and os.path.isfile(name))
         else:
             raise InputError(
-                f"{source} does not exist; give a folder, a pattern, a list of paths, an archive or "
-                "a URL"
+                f"{source} does not exist; give a folder, a pattern, a list, an archive or a URL"
             )
     except InputError:
         raise
@@ -111,7 +110,7 @@ def fetch(entry: Entry) -> Path | bytes:
     if not entry.member and not is_url(entry.place):
         return Path(entry.place)
     try:
-        with _open_picture(entry) as file:
+        with _open_member(entry) if entry.member else _open(entry.place) as file:
             data = file.read(LARGEST_FILE + 1)
     except Exception as error:  # of any file system, and of any damaged archive
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -179,19 +178,15 @@ def _members(source: str) -> Iterator[str]:
                 yield name
 
 
-def _open_picture(entry: Entry) -> BinaryIO:
-    if not entry.member:
-        return _open(entry.place)
+def _open_member(entry: Entry) -> BinaryIO:
     archive = _archive(entry.place, threading.get_ident())
-    if isinstance(archive, zipfile.ZipFile):
-        return archive.open(entry.member)
-    return archive.extractfile(entry.member)
+    is_zip = isinstance(archive, zipfile.ZipFile)
+    return (archive.open if is_zip else archive.extractfile)(entry.member)
 
 
 @lru_cache(OPEN_ARCHIVES)
 def _archive(place: str, thread: int) -> zipfile.ZipFile | tarfile.TarFile:
     """Open an archive. In one that is packed as a whole, going back starts it anew."""
     file = _open(place)  # and let it be open
-    if place.lower().endswith(".zip"):
-        return zipfile.ZipFile(file)
-    return tarfile.open(fileobj=file)
+    is_zip = place.lower().endswith(".zip")
+    return zipfile.ZipFile(file) if is_zip else tarfile.open(fileobj=file)
