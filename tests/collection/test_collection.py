@@ -12,9 +12,11 @@ import time
 from functools import partial
 from pathlib import Path
 
+import dask
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from distributed import LocalCluster
 from PIL import Image
 
 from digits import InputError, cli
@@ -23,6 +25,8 @@ from digits.collection.parts import read_collection
 from digits.config import CHAMPION
 from digits.recognizer import Recognizer
 from digits.storage import locked
+
+PREDICT = [sys.executable, "-m", "digits", "predict", "--output", "out"]
 
 
 @pytest.fixture
@@ -39,9 +43,8 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def cluster():
     """One worker, in this process: it starts at once."""
-    from distributed import LocalCluster
-
-    with LocalCluster(n_workers=1, processes=False, threads_per_worker=1, dashboard_address=":0") as cluster:
+    options = {"threads_per_worker": 1, "dashboard_address": ":0"}
+    with LocalCluster(n_workers=1, processes=False, **options) as cluster:
         yield cluster.scheduler_address
 
 
@@ -58,12 +61,7 @@ def rows(output):
 def test_a_collection_becomes_rows_in_parts(folder, read):
     counts = read(["in"], "out", part=4)
     assert counts == {"no-digit": 10, "error": 1}
-    assert sorted(os.listdir("out")) == [
-        "_plan",
-        "part-000000.parquet",
-        "part-000001.parquet",
-        "part-000002.parquet",
-    ]
+    assert sorted(os.listdir("out")) == ["_plan", *(f"part-00000{n}.parquet" for n in range(3))]
     found = rows("out")
     assert [row["file"] for row in found] == [f"in/{n:02}.png" for n in range(11)]
     assert found[4]["status"] == "error" and "no picture that can be opened" in found[4]["message"]
@@ -122,14 +120,11 @@ def test_a_stopped_run_continues_with_what_is_missing(folder, read):
 
 
 def test_a_part_that_was_not_finished_is_not_there(folder, read, monkeypatch):
-    def killed(self, target):
+    def killed(descriptor):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(Path, "replace", killed)
-        broken.setattr(parts, "write_json", lambda path, values: path.write_text(
-            json.dumps(values)
-        ))  # fmt: skip
+        broken.setattr(parts.os, "fsync", killed)
         with pytest.raises(OSError, match="No space"):
             read(["in"], "out", part=4)
     assert rows("out") == []
@@ -146,31 +141,22 @@ def test_lists_that_were_not_finished_are_made_anew(folder, read, monkeypatch):
     assert sum(read(["in"], "out", part=4).values()) == 10
 
 
-@pytest.mark.parametrize(
-    ("differing", "name"),
-    [
+def test_another_run_in_the_same_folder_is_refused(folder, read):
+    run = {"sources": ["in"], "output": "out", "part": 4}
+    read(**run)
+    shutil.copytree(CHAMPION, "copy")
+    assert read(**run | {"sources": [str(folder / "in")], "model": "copy/model.onnx"})
+    card = json.loads(Path("copy/card.json").read_text())
+    Path("copy/card.json").write_text(json.dumps({**card, "threshold": 0.1}))
+    for differing, name in (
         ({"part": 5}, "--part-size: 4"),
         ({"single": True}, "single"),
         ({"sources": ["in", "in"]}, "sources"),
-        ({"model": "other"}, "model"),
-    ],
-)
-def test_another_run_in_the_same_folder_is_refused(folder, read, differing, name):
-    read(["in"], "out", part=4)
-    shutil.copytree(CHAMPION, "other")
-    card = json.loads(Path("other/card.json").read_text())
-    Path("other/card.json").write_text(json.dumps({**card, "threshold": 0.1}))
-    options = {"sources": ["in"], "output": "out", "part": 4} | differing
-    with pytest.raises(
-        InputError, match=rf"out was begun with other settings \({name}.*give the same"
+        ({"model": "copy"}, "model"),
     ):
-        read(**options)
-
-
-def test_a_copy_of_the_model_is_the_same_model(folder, read):
-    read(["in"], "out")
-    shutil.copytree(CHAMPION, "copy")
-    assert read([str(folder / "in")], "out", "copy/model.onnx")
+        words = rf"out was begun with other settings \({name}.*give the same"
+        with pytest.raises(InputError, match=words):
+            read(**run | differing)
 
 
 def test_other_folders_are_left_alone(folder, read):
@@ -229,17 +215,7 @@ def test_options_that_do_not_go_together(folder, capfd):
 def test_a_killed_run_continues_and_reads_each_picture_once(folder):
     for n in range(400):
         shutil.copy(f"in/{n % 3:02}.png", f"in/more-{n:03}.png")
-    command = [
-        sys.executable,
-        "-m",
-        "digits",
-        "predict",
-        "--output",
-        "out",
-        "--part-size",
-        "20",
-        "in",
-    ]
+    command = [*PREDICT, "--part-size", "20", "in"]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while len(list(Path("out").glob("part-*"))) < 2 and time.monotonic() < deadline:
@@ -256,6 +232,20 @@ def test_a_killed_run_continues_and_reads_each_picture_once(folder):
     assert [row["file"] for row in rows("out")] == sorted(f"in/{name}" for name in os.listdir("in"))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups here")
+def test_ctrl_c_is_one_line_also_while_the_workers_start(folder):
+    command = [*PREDICT, "in/00.png"]
+    group = {"stderr": subprocess.PIPE, "start_new_session": True, "text": True}
+    with subprocess.Popen(command, **group) as running:
+        while not Path("out/_plan/plan.json").exists() and running.poll() is None:
+            time.sleep(0.005)
+        time.sleep(0.7)  # time for the first worker to be there
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.communicate()[1] == "digits: stopped\n"
+    assert running.returncode == 130
+
+
 # --- Workers ---------------------------------------------------------------------------------------
 
 
@@ -267,8 +257,6 @@ def test_no_scheduler_is_said_in_one_line(folder, monkeypatch):
 
 @pytest.mark.slow
 def test_a_lost_worker_loses_nothing(folder, read):
-    from distributed import LocalCluster
-
     expected = read(["in"], "alone", part=2)
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as two:
         lost = two.workers[0].pid
@@ -300,17 +288,10 @@ Recognizer.read_many = deadly
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_a_picture_that_takes_its_process_down_is_named(folder, monkeypatch):
+def test_a_picture_that_takes_its_process_down_is_named(folder):
     Path("killer.py").write_text(KILLER)
-    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", str(folder / "killer.py"))
-    import dask
-
-    dask.config.refresh()
-    try:
+    with dask.config.set({"distributed.worker.preload": [str(folder / "killer.py")]}):
         counts = read_collection(["in"], "out", part=3, workers=2)
-    finally:
-        monkeypatch.delenv("DASK_DISTRIBUTED__WORKER__PRELOAD")
-        dask.config.refresh()
     assert counts == {"no-digit": 9, "error": 2}
     found = rows("out")
     assert [row["file"] for row in found] == [f"in/{n:02}.png" for n in range(11)]

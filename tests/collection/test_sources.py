@@ -9,7 +9,10 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
+import fsspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -97,20 +100,14 @@ def test_a_folder_removed_meanwhile_is_said(folder):
     assert errors[0].filename == "gone"
 
 
-def test_patterns(folder):
+def test_patterns_and_pictures(folder):
+    assert names("in/b.png") == ["in/b.png"]
     assert names("in/*.png") == ["in/b.png", "in/d.png"]
     assert names("in/**/*.JPG") == ["in/a/c.JPG"]
     assert names("in/*.gif") == []
 
 
-def test_a_picture_names_itself(folder):
-    assert names("in/b.png") == ["in/b.png"]
-
-
 def test_lists_of_paths(folder):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     Path("list.txt").write_text("in/d.png\n\nin/b.png\r\nin/missing.png\n")
     assert names("list.txt") == ["in/d.png", "in/b.png", "in/missing.png"]
     pq.write_table(pa.table({"n": [1, 2], "path": IN_FOLDER[:2]}), "list.parquet")
@@ -161,11 +158,15 @@ def test_a_wrong_checksum_is_found(folder):
         fetch(next(entries(path)))
 
 
-def test_a_bomb_is_not_unpacked(folder, monkeypatch):
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_a_bomb_is_not_unpacked(folder, kind, monkeypatch):
+    Path("bomb.png").write_bytes(bytes(30_000_000))
     with zipfile.ZipFile("packed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bomb.png", bytes(30_000_000))
+        archive.write("bomb.png")
+    with tarfile.open("packed.tar.gz", "w:gz") as archive:
+        archive.add("bomb.png")
     monkeypatch.setattr(sources, "LARGEST_FILE", 100_000)
-    (entry,) = entries("packed.zip")
+    (entry,) = entries(f"packed.{kind}")
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=r"bomb\.png has more than"):
@@ -175,23 +176,7 @@ def test_a_bomb_is_not_unpacked(folder, monkeypatch):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_a_member_has_a_bounded_size(folder, kind, monkeypatch):
-    with zipfile.ZipFile("packed.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bomb.png", bytes(100_000))
-    with tarfile.open("packed.tar", "w") as archive:
-        member = tarfile.TarInfo("bomb.png")
-        member.size = 100_000
-        archive.addfile(member, io.BytesIO(bytes(100_000)))
-    monkeypatch.setattr(sources, "LARGEST_FILE", 1000)
-    (entry,) = entries(f"packed.{kind}")
-    with pytest.raises(InputError, match=r"bomb\.png has more than"):
-        fetch(entry)
-
-
 def test_urls(folder):
-    import fsspec
-
     memory = fsspec.filesystem("memory")
     path = pack("zip")
     for name in IN_FOLDER:
@@ -211,7 +196,5 @@ def test_urls(folder):
 
 
 def test_what_does_not_exist_is_said():
-    with pytest.raises(
-        InputError, match=r"no/such/folder does not exist; give a folder, a pattern"
-    ):
+    with pytest.raises(InputError, match="no/such/folder does not exist; give a folder, a pat"):
         names("no/such/folder")
