@@ -40,9 +40,6 @@ def test_channels_are_laid_out_in_order():
         sheet = np.asarray(ax.images[0].get_array())
         assert np.array_equal(sheet[:5, 6:11], maps[..., 1])
         assert np.array_equal(sheet[6:11, :5], maps[..., 4])
-
-
-def test_weights_are_drawn_around_zero():
     ax = plots.plot_maps(np.full((3, 3, 2), -0.5), "Kernels", weights=True)
     assert ax.images[0].get_clim() == (-0.5, 0.5)
 
