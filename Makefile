@@ -70,8 +70,8 @@ test: lint ## lint, unit tests with coverage, and the notebooks under nbval
 unit: $(INSTALLED) ## the quick unit tests alone, without those marked slow or browser
 	$(BIN)/python -m pytest -m "not slow and not browser"
 
-faults: $(INSTALLED) ## try to break it, for long, and write reports/faults.md
-	PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS)
+faults: $(INSTALLED) ## try to break it, for hours, and write reports/faults.md (a part: FAULTS="--share 0.1 -k kill")
+	$(BIN)/python -m pytest -m campaign tests/faults $(FAULTS)
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

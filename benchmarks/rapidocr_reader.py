@@ -1,4 +1,4 @@
-"""Reads pictures with RapidOCR, as a rival for `benchmark`.
+"""Reads pictures with RapidOCR, as a rival for `rivals`.
 
 A script for whichever Python has RapidOCR: ``python -P rapidocr_reader.py FILE...``, where ``1:``
 before a name says that the picture holds a single digit, which only the recogniser is given: the

@@ -1,11 +1,10 @@
-"""What people would use instead, on the same labelled pictures: right answers, time, start, size.
+"""Other readers of digits on the same labelled pictures: right answers, time, start.
 
-A tool that is not there is reported as missing, with the reason; its figures stay empty.
+A tool that is not installed is reported as missing, with the reason; its figures stay empty.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import math
@@ -24,8 +23,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
-from benchmarks import installed, rapidocr_reader, timing, usual_predict
-from digits.config import CHAMPION, ROOT
+from benchmarks import rapidocr_reader, timing, usual_predict
+from digits.config import CHAMPION
 from digits.data.labels import SINGLE
 from digits.evaluation import Score, scoring
 from digits.pictures import decode
@@ -63,7 +62,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a tool said of a picture.
+    """A tool's answer to a picture.
 
     Attributes
     ----------
@@ -98,23 +97,20 @@ class Tool:
         Why it cannot take part; empty if it can.
     read : callable
         Reads a sequence of `Task` and yields an `Answer` to each.
-    megabytes : callable
-        Returns what is installed for it, in millions of bytes; None if that cannot be told.
     """
 
     name: str
     how: str
     missing: str
     read: Callable[[Sequence[Task]], Iterator[Answer]]
-    megabytes: Callable[[], float | None]
 
 
 def prepare(folder: Path, labels: pd.DataFrame, target: Path) -> list[Task]:
     """Make copies of each picture that are as easy as possible for the rivals.
 
-    They are decoded as this project does it: upright, transparency laid on what shows the ink. What
-    reads print also gets them grey, turned to dark on light by the brightness of their border,
-    enlarged to `SMALLEST_SIDE` pixels, and with a margin. The time for that is not counted.
+    They are decoded as this project does it: upright, transparency laid on a paper that shows the
+    ink. Readers of print also get them grey, turned to dark on light by the brightness of their
+    border, enlarged to `SMALLEST_SIDE` pixels, and with a margin. The time for that is not counted.
 
     Parameters
     ----------
@@ -126,70 +122,56 @@ def prepare(folder: Path, labels: pd.DataFrame, target: Path) -> list[Task]:
     """
     tasks = []
     for index, row in enumerate(labels.itertuples()):
-        stem = target / f"{index:04}"
+        upright, print_like = target / f"{index:04}.png", target / f"{index:04}.pgm"
         image = Image.fromarray(decode(folder / row.file).pixels)
-        image.save(stem.with_suffix(".png"))
-        _like_print(image.convert("L")).save(stem.with_suffix(".pgm"))
-        tasks.append(
-            Task(
-                folder / row.file,
-                stem.with_suffix(".png"),
-                stem.with_suffix(".pgm"),
-                row.group == SINGLE,
-            )
-        )
+        image.save(upright)
+        _like_print(image.convert("L")).save(print_like)
+        tasks.append(Task(folder / row.file, upright, print_like, row.group == SINGLE))
     return tasks
 
 
 def _like_print(image: Image.Image) -> Image.Image:
-    paper = _border_median(image)
+    pixels = np.asarray(image)
+    border = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
+    paper = int(np.median(np.concatenate(border)))
     if paper < 128:
         image, paper = ImageOps.invert(image), 255 - paper
     factor = SMALLEST_SIDE / min(image.size)
     if factor > 1:
-        image = image.resize(
-            [round(factor * side) for side in image.size], Image.Resampling.BICUBIC
-        )
+        size = [round(factor * side) for side in image.size]
+        image = image.resize(size, Image.Resampling.BICUBIC)
     return ImageOps.expand(image, round(MARGIN * max(image.size)), paper)
-
-
-def _border_median(image: Image.Image) -> int:
-    pixels = np.asarray(image)
-    border = [pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]
-    return int(np.median(np.concatenate(border)))
 
 
 def tools(recognizer: Recognizer) -> list[Tool]:
     """Return this project's reader and its rivals, whether they are installed or not."""
-    return [_ours(recognizer), _usual(), _rapidocr(), _tesseract(), _ocrad(), _gocr()]
+    return [_ours(recognizer), _usual(), _rapidocr(), *map(_program, PROGRAMS)]
 
 
 def describe(chosen: Sequence[Tool]) -> pd.DataFrame:
-    """Return a table of tools: index tool; columns how, missing, megabytes (None if missing)."""
-    rows = [(tool.how, tool.missing, None if tool.missing else tool.megabytes()) for tool in chosen]
-    index = pd.Index([tool.name for tool in chosen], name="tool")
-    return pd.DataFrame(rows, index, ["how", "missing", "megabytes"])
-
-
-def read_all(chosen: Sequence[Tool], tasks: Sequence[Task]) -> pd.DataFrame:
-    """Let each tool that is not missing read each picture once.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row an answer; columns as the attributes of `Answer`.
-    """
-    answers = [answer for tool in chosen if not tool.missing for answer in tool.read(tasks)]
-    return pd.DataFrame(answers, columns=[field.name for field in fields(Answer)])
+    """Return a table of tools: index tool; columns how and missing."""
+    table = pd.DataFrame({"tool": t.name, "how": t.how, "missing": t.missing} for t in chosen)
+    return table.set_index("tool")
 
 
 def read_folder(
     chosen: Sequence[Tool], folder: Path, labels: pd.DataFrame, n_passes: int
 ) -> list[pd.DataFrame]:
-    """Let each tool read a labelled folder again and again; return a table of `read_all` a pass."""
+    """Let each tool that is not missing read a labelled folder again and again.
+
+    Returns
+    -------
+    list of pandas.DataFrame
+        A table for each pass: one row an answer; columns as the attributes of `Answer`.
+    """
+    columns = [field.name for field in fields(Answer)]
+    present = [tool for tool in chosen if not tool.missing]
     with tempfile.TemporaryDirectory() as temporary:
         tasks = prepare(folder, labels, Path(temporary))
-        return [read_all(chosen, tasks) for _ in range(n_passes)]
+        passes = [
+            [answer for tool in present for answer in tool.read(tasks)] for _ in range(n_passes)
+        ]
+    return [pd.DataFrame(answers, columns=columns) for answers in passes]
 
 
 def score(answers: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
@@ -198,7 +180,7 @@ def score(answers: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     answers : pandas.DataFrame
-        From `read_all`, one round. A picture without an answer counts as read as empty.
+        From `read_folder`, one pass. A picture without an answer counts as read as empty.
     labels : pandas.DataFrame
         From `scoring.load_labels`.
 
@@ -220,40 +202,9 @@ def score(answers: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def per_round(passes: Sequence[pd.DataFrame], column: str) -> pd.DataFrame:
-    """Return a column's median over the pictures: one row a pass of `read_all`, one column a tool."""
+    """Return a column's median over the pictures: one row a pass, one column a tool."""
     medians = [answers.groupby("tool", sort=False)[column].median() for answers in passes]
     return pd.DataFrame(medians).reset_index(drop=True)
-
-
-def summarise(
-    scores: pd.DataFrame, passes: Sequence[pd.DataFrame], reference: str = OURS
-) -> pd.DataFrame:
-    """Put the tools side by side.
-
-    Parameters
-    ----------
-    scores : pandas.DataFrame
-        From `score`.
-    passes : sequence of pandas.DataFrame
-        From `read_all`.
-    reference : str
-        The tool to whose times the others' are related.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: tool. Columns: right (share), n (passes), ms (a picture), start (seconds); and for "ms"
-        and "start" the ratio to the reference with its extremes.
-    """
-    table = scores[scores["group"] == "all"].set_index("tool")[["value"]]
-    table = table.rename(columns={"value": "right"})
-    for name, column, unit in (("ms", "seconds", 1000), ("start", "start_seconds", 1)):
-        compared = timing.compare(unit * per_round(passes, column), reference)
-        table["n"] = compared["n"].max()
-        table[name] = compared["median"]
-        for part in ("ratio", "ratio_low", "ratio_high"):
-            table[f"{name} {part}"] = compared[part]
-    return table
 
 
 # --- The tools -----------------------------------------------------------------------------------
@@ -269,16 +220,8 @@ def _ours(recognizer: Recognizer) -> Tool:
             yield Answer(OURS, task.file.name, text, time.perf_counter() - begun, start)
             start = math.nan
 
-    def megabytes() -> float | None:
-        packages = installed.packages_megabytes("digits")
-        # An editable installation leaves the package where it is.
-        editable = (
-            installed.folder_bytes(CHAMPION.parent) if (ROOT / "pyproject.toml").exists() else 0
-        )
-        return None if packages is None else packages + editable / 1e6
-
     how = "starts as `digits predict`, then `Recognizer.read` picture by picture"
-    return Tool(OURS, how, "", read, megabytes)
+    return Tool(OURS, how, "", read)
 
 
 def _usual() -> Tool:
@@ -290,13 +233,9 @@ def _usual() -> Tool:
             inverted = answer.pop("way") == usual_predict.INVERTED
             yield Answer(**{**answer, "tool": USUAL if inverted else AS_IT_IS})
 
-    def megabytes() -> float | None:
-        packages = importlib.metadata.packages_distributions()
-        return installed.packages_megabytes(*packages["tensorflow"], "pillow")
-
     how = "TensorFlow; the picture grey, 28 x 28, to the shipped model's Keras weights"
     missing = "" if importlib.util.find_spec("tensorflow") else "TensorFlow is not installed"
-    return Tool(USUAL, how, missing, read, megabytes)
+    return Tool(USUAL, how, missing, read)
 
 
 def _rapidocr() -> Tool:
@@ -309,55 +248,35 @@ def _rapidocr() -> Tool:
         for task, answer in zip(tasks, answers, strict=True):
             yield Answer(**{**answer, "file": task.file.name})
 
-    def megabytes() -> float | None:
-        command = [python, "-P", installed.__file__, "rapidocr", "onnxruntime"]
-        return json.loads(timing.measure(command).output)
-
     find = "import importlib.util, sys; sys.exit(importlib.util.find_spec('rapidocr') is None)"
-    missing = (
-        ""
-        if _succeeds([python, "-c", find])
-        else (
-            f"rapidocr is missing: install the extra `bench`, or name a Python in {RAPIDOCR_PYTHON}"
-        )
-    )
+    try:
+        found = subprocess.run([python, "-c", find], capture_output=True, check=False)
+        missing = "rapidocr is not installed" if found.returncode else ""
+    except OSError:
+        missing = f"{RAPIDOCR_PYTHON}={python} cannot be run"
+    if missing:
+        missing += f": install the extra `bench`, or name a Python that has it in {RAPIDOCR_PYTHON}"
     how = "single digits by its recogniser alone, other pictures by its detector and recogniser"
-    return Tool(RAPIDOCR, how, missing, read, megabytes)
+    return Tool(RAPIDOCR, how, missing, read)
 
 
-def _tesseract() -> Tool:
-    def command(task: Task) -> list:
-        mode = "10" if task.single else "6"
-        digits_only = "tessedit_char_whitelist=0123456789"
-        return ["tesseract", task.print_like, "stdout", "--psm", mode, "-c", digits_only]
-
-    def data() -> Path | None:
-        listed = subprocess.run(
-            ["tesseract", "--list-langs"], capture_output=True, text=True, check=False
-        )
-        folder = re.search(r'"(.+)"', listed.stdout + listed.stderr)
-        return Path(folder[1]) if folder else None
-
-    how = "digits only; page segmentation 10 for single digits, 6 for other pictures"
-    return _program("tesseract", how, command, data)
+def _tesseract(task: Task) -> list:
+    mode = "10" if task.single else "6"
+    digits_only = "tessedit_char_whitelist=0123456789"
+    return ["tesseract", task.print_like, "stdout", "--psm", mode, "-c", digits_only]
 
 
-def _ocrad() -> Tool:
-    how = "its filter numbers_only"
-    return _program("ocrad", how, lambda task: ["ocrad", "-e", "numbers_only", task.print_like])
+# How each program is used, and its command.
+PROGRAMS = {
+    "tesseract": ("digits only; page segmentation 10 for single digits, else 6", _tesseract),
+    "ocrad": ("its filter numbers_only", lambda t: ["ocrad", "-e", "numbers_only", t.print_like]),
+    "gocr": ("characters 0-9", lambda t: ["gocr", "-C", "0-9", t.print_like]),
+}
 
 
-def _gocr() -> Tool:
-    return _program("gocr", "characters 0-9", lambda task: ["gocr", "-C", "0-9", task.print_like])
-
-
-def _program(
-    name: str,
-    how: str,
-    command: Callable[[Task], list],
-    data: Callable[[], Path | None] = lambda: None,
-) -> Tool:
+def _program(name: str) -> Tool:
     """Return a tool that is a program, started anew for each picture."""
+    how, command = PROGRAMS[name]
 
     def read(tasks: Sequence[Task]) -> Iterator[Answer]:
         for index, task in enumerate(tasks):
@@ -365,10 +284,8 @@ def _program(
             start = run.seconds if index == 0 else math.nan
             yield Answer(name, task.file.name, _digits(run.output), run.seconds, start)
 
-    missing = (
-        "" if shutil.which(name) else f"there is no program {name}; Debian has it as a package"
-    )
-    return Tool(name, how, missing, read, lambda: installed.program_megabytes(name, data()))
+    missing = "" if shutil.which(name) else f"the program {name} is not installed (Debian has it)"
+    return Tool(name, how, missing, read)
 
 
 def _answers(tool: str, command: list) -> Iterator[dict]:
@@ -383,10 +300,3 @@ def _answers(tool: str, command: list) -> Iterator[dict]:
 
 def _digits(text: str) -> str:
     return re.sub(r"[^0-9]", "", text)
-
-
-def _succeeds(command: list[str]) -> bool:
-    try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False

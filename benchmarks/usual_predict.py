@@ -1,6 +1,6 @@
 """The usual `predict.py`: import TensorFlow, load a model, make the picture 28x28, predict.
 
-What most projects of this kind offer for one's own pictures, as a rival for `benchmark`; `rivals` runs
+What most projects of this kind offer for one's own pictures, as a rival; `rivals` runs
 it as a script: ``python -P usual_predict.py MODEL PICTURE...``. Pictures are turned to light on dark
 where they are bright, as the better ones do, and once more, without that, all at once. Prints a JSON
 object for each answer: file, way, text, seconds.

@@ -13,6 +13,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -31,37 +32,46 @@ from digits.config import (
 )
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
-MANY = 4  # pictures from which it is worth while to think of several processes
+MANY = 4  # pictures from which several processes may be faster
+PART = 1000  # pictures in a part of a large collection
 
 
 def _known_data(context, parameter, source: str) -> str:
-    """Refuse data that can be told to be mistyped before anything is loaded."""
+    """Refuse a mistyped name or path of data before anything is loaded."""
     from digits.data import SOURCES
 
     if source not in SOURCES and not Path(source).expanduser().exists():
-        is_path = source.endswith((".npz", ".csv"))
-        problem = "does not exist" if is_path else "is no data that is known"
+        names = ", ".join(SOURCES)
         raise click.UsageError(
-            f"{source!r} {problem}; give {', '.join(SOURCES)} or the path of an .npz or .csv"
+            f"{source!r} does not exist; give {names}, or the path of an .npz or .csv"
         )
     return source
 
 
-PATH, FOLDER = click.Path(path_type=Path), click.Path(path_type=Path, file_okay=False)
-COUNT = click.IntRange(1)
-DATA = click.option(
+PATH = click.Path(path_type=Path)
+flag_option = partial(click.option, is_flag=True)
+path_option = partial(click.option, type=PATH)
+folder_option = partial(
+    click.option, type=click.Path(path_type=Path, file_okay=False), metavar="DIR"
+)
+count_option = partial(click.option, type=click.IntRange(1), metavar="N")
+assignments_option = partial(click.option, "assignments", multiple=True, metavar="NAME=VALUE")
+
+data_option = click.option(
     "--data",
     callback=_known_data,
     default="auto",
     metavar="D",
     help="mnist, embedded, auto (mnist, else embedded), or the path of an .npz or of Kaggle's .csv.",
 )
-PROFILE = click.option(
-    "--profile", type=click.Choice(tuple(PROFILES)), default="default",
+profile_option = click.option(
+    "--profile",
+    type=click.Choice(tuple(PROFILES)),
+    default="default",
     help="How long to train: quick, a minute; default, under ten; best, as long as it takes.",
-)  # fmt: skip
-SEED = click.option("--seed", type=click.IntRange(0), default=0, metavar="N")
-RUN = click.option("--run", "run_dir", type=FOLDER, metavar="DIR", help="The run folder.")
+)
+seed_option = click.option("--seed", type=click.IntRange(0), default=0, metavar="N")
+run_option = folder_option("--run", "run_dir", help="The run folder.")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -70,23 +80,24 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status = cli.main(arguments, prog_name="digits", standalone_mode=False)
     except click.ClickException as error:
-        if not isinstance(error, click.UsageError):
-            _say(error.format_message())
-        else:
-            hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-            _say(" ".join(error.format_message().split()) + hint)
+        hint = f" (see {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
+        _say(" ".join(error.format_message().split()) + hint)
         status = error.exit_code
     except Exception as error:
+        cause = error
+        while cause := cause.__context__:  # imports turn Ctrl-C into errors of their own
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
         if "--debug" in arguments:
             traceback.print_exc()
-        status = 1
+        message = f"unexpected {type(error).__name__}: {error}; `digits --debug` shows where"
         if isinstance(error, InputError):
-            _say(str(error))
+            message = str(error)
         elif isinstance(error, OSError) and error.strerror:
             where = f"{error.filename}: " if error.filename else ""
-            _say(f"{where}{error.strerror}; name a place that exists and may be written")
-        else:
-            _say(f"unexpected {type(error).__name__}: {error}; `digits --debug` shows where")
+            message = f"{where}{error.strerror}; name a place that exists and may be written"
+        _say(message)
+        status = 1
     sys.exit(status)
 
 
@@ -108,25 +119,32 @@ def _require(command: str, *extras: str, also: str = "") -> None:
     """Refuse a command whose packages are not installed, before it begins."""
     missing = [name for extra in extras for name in missing_packages(extra)]
     if missing:
-        wanted = ",".join(extras)
         raise InputError(
             f"{command} needs {missing[0]}, which is not installed: "
-            f"pip install 'digits[{wanted}]'{also}"
+            f"pip install 'digits[{','.join(extras)}]'{also}"
         )
 
 
-class _Stopped(click.ClickException):
-    """Ctrl-C."""
+def _load(data: str):
+    """Return the data set that the option --data names."""
+    from digits.data import load
 
-    exit_code = 130  # what shells return for it
+    return load(data)
+
+
+def _short(path: Path) -> str:
+    """Return `path` relative to the folder that the user is in, where that is shorter."""
+    path = path.absolute()
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 class _Commands(click.Group):
     def invoke(self, context):
         try:
             return super().invoke(context)
-        except KeyboardInterrupt:
-            raise _Stopped("stopped") from None  # click would write an empty line, too
+        except KeyboardInterrupt:  # click would write an empty line, too
+            _say("stopped")
+            raise click.exceptions.Exit(130) from None  # what shells return for Ctrl-C
         except EOFError as error:  # click would take it for Ctrl-D
             raise RuntimeError("a file ended too early") from error
 
@@ -140,8 +158,8 @@ class _Commands(click.Group):
     },
 )
 @click.version_option(package_name="digits")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def cli(debug: bool) -> None:
+@flag_option("--debug", expose_value=False, help="Show the traceback of an error.")
+def cli() -> None:
     """Read handwritten digits on pictures; train, explain and measure the network that does it.
 
     \b
@@ -150,41 +168,24 @@ def cli(debug: bool) -> None:
       digits train --profile quick
       digits report --data embedded
     """
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING, format="digits: %(message)s"
-    )
-    # Libraries' own debug lines would bury ours.
-    logging.getLogger().setLevel(logging.WARNING)
+    logging.basicConfig(format="digits: %(message)s")
 
 
 @cli.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(readable=False))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture and line.")
-@click.option("--csv", "csv_path", type=PATH, metavar="FILE", help="Write a table.")
-@click.option(
-    "--annotate",
-    "annotate_dir",
-    type=FOLDER,
-    metavar="DIR",
-    help="Write copies that show the digits.",
-)
-@click.option(
-    "--model", type=PATH, metavar="M", help="A run folder or .onnx file; else the shipped model."
-)
-@click.option("--single", is_flag=True, help="Take each picture as one digit.")
-@click.option("--workers", type=COUNT, metavar="N", help="Processes; one for each core otherwise.")
-@click.option(
-    "--output",
-    type=FOLDER,
-    metavar="DIR",
-    help="Write a Parquet data set; continues a stopped run.",
-)
-@click.option("--part-size", type=COUNT, metavar="N", help="With --output: pictures in a part.")
+@flag_option("--json", "as_json", help="Print one JSON object per picture and line.")
+@path_option("--csv", metavar="FILE", help="Write a table.")
+@folder_option("--annotate", help="Write copies that show the digits.")
+@path_option("--model", metavar="M", help="A run folder or .onnx file; else the shipped model.")
+@flag_option("--single", help="Take each picture as one digit.")
+@count_option("--workers", help="Processes; one for each core otherwise.")
+@folder_option("--output", help="Write a Parquet data set; continues a stopped run.")
+@count_option("--part-size", help="With --output: pictures in a part; 1000 otherwise.")
 @click.option(
     "--scheduler", metavar="ADDRESS", help="With --output: a Dask scheduler, tcp://host:8786."
 )
 def predict(
-    paths, as_json, csv_path, annotate_dir, model, single, workers, output, part_size, scheduler
+    paths, as_json, csv, annotate, model, single, workers, output, part_size, scheduler
 ) -> int:
     """Read the digits on pictures.
 
@@ -206,57 +207,62 @@ def predict(
     nothing written on it or something else than digits. Exit status 1 says that a picture could not
     be read.
     """
-    if not paths:
-        if not TEST_IMAGES.is_dir():
-            raise click.UsageError("give the path of a picture, or of a folder of pictures")
-        paths = (_short(TEST_IMAGES),)
-    if as_json and csv_path:
+    if not paths and not TEST_IMAGES.is_dir():
+        raise click.UsageError("give the path of a picture, or of a folder of pictures")
+    paths = paths or (_short(TEST_IMAGES),)
+    if as_json and csv:
         raise click.UsageError("give --json or --csv, not both")
-    if output and (as_json or csv_path or annotate_dir):
+    if output and (as_json or csv or annotate):
         raise click.UsageError("give --output without --json, --csv and --annotate")
-    if output:
-        return _collect(paths, output, model, single, part_size or 1000, workers, scheduler)
-    if part_size or scheduler:
+    if not output and (part_size or scheduler):
         raise click.UsageError("--part-size and --scheduler need --output")
+    if output:
+        return _predict_collection(paths, output, model, single, part_size, workers, scheduler)
 
     from digits.pictures.decoding import LARGEST_FILE
     from digits.pictures.files import find_pictures
 
-    sources, failed = find_pictures(paths, _say)
+    sources, n_failed = find_pictures(paths, _say)
     if not sources:
         return 1
     # One byte more than is allowed is refused by the decoder; an endless stream is not read on.
     read = sys.stdin.buffer.read
-    streams = [read(LARGEST_FILE + 1) if source == "-" else source for source in sources]
+    pictures = [read(LARGEST_FILE + 1) if source == "-" else source for source in sources]
 
-    from digits.recognizer import Recognizer
     from digits.recognizer import output as results
 
-    with _wrong_usage():
-        if len(sources) < MANY:
-            readings = Recognizer.load(model, threads=1).read_many(streams, single=single)
-        else:  # its import takes a moment
-            from digits.recognizer.parallel import read_all
-
-            readings = read_all(streams, model, single=single, processes=workers)
+    readings = _readings(pictures, model, single, workers)
     names = [os.fspath(source) for source in sources]
-    writer = results.writer(names, as_json, csv_path)
-    copies = results.copy_names(sources, annotate_dir) if annotate_dir else []
+    write = results.writer(names, as_json, csv)
+    copies = results.copy_names(sources, annotate) if annotate else []
     counts: Counter[str] = Counter()
-    with _bar(readings, len(sources), least=BAR_FROM) as bar:
+    with _bar(readings, len(names), least=BAR_FROM) as bar:
         for index, reading in enumerate(bar):
-            writer({**reading.to_dict(), "file": names[index]})
+            write({**reading.to_dict(), "file": names[index]})
             counts[reading.status] += 1
-            if annotate_dir and reading.status != "error":
+            if copies and reading.status != "error":
                 try:
-                    results.write_annotated(streams[index], reading, copies[index])
+                    results.write_annotated(pictures[index], reading, copies[index])
                 except OSError as error:
-                    failed += 1
+                    n_failed += 1
                     _say(f"cannot write {copies[index]} ({error.strerror or error})")
-    if csv_path:
+    if csv:
         plural = "s" if len(names) != 1 else ""
-        _say(f"{len(names):,} picture{plural} in {_short(csv_path)} ({_listed(counts)})")
-    return 1 if failed or counts["error"] else 0
+        _say(f"{len(names):,} picture{plural} in {_short(csv)} ({_counted(counts)})")
+    return 1 if n_failed or counts["error"] else 0
+
+
+def _readings(pictures: list, model: Path | None, single: bool, workers: int | None) -> Iterator:
+    """Return the readings of pictures, in order; several processes read many."""
+    from digits.recognizer import Recognizer
+
+    with _wrong_usage():
+        if len(pictures) < MANY:
+            return Recognizer.load(model, threads=1).read_many(pictures, single=single)
+
+        from digits.recognizer.parallel import read_all  # takes a moment
+
+        return read_all(pictures, model, single=single, processes=workers)
 
 
 def _bar(readings: Iterator | None, n: int, least: int = 0):
@@ -265,11 +271,11 @@ def _bar(readings: Iterator | None, n: int, least: int = 0):
     return click.progressbar(readings, n, "Reading", file=sys.stderr, show_pos=True, hidden=hidden)
 
 
-def _listed(counts: dict[str, int]) -> str:
+def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()))
 
 
-def _collect(sources, output, model, single, part_size, workers, scheduler) -> int:
+def _predict_collection(sources, output, model, single, part_size, workers, scheduler) -> int:
     """Read a large collection; return the exit status."""
     _require("predict --output", "scale")
 
@@ -281,28 +287,21 @@ def _collect(sources, output, model, single, part_size, workers, scheduler) -> i
             bar.length = n_pictures
             bar.update(n_read - bar.pos)
 
-        options = {"single": single, "part": part_size, "workers": workers, "scheduler": scheduler}
-        counts = read_collection(sources, output, model, **options, say=_say, progress=progress)
-    click.echo(f"{_short(output)}: {sum(counts.values()):,} pictures read ({_listed(counts)})")
+        options = {"single": single, "part": part_size or PART, "workers": workers}
+        options |= {"scheduler": scheduler, "say": _say, "progress": progress}
+        counts = read_collection(sources, output, model, **options)
+    click.echo(f"{_short(output)}: {sum(counts.values()):,} pictures read ({_counted(counts)})")
     return 1 if counts.get("error") else 0
 
 
 @cli.command()
-@DATA
-@PROFILE
-@SEED
-@click.option(
-    "--set",
-    "assignments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Replace a setting; repeatable.",
-)
-@click.option(
-    "--start", type=PATH, metavar="DIR", help="A finished run whose weights to start from."
-)
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint of a stopped run.")
-@RUN
+@data_option
+@profile_option
+@seed_option
+@assignments_option("--set", help="Replace a setting; repeatable.")
+@path_option("--start", metavar="DIR", help="A finished run whose weights to start from.")
+@flag_option("--resume", help="Go on from the last checkpoint of a stopped run.")
+@run_option
 def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
     """Train the network and write a run folder: model, history, card.
 
@@ -314,16 +313,13 @@ def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
     """
     _require("train", "train")
     with _wrong_usage():
-        config = Config.from_profile(profile, seed=seed).with_overrides(list(assignments))
-
-    from digits.data import load
-
-    dataset = load(data)
+        config = Config.from_profile(profile, seed=seed).with_overrides(assignments)
+    dataset = _load(data)
 
     from digits import training  # after what may fail: TensorFlow takes seconds
 
     run_dir = run_dir or default_run_dir(dataset.name, profile, seed)
-    click.echo(str(dataset))
+    click.echo(dataset)
 
     def progress(row: dict) -> None:
         click.echo(training.format_epoch(row), err=True)
@@ -333,10 +329,8 @@ def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
 
 
 @cli.command()
-@DATA
-@click.option(
-    "--run", "run_dir", type=FOLDER, required=True, metavar="DIR", help="Folder of the new run."
-)
+@data_option
+@folder_option("--run", "run_dir", required=True, help="Folder of the new run.")
 @click.argument("runs", nargs=-1, required=True, type=PATH)
 def average(data, run_dir, runs) -> None:
     """Average the weights of RUNS that started one from another (`digits train --start`).
@@ -346,10 +340,7 @@ def average(data, run_dir, runs) -> None:
       digits average runs/first runs/second runs/third --run runs/averaged
     """
     _require("average", "train")
-
-    from digits.data import load
-
-    dataset = load(data)
+    dataset = _load(data)
 
     from digits import training  # after what may fail: TensorFlow takes seconds
 
@@ -361,11 +352,11 @@ def average(data, run_dir, runs) -> None:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(("onnx", "litert", "keras")),
     required=True,
+    type=click.Choice(("onnx", "litert", "keras")),
     help="onnx for ONNX Runtime, litert for phones, keras for more training.",
 )
-@RUN
+@run_option
 @click.argument("output", type=PATH)
 def export(kind, run_dir, output) -> None:
     """Write a trained model, the shipped one unless --run names a run folder, to OUTPUT.
@@ -385,30 +376,18 @@ def export(kind, run_dir, output) -> None:
 
 @cli.command()
 @click.argument("folder", type=PATH)
-@click.option(
-    "--output",
-    type=PATH,
-    default=RUNS / "my_hand",
-    metavar="DIR",
-    help="The new model; else runs/my_hand.",
-)
-@click.option(
-    "--model",
-    type=PATH,
-    default=CHAMPION,
-    metavar="M",
-    help="A run to start from; else the shipped.",
-)
-@click.option("--force", is_flag=True, help="Save the model even if it is worse.")
-@SEED
-@DATA
+@path_option("--output", metavar="DIR", help="The new model's folder; else runs/my_hand.")
+@path_option("--model", metavar="M", help="A run to start from; else the shipped model.")
+@flag_option("--force", help="Save the model even if it is worse.")
+@seed_option
+@data_option
 def finetune(folder, output, model, force, seed, data) -> int:
     """Teach the model one person's hand from the labelled pictures in FOLDER.
 
-    Ten pictures of one digit each are the least; two or more of each digit are better. What a
-    picture shows is told by its name (7_first.png), its subfolder (7/first.png), or a table
-    labels.csv with the columns file and label. The training images named by --data are replayed, so
-    that other hands are read as well as before.
+    Ten pictures of one digit each are the least; two or more of each digit are better. A picture's
+    label is in its name (7_first.png), its subfolder (7/first.png), or a table labels.csv with the
+    columns file and label. The training images named by --data are replayed, so that other hands
+    are read as well as before.
 
     \b
     Examples:
@@ -417,6 +396,7 @@ def finetune(folder, output, model, force, seed, data) -> int:
       digits predict --model runs/anna photo.jpg
     """
     _require("finetune", "train")
+    output, model = output or RUNS / "my_hand", model or CHAMPION
 
     from digits.data.examples import load_examples
     from digits.recognizer import Recognizer
@@ -427,19 +407,13 @@ def finetune(folder, output, model, force, seed, data) -> int:
         _say(remark)
     examples.require_enough()
     click.echo(examples)
-
-    from digits.data import load
-
-    dataset = load(data)
+    dataset = _load(data)
 
     from digits.training import finetuning  # after what may fail: TensorFlow takes seconds
 
-    def progress(line: str) -> None:
-        click.echo(line, err=True)
-
-    outcome = finetuning.finetune(
-        examples, dataset, output, base=model, seed=seed, force=force, progress=progress
-    )
+    options = {"base": model, "seed": seed, "force": force}
+    progress = partial(click.echo, err=True)
+    outcome = finetuning.finetune(examples, dataset, output, **options, progress=progress)
     click.echo(outcome)
     if outcome.folder is None:
         _say(f"not saved: {outcome.problem}; --force saves it all the same")
@@ -451,26 +425,13 @@ def finetune(folder, output, model, force, seed, data) -> int:
 
 
 @cli.command()
-@DATA
-@PROFILE
-@SEED
+@data_option
+@profile_option
+@seed_option
 @click.option("--only", metavar="NN,NN", help="Run these notebooks, and keep the others' pages.")
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="The folder to write; reports/<data> otherwise.",
-)
-@click.option(
-    "-p",
-    "assignments",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A further parameter of the notebooks; may be given again.",
-)
-@click.option(
-    "--prepare-only", is_flag=True, help="Write the notebooks with these parameters; run nothing."
-)
+@folder_option("--output", help="The folder to write; reports/<data> otherwise.")
+@assignments_option("-p", help="A further parameter of the notebooks; repeatable.")
+@flag_option("--prepare-only", help="Write the notebooks with these parameters; run nothing.")
 def report(data, profile, seed, only, output, assignments, prepare_only) -> None:
     """Run the notebooks with papermill and write their report.
 
@@ -497,18 +458,11 @@ def report(data, profile, seed, only, output, assignments, prepare_only) -> None
     with _wrong_usage():
         numbers = only.split(",") if only else []
         reporting.plan(reporting.find_notebooks(only=numbers), {}, assignments)
-    folder = reporting.make(
-        data, profile, seed, only=numbers, assignments=assignments, output=output
-    )
+    options = {"only": numbers, "assignments": assignments, "output": output}
+    folder = reporting.make(data, profile, seed, **options)
     if folder == REPORTS / "mnist":
         reporting.update_readme(folder)
     click.echo(f"The report is in {_short(folder / 'index.html')}")
-
-
-def _short(path: Path) -> str:
-    """Return `path` relative to the folder that the user is in, where that is shorter."""
-    path = Path(path).absolute()
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 @cli.command()

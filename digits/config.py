@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,31 +91,27 @@ class Config:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        def require(condition: bool, name: str, expected: str) -> None:
-            if not condition:
+        filters_fit = 2 <= len(self.filters) <= 6 and all(1 <= n <= 512 for n in self.filters)
+        kernels_fit = len(self.kernels) == len(self.filters) and all(
+            1 <= side <= 7 for side in self.kernels
+        )
+        for name, fits, expected in (
+            ("seed", self.seed >= 0, "an integer from 0"),
+            ("filters", filters_fit, "two to six numbers from 1 to 512"),
+            ("kernels", kernels_fit, "as many sides as filters, each from 1 to 7"),
+            ("dense_units", 1 <= self.dense_units <= 4096, "1 to 4096"),
+            ("dropout", 0 <= self.dropout < 1, "at least 0 and below 1"),
+            ("augmentation", 0 <= self.augmentation <= 2, "0 to 2"),
+            ("epochs", 1 <= self.epochs <= 1000, "1 to 1000"),
+            ("batch_size", 1 <= self.batch_size <= 8192, "1 to 8192"),
+            ("learning_rate", 0 < self.learning_rate <= 1, "above 0 and at most 1"),
+            ("weight_decay", 0 <= self.weight_decay <= 1, "0 to 1"),
+            ("precision", self.precision in PRECISIONS, " or ".join(PRECISIONS)),
+        ):
+            if not fits:
                 raise InputError(
                     f"{name}={getattr(self, name)!r} is not valid: expected {expected}"
                 )
-
-        require(self.seed >= 0, "seed", "an integer from 0")
-        require(
-            2 <= len(self.filters) <= 6 and all(1 <= f <= 512 for f in self.filters),
-            "filters",
-            "two to six numbers from 1 to 512",
-        )
-        require(
-            len(self.kernels) == len(self.filters) and all(1 <= k <= 7 for k in self.kernels),
-            "kernels",
-            "as many sides as filters, each from 1 to 7",
-        )
-        require(1 <= self.dense_units <= 4096, "dense_units", "1 to 4096")
-        require(0 <= self.dropout < 1, "dropout", "at least 0 and below 1")
-        require(0 <= self.augmentation <= 2, "augmentation", "0 to 2")
-        require(1 <= self.epochs <= 1000, "epochs", "1 to 1000")
-        require(1 <= self.batch_size <= 8192, "batch_size", "1 to 8192")
-        require(0 < self.learning_rate <= 1, "learning_rate", "above 0 and at most 1")
-        require(0 <= self.weight_decay <= 1, "weight_decay", "0 to 1")
-        require(self.precision in PRECISIONS, "precision", " or ".join(PRECISIONS))
 
     @property
     def n_classes(self) -> int:
@@ -141,27 +138,16 @@ class Config:
 
     def replace(self, **overrides) -> Config:
         """Return a copy with single fields replaced; unknown fields and wrong types are refused."""
-        defaults = {f.name: f.default for f in dataclasses.fields(self)}
-        unknown = sorted(set(overrides) - set(defaults))
-        if unknown:
-            raise InputError(
-                f"unknown setting {unknown[0]!r}; the settings are {', '.join(defaults)}"
-            )
-        return dataclasses.replace(
-            self, **{name: _like(defaults[name], name, value) for name, value in overrides.items()}
-        )
+        kinds = {field.name: type(field.default) for field in dataclasses.fields(self)}
+        for name in overrides:
+            if name not in kinds:
+                raise InputError(f"unknown setting {name!r}; the settings are {', '.join(kinds)}")
+        values = {name: converted(name, value, kinds[name]) for name, value in overrides.items()}
+        return dataclasses.replace(self, **values)
 
-    def with_overrides(self, assignments: list[str]) -> Config:
+    def with_overrides(self, assignments: Sequence[str]) -> Config:
         """Return a copy changed by command-line assignments such as ``"epochs=12"``."""
-        overrides = {}
-        for assignment in assignments:
-            name, separator, value = assignment.partition("=")
-            if not separator:
-                raise InputError(
-                    f"{assignment!r} is no setting: expected NAME=VALUE, as in epochs=12"
-                )
-            overrides[name.strip()] = value.strip()
-        return self.replace(**overrides)
+        return self.replace(**parse_assignments(assignments))
 
     def to_dict(self) -> dict:
         """Return the settings as a dictionary that JSON can hold."""
@@ -171,22 +157,38 @@ class Config:
         }
 
 
-def _like(default, name: str, value):
-    """Convert `value` (often text from a command line) to the type of `default`."""
+def parse_assignments(assignments: Sequence[str]) -> dict[str, str]:
+    """Return names and values of "NAME=VALUE" texts; `InputError` for a text of another form."""
+    values = {}
+    for assignment in assignments:
+        name, separator, value = assignment.partition("=")
+        if not separator:
+            raise InputError(f"{assignment!r} is not valid: expected NAME=VALUE, as in epochs=12")
+        values[name.strip()] = value.strip()
+    return values
+
+
+def converted(name: str, value, kind: type):
+    """Return `value`, often text, as a `kind`: bool, int, float, str, or a tuple of int.
+
+    Raises
+    ------
+    InputError
+        If that is not possible; `name` says which value it is.
+    """
     try:
-        if isinstance(default, bool):
-            if isinstance(value, bool):
-                return value
+        if kind is bool:
             return {"true": True, "1": True, "false": False, "0": False}[str(value).lower()]
-        if isinstance(default, tuple):
-            parts = value.split(",") if isinstance(value, str) else value
-            return tuple(int(part) for part in parts)
-        if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
+        if kind is tuple:
+            return tuple(
+                int(part) for part in (value.split(",") if isinstance(value, str) else value)
+            )
+        if kind is int and isinstance(value, float) and not value.is_integer():
             raise ValueError
-        return type(default)(value)
+        return kind(value)
     except (KeyError, TypeError, ValueError, OverflowError):
-        kind = "comma-separated int" if isinstance(default, tuple) else type(default).__name__
-        raise InputError(f"{name}={value!r} is not valid: expected {kind}") from None
+        expected = "comma-separated int" if kind is tuple else kind.__name__
+        raise InputError(f"{name}={value!r} is not valid: expected {expected}") from None
 
 
 PROFILES: dict[str, Config] = {
@@ -226,14 +228,7 @@ def default_run_dir(data: str, profile: str, seed: int) -> Path:
 # The packages that the extras of pyproject.toml install, by the names that are imported.
 EXTRAS = {
     "train": ("filelock", "jinja2", "keras", "pandas", "pooch", "scipy", "sklearn"),
-    "notebooks": (
-        "anywidget",
-        "matplotlib",
-        "nbconvert",
-        "papermill",
-        "seaborn",
-        "voila",
-    ),
+    "notebooks": ("anywidget", "matplotlib", "nbconvert", "papermill", "seaborn", "voila"),
     "scale": ("distributed", "filelock", "fsspec", "pyarrow"),
     "heic": ("pillow_heif",),
 }

@@ -70,14 +70,6 @@ def test_lock_is_made_from_all_other_extras():
     assert named == set(project["optional-dependencies"]) - NOT_LOCKED
 
 
-def test_lock_has_hashes_and_no_address():
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    entries = re.split(r"\n(?=[a-z0-9])", text.strip())
-    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
-    assert "://" not in text
-    assert "index-url" not in text
-
-
 def test_the_citation_names_the_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
@@ -106,3 +98,26 @@ def test_no_large_file_is_committed():
 
 def test_no_page_and_no_run_is_committed():
     assert [name for name in tracked() if name.startswith("runs/") or name.endswith(".html")] == []
+
+
+def test_contributing_shows_every_room_and_no_other():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    tree = re.search(r"^digits/\n((?:  .*\n)+)", text, re.MULTILINE)[1]
+    shown = {line.split()[0].rstrip("/") for line in tree.splitlines()}
+    names = {name.split("/")[1] for name in tracked() if name.startswith("digits/")}
+    assert shown == names - {"__init__.py", "__main__.py"}
+    assert len(names) <= 17, "what lies beside the rooms should be seen at a glance"
+
+
+def test_links_and_paths_in_the_documentation_lead_somewhere():
+    broken = []
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        text = page.read_text(encoding="utf-8")
+        links = re.findall(r"\]\((?![a-z]+:|#)([^)#]+)", text)
+        broken += [f"{page.name}: {link}" for link in links if not (page.parent / link).exists()]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("## Where changes go") : text.index("## Add a notebook")]
+    for path in re.findall(r"`([a-z_]+(?:/\w+)*(?:\.[a-z.0-9]+|/))`", table):
+        places = [ROOT / path, ROOT / "digits" / path, ROOT / "digits" / "pictures" / path]
+        broken += [] if any(place.exists() for place in places) else [f"CONTRIBUTING.md: {path}"]
+    assert broken == []

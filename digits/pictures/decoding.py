@@ -6,8 +6,9 @@ import io
 import logging
 import os
 import re
+import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -20,13 +21,13 @@ from digits import InputError
 from digits.pictures.filters import quantile
 
 HEIC = frozenset({".heic", ".heif", ".hif"})  # read with an extra, see pyproject.toml
-# What a folder is searched for: the formats in which people keep pictures.
+# Endings that a folder is searched for: the formats in which people keep pictures.
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"}
 ) | (HEIC if find_spec("pillow_heif") else frozenset())
-# What Pillow may open, whatever a file is named: the commonest first, as they are tried in turn (a
-# phone's MPO begins as a JPEG does). It knows some thirty more, among them EPS, for which it starts
-# Ghostscript on the file's program.
+# Formats that Pillow may open, whatever a file is named: the commonest first, as they are tried in
+# turn (a phone's MPO begins as a JPEG does). It knows some thirty more, among them EPS, for which it
+# starts Ghostscript on the file's program.
 FORMATS = (
     "PNG", "JPEG", "GIF", "BMP", "PPM",
     "TIFF", "WEBP", "AVIF", "JPEG2000", "ICO", "TGA", "PCX", "DIB", "QOI",
@@ -35,18 +36,21 @@ FORMATS = (
 COSTLY = frozenset({"WEBP", "AVIF", "JPEG2000", "HEIF"})
 WORKING_SIDE = 1280  # longest side in pixels on which ink is looked for; larger ones are reduced
 LARGEST = 120_000_000  # pixels; more are taken for a decompression bomb
-LARGEST_COSTLY = 30_000_000  # pixels of `COSTLY` formats, and of pixels that are no bytes
+LARGEST_COSTLY = 30_000_000  # pixels of `COSTLY` formats, and of pixels that are not bytes
 LARGEST_TEXT = 20_000_000  # bytes of a picture that is written in figures, as PPM may be
-HEAD = 4096  # bytes in which a PPM says its size
-MOST_PAGES = 30  # of a TIFF that are counted: a hostile one takes 40 ms for each
 LARGEST_FILE = 400_000_000  # bytes, read as a whole for some formats
+HEAD = 4096  # bytes in which a PPM gives its size
+MOST_PAGES = 30  # of a TIFF that are counted: a hostile one takes 40 ms for each
 BAND = 8_000_000  # pixels that are converted at a time, so that a huge picture fits in memory
-# What Pillow logs of damage is in our messages.
-logging.getLogger("PIL").setLevel(logging.CRITICAL)
 ORIENTATION = 0x0112  # EXIF tag
 SUBFILE = 0x00FE  # TIFF tag, whose lowest bit marks a smaller copy of another page
 # The brands of HEIC in ISO/IEC 23008-12, and those that it shares with AVIF.
 HEIC_BRANDS = re.compile(rb"....ftyp(hei[cxms]|hev[cxms]|mif1|msf1)", re.DOTALL)
+
+Box = tuple[float, float, float, float]
+
+# Our messages report the damage that Pillow logs.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,12 @@ class Picture:
     size : tuple of int
         Width and height of the upright picture before it was reduced, in pixels.
     note : str
-        What the reader of the answer must know, such as that there are more pages.
+        For the reader of the answer, such as that there are more pages.
     """
 
     pixels: np.ndarray
     size: tuple[int, int]
     note: str = ""
-
-
-Box = tuple[float, float, float, float]
 
 
 def decode(
@@ -91,8 +92,8 @@ def decode(
     Raises
     ------
     InputError
-        If there is no picture, it is damaged, or it is larger than `LARGEST`, `LARGEST_COSTLY` or
-        `LARGEST_FILE` allow.
+        If it does not exist, is not an image, is damaged, or is larger than `LARGEST`,
+        `LARGEST_COSTLY` or `LARGEST_FILE` allow.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, window)
@@ -100,9 +101,7 @@ def decode(
         return _load(source, "the image", window)
     if isinstance(source, bytes | bytearray | memoryview):
         name, stream = "the picture", io.BytesIO(source)
-        if not len(source):
-            raise InputError("the picture is empty (0 bytes); save it again")
-        _check_bytes(name, len(source))
+        _check_length(name, len(source))
     elif isinstance(source, str | os.PathLike):
         name = stream = _checked_path(source)
     else:
@@ -111,8 +110,7 @@ def decode(
         )
     try:
         with warnings.catch_warnings():
-            # What Pillow warns of (odd metadata; more than 89 megapixels) the user cannot mend, or
-            # is refused below.
+            # Of odd metadata, which the user cannot correct, and of megapixels, which are checked.
             warnings.simplefilter("ignore")
             with Image.open(stream, formats=_formats(stream, name)) as image:
                 picture = _load(image, name, window)
@@ -122,7 +120,7 @@ def decode(
     except UnidentifiedImageError:
         archive = str(name).lower().endswith((".zip", ".tar", ".tgz", ".tar.gz"))
         advice = "read archives with --output" if archive else "save it as PNG or JPEG"
-        raise InputError(f"{name} is no picture that can be opened; {advice}") from None
+        raise InputError(f"{name} is not an image that can be opened; {advice}") from None
     except InputError:
         raise
     except Image.DecompressionBombError:
@@ -135,29 +133,26 @@ def decode(
 def _checked_path(source: str | os.PathLike) -> Path:
     path = Path(source)
     try:
-        if path.is_dir():
-            raise InputError(
-                f"{path} is a folder; give a picture, or the folder to `digits predict`"
-            )
-        if not path.exists():
-            raise InputError(f"{path} does not exist; check the name")
-        if not path.is_file():
-            raise InputError(
-                f"{path} is a pipe, a socket or a device; give a file, or - for standard input"
-            )
-        if not path.stat().st_size:
-            raise InputError(f"{path} is empty (0 bytes); save the picture again")
-        _check_bytes(path, path.stat().st_size)
-        if not os.access(path, os.R_OK):
-            raise InputError(f"{path} may not be read; change its permissions")
-    except (OSError, ValueError) as error:  # ValueError: our own, or a name with a zero byte
-        if isinstance(error, InputError):
-            raise
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path} does not exist; check the name") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
         raise InputError(f"{path} cannot be opened ({error}); check the name") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path} is a folder; give a picture, or the folder to `digits predict`")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(
+            f"{path} is a pipe, a socket or a device; give a file, or - for standard input"
+        )
+    _check_length(path, status.st_size)
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} may not be read; change its permissions")
     return path
 
 
-def _check_bytes(name, n_bytes: int) -> None:
+def _check_length(name: str | Path, n_bytes: int) -> None:
+    if not n_bytes:
+        raise InputError(f"{name} is empty (0 bytes); save the picture again")
     if n_bytes > LARGEST_FILE:
         raise InputError(
             f"{name} has {n_bytes / 1e6:,.0f} MB; save it as PNG or JPEG, below "
@@ -165,11 +160,11 @@ def _check_bytes(name, n_bytes: int) -> None:
         )
 
 
-def _formats(stream: Path | io.BytesIO, name) -> tuple[str, ...]:
-    """Return what Pillow may try on a file, by its content.
+def _formats(stream: Path | io.BytesIO, name: str | Path) -> tuple[str, ...]:
+    """Return the formats that Pillow may try on a file, by its content.
 
-    Files that have a way out of their own are refused, and PPM files that Pillow would read byte by
-    byte for minutes.
+    PPM files that Pillow would read byte by byte for minutes are refused, and documents and arrays,
+    with advice of their own.
     """
     with open(stream, "rb") if isinstance(stream, Path) else nullcontext(stream) as file:
         head = file.read(HEAD)
@@ -177,27 +172,21 @@ def _formats(stream: Path | io.BytesIO, name) -> tuple[str, ...]:
         file.seek(0)
     if head.startswith(b"%PDF-"):
         raise InputError(
-            f"{name} is a PDF, no picture; export the page as PNG (`pdftoppm -png` does), or take a "
+            f"{name} is a PDF, not an image; export the page as PNG (`pdftoppm -png` does), or take a "
             "screenshot"
         )
     if head.startswith(b"\x93NUMPY"):
         raise InputError(
-            f"{name} is a NumPy array, no picture; save one image as PNG, or give what np.load "
+            f"{name} is a NumPy array, not an image; save one image as PNG, or give what np.load "
             "returns to Recognizer.read, and many images in MNIST form to Recognizer.predict"
         )
-    if HEIC_BRANDS.match(head) and b"avif" not in head[:64]:
-        return _heif(name)
-    if not re.match(rb"P[1-6]\s", head):
+    if re.match(rb"P[1-6]\s", head):
+        if len(re.sub(rb"#[^\r\n]*", b"", head).split(maxsplit=3)) < 3:
+            raise InputError(f"{name} has no size in its first {HEAD} bytes; save it as PNG")
+        if head[1:2] in b"123" and length > LARGEST_TEXT:
+            raise InputError(f"{name} holds {length / 1e6:,.0f} MB of figures; save it as PNG")
+    if not HEIC_BRANDS.match(head) or b"avif" in head[:64]:
         return FORMATS
-    words = re.sub(rb"#[^\r\n]*", b"", head).split(maxsplit=3)
-    if len(words) < 3:
-        raise InputError(f"{name} says no size in its first {HEAD} bytes; save it as PNG")
-    if head[1:2] in b"123" and length > LARGEST_TEXT:
-        raise InputError(f"{name} holds {length / 1e6:,.0f} MB of figures; save it as PNG")
-    return FORMATS
-
-
-def _heif(name) -> tuple[str, ...]:
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
@@ -210,7 +199,7 @@ def _heif(name) -> tuple[str, ...]:
 
 
 def _pages(stream: Path | io.BytesIO) -> str:
-    """Say how many pages of a TIFF are not read; smaller copies of a page are none."""
+    """Return a note on the pages of a TIFF that are not read; smaller copies do not count."""
     n_pages = 1
     with Image.open(stream, formats=("TIFF",)) as image, suppress(Exception):  # the end, or damage
         for index in range(1, MOST_PAGES + 1):
@@ -222,7 +211,7 @@ def _pages(stream: Path | io.BytesIO) -> str:
 
 @contextmanager
 def _quiet_libtiff(image: Image.Image) -> Iterator[None]:
-    """Keep to itself what libtiff writes, past Python, to the process's standard error."""
+    """Silence libtiff, which writes to the process's standard error, past Python."""
     if image.format != "TIFF":
         yield
         return
@@ -236,14 +225,13 @@ def _quiet_libtiff(image: Image.Image) -> Iterator[None]:
         os.close(nowhere)
 
 
-def _load(image: Image.Image, name, window: Box | None = None) -> Picture:
-    size = image.size
+def _load(image: Image.Image, name: str | Path, window: Box | None = None) -> Picture:
+    width, height = image.size
     costly = image.format in COSTLY or image.mode.startswith(("I", "F"))
     largest = LARGEST_COSTLY if costly else LARGEST
-    if size[0] * size[1] > largest:
-        megapixels = size[0] * size[1] / 1e6
+    if width * height > largest:
         raise InputError(
-            f"{name} has {megapixels:,.0f} megapixels; reduce it below {largest / 1e6:.0f}"
+            f"{name} has {width * height / 1e6:,.0f} megapixels; reduce it below {largest / 1e6:.0f}"
         )
     try:
         # JPEG decodes to a half, a quarter or an eighth at a fraction of the cost.
@@ -254,29 +242,30 @@ def _load(image: Image.Image, name, window: Box | None = None) -> Picture:
             image.load()
         if window is not None:
             image = _part(image, window, orientation)
-            size, orientation = image.size, 1
+            (width, height), orientation = image.size, 1
         small = _reduced(image)
     except Exception as error:  # damage shows as anything from OSError to struct.error
         reason = str(error) or type(error).__name__
         raise InputError(f"{name} is damaged ({reason}); save or copy it again") from None
-    if orientation != 1:
-        small.getexif()[ORIENTATION] = orientation
-        small = ImageOps.exif_transpose(small)
-        if orientation >= 5:  # the four that lie on their side
-            size = size[::-1]
-    return Picture(_opaque(small), size)
+    size = (height, width) if orientation >= 5 else (width, height)  # four lie on their side
+    return Picture(_opaque(_upright(small, orientation)), size)
 
 
 def _part(image: Image.Image, window: Box, orientation: int) -> Image.Image:
-    if image.has_transparency_data:  # all of it says on what it is to be laid
+    if image.has_transparency_data:  # the whole decides on which background it is laid
         image = Image.fromarray(_opaque(image.convert("RGBA")))
-    if orientation != 1:
-        image.getexif()[ORIENTATION] = orientation
-        image = ImageOps.exif_transpose(image)
+    image = _upright(image, orientation)
     left, top, right, bottom = (share * image.size[i % 2] for i, share in enumerate(window))
     return image.crop(
         (int(left), int(top), max(round(right), int(left) + 1), max(round(bottom), int(top) + 1))
     )
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    if orientation == 1:
+        return image
+    image.getexif()[ORIENTATION] = orientation
+    return ImageOps.exif_transpose(image)
 
 
 def _reduced(image: Image.Image) -> Image.Image:
@@ -291,18 +280,13 @@ def _reduced(image: Image.Image) -> Image.Image:
     if rows >= height:
         return convert(image).reduce(factor)
     bands = [
-        convert(image.crop((0, top, width, min(top + rows, height)))).reduce(factor)
+        np.asarray(convert(image.crop((0, top, width, min(top + rows, height)))).reduce(factor))
         for top in range(0, height, rows)
     ]
-    out = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
-    top = 0
-    for band in bands:
-        out.paste(band, (0, top))
-        top += band.height
-    return out
+    return Image.fromarray(np.concatenate(bands))
 
 
-def _converter(image: Image.Image):
+def _converter(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
     """Return the function that brings this image, or a band of it, to L, RGB or RGBA."""
     if image.mode.startswith(("I", "F")):
         low, high = _range(np.asarray(image))
@@ -325,7 +309,7 @@ def _range(values: np.ndarray) -> tuple[float, float]:
         return low, high if high > low else low + abs(low)
     if high <= 1 and values.dtype.kind == "f":
         return 0.0, 1.0
-    if high >= 2**32:  # no picture's: a measurement's
+    if high >= 2**32:  # a measurement, not a picture
         return 0.0, high
     # Many 16-bit files hold 10 or 12 bits: white is the largest number of as many bits.
     return 0.0, float(2 ** max(8, int(np.ceil(np.log2(high + 1)))) - 1)
@@ -346,11 +330,10 @@ def _from_array(array: np.ndarray, window: Box | None) -> Picture:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or not 1 <= channels <= 4 or not array.size:
         many = array.shape[1:] in ((28, 28), (28, 28, 1))
+        advice = "; Recognizer.predict takes many images in MNIST form" if many else ""
         raise InputError(
             f"an array of shape {array.shape} arrived; expected (height, width) or "
-            "(height, width, 1 to 4)"
-            + "; Recognizer.predict takes many images in MNIST form"
-            * many
+            f"(height, width, 1 to 4){advice}"
         )
     if array.dtype.kind not in "buif":
         raise InputError(f"an array of {array.dtype} arrived; expected numbers")
@@ -370,14 +353,11 @@ def _opaque(image: Image.Image) -> np.ndarray:
     if alpha.min() == 1:
         return np.ascontiguousarray(colour)
     visible = colour[alpha[..., 0] > 0.5]
-    if not len(visible):
-        background = np.full(3, 255.0)
+    grey = visible.mean(1)
+    if len(visible) > alpha.size / 2 and np.ptp(grey) > 64:
+        # A picture with a few clear pixels: they continue its paper.
+        background = np.array([quantile(channel, 0.5) for channel in visible.T])
     else:
-        grey = visible.mean(1)
-        if np.ptp(grey) > 64 and len(visible) > alpha.size / 2:
-            # A picture with a few clear pixels: they continue its paper.
-            background = np.array([quantile(channel, 0.5) for channel in visible.T])
-        else:
-            # A drawing on nothing: what is drawn is the ink.
-            background = np.full(3, 255.0 if quantile(grey, 0.5) < 160 else 0.0)
+        # A drawing on nothing: what is drawn is the ink.
+        background = np.full(3, 255.0 if not len(visible) or quantile(grey, 0.5) < 160 else 0.0)
     return np.rint(colour * alpha + background * (1 - alpha)).astype(np.uint8)

@@ -1,8 +1,7 @@
-"""The operations on images that finding ink needs, in NumPy.
+"""The operations on images that finding ink needs, in NumPy, under SciPy's names.
 
-SciPy has all of them, but importing ``scipy.ndimage`` takes longer than reading a picture, and its
-filters take each pixel's whole neighbourhood anew. Results are SciPy's with its default borders,
-which the tests compare; sums differ in the last bits of a float32.
+Importing ``scipy.ndimage`` takes longer than reading a picture. Results are SciPy's with its default
+borders, which the tests compare; sums differ in the last bits of a float32.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from PIL import Image
 
 WINDOWED = 100_000  # pixels, those of overlapping windows counted again, that are sorted at a time
 
@@ -21,20 +21,20 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Components:
-    """The connected things on a mask; pixels are neighbours by edge or corner.
+    """The connected regions of a mask; pixels are neighbours by edge or corner.
 
     Attributes
     ----------
     labels : numpy.ndarray
         int32 (height, width): 0 background, 1 to `n`, numbered by their first pixels from the top.
-    corners : numpy.ndarray
+    bounds : numpy.ndarray
         int (4, n): first row, row after the last, first column, column after the last of each.
     areas : numpy.ndarray
         int (n,): the number of pixels of each.
     """
 
     labels: np.ndarray
-    corners: np.ndarray
+    bounds: np.ndarray
     areas: np.ndarray
 
     @property
@@ -44,31 +44,41 @@ class Components:
     @cached_property
     def boxes(self) -> list[Box]:
         """Rows and columns of each, entry i that of label i + 1."""
-        top, bottom, left, right = self.corners.tolist()  # on noise they may be a hundred thousand
+        top, bottom, left, right = self.bounds.tolist()  # on noise, a hundred thousand of each
         return list(zip(map(slice, top, bottom), map(slice, left, right), strict=True))
 
     @property
-    def lengths(self) -> np.ndarray:
+    def extents(self) -> np.ndarray:
+        """Height and width of each box, int (2, n)."""
+        return self.bounds[1::2] - self.bounds[::2]
+
+    @property
+    def max_extent(self) -> np.ndarray:
         """The longer side of each box, int (n,)."""
-        top, bottom, left, right = self.corners
-        return np.maximum(bottom - top, right - left)
+        return self.extents.max(0)
 
-    def mask_of(self, labels) -> np.ndarray:
-        """Return the pixels of the things with these labels, bool (height, width)."""
-        chosen = np.zeros(self.n + 1, bool)
-        chosen[labels] = True
-        return chosen[self.labels]
+    @property
+    def min_extent(self) -> np.ndarray:
+        """The shorter side of each box, int (n,)."""
+        return self.extents.min(0)
 
+    def clear_of_edge(self, margin: int = 1) -> np.ndarray:
+        """Tell which regions are at least `margin` pixels away from the image's edge, bool (n,)."""
+        (top, bottom, left, right), (height, width) = self.bounds, self.labels.shape
+        inside = (top >= margin) & (bottom <= height - margin)
+        return inside & (left >= margin) & (right <= width - margin)
 
-def unique_labels(patch: np.ndarray) -> np.ndarray:
-    """Return the labels that occur in a part of `Components.labels`, sorted, background left out."""
-    occurs = np.bincount(patch.ravel()) > 0
-    occurs[:1] = False
-    return np.flatnonzero(occurs)
+    def occur_in(self, patch: np.ndarray) -> np.ndarray:
+        """Tell which regions have pixels in a part of `labels`, bool (n,)."""
+        return np.bincount(patch.ravel(), minlength=self.n + 1)[1:] > 0
+
+    def mask_of(self, chosen: np.ndarray) -> np.ndarray:
+        """Return the pixels of the chosen regions, bool (n,), as a mask, bool (height, width)."""
+        return np.append(False, chosen)[self.labels]
 
 
 def connected_components(mask: np.ndarray) -> Components:
-    """Find the connected things on a mask, bool (height, width)."""
+    """Find the connected regions of a mask, bool (height, width)."""
     height, width = mask.shape
     # Runs of ink in a row, as half-open ranges of the flattened mask; a column of background
     # keeps the rows apart.
@@ -80,11 +90,17 @@ def connected_components(mask: np.ndarray) -> Components:
         edges = np.concatenate([[0], edges])
     starts, stops = edges[::2], edges[1::2]
     root = _roots(starts, stops, across)
-    label = np.cumsum(root == np.arange(len(root)))[root] if len(root) else root
+    is_first = root == np.arange(len(root))
+    label = np.cumsum(is_first)[root]
     labels = np.zeros(mask.shape, np.int32)
     labels[mask] = np.repeat(label, stops - starts)
     areas = np.bincount(label, stops - starts)[1:].astype(int)
-    return Components(labels, _corners(label, starts, stops, across), areas)
+    row = starts // across
+    sides = np.stack([row, row + 1, starts - row * across, stops - row * across])
+    bounds = sides[:, is_first]  # of the first run; the others may reach further
+    for side, extreme in enumerate((np.minimum, np.maximum, np.minimum, np.maximum)):
+        extreme.at(bounds[side], label - 1, sides[side])
+    return Components(labels, bounds, areas)
 
 
 def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
@@ -108,23 +124,10 @@ def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
     return root
 
 
-def _corners(label: np.ndarray, starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
-    if not len(label):
-        return np.zeros((4, 0), int)
-    order = np.argsort(label, kind="stable")
-    firsts = np.flatnonzero(np.diff(label[order], prepend=0))
-    row = starts[order] // across
-    ends = np.append(firsts[1:], len(order)) - 1
-    top, bottom = row[firsts], row[ends] + 1  # runs are in order of their rows
-    left = np.minimum.reduceat(starts[order] - row * across, firsts)
-    right = np.maximum.reduceat(stops[order] - row * across, firsts)
-    return np.stack([top, bottom, left, right])
-
-
-def max_by_component(values: np.ndarray, found: Components) -> np.ndarray:
-    """Return the largest value in each thing, (n,); `values` has the labels' shape."""
-    out = np.zeros(found.n + 1, values.dtype)
-    np.maximum.at(out, found.labels[inside := found.labels > 0], values[inside])
+def max_by_component(values: np.ndarray, regions: Components) -> np.ndarray:
+    """Return the largest value in each region, (n,); `values` has the labels' shape."""
+    out = np.zeros(regions.n + 1, values.dtype)
+    np.maximum.at(out, regions.labels[inside := regions.labels > 0], values[inside])
     return out[1:]
 
 
@@ -137,6 +140,11 @@ def quantile(values: np.ndarray, share: float) -> float:
     low, high = math.floor(place), math.ceil(place)
     ordered = np.partition(values.ravel(), (low, high))
     return float(ordered[low]) + (place - low) * float(ordered[high] - ordered[low])
+
+
+def resize(image: np.ndarray, shape: tuple[int, int], how: Image.Resampling) -> np.ndarray:
+    """Return the image with so many rows and columns."""
+    return np.asarray(Image.fromarray(image).resize(shape[::-1], how))
 
 
 def dilate(mask: np.ndarray, iterations: int = 1) -> np.ndarray:
@@ -158,36 +166,46 @@ def boundary(mask: np.ndarray) -> np.ndarray:
     return mask & ~inner
 
 
-def maximum_filter1d(image: np.ndarray, size: int, axis: int) -> np.ndarray:
-    """Return the largest of `size` pixels around each, along one axis."""
-    return _running(image, size, axis, np.maximum)
+def bounding_box(mask: np.ndarray) -> Box:
+    """Return the rows and columns of the box around a mask's pixels; the first pixel if none is set."""
+
+    def extent(occupied: np.ndarray) -> slice:
+        places = np.flatnonzero(occupied)
+        return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 1)
+
+    return extent(mask.any(1)), extent(mask.any(0))
 
 
-def minimum_filter1d(image: np.ndarray, size: int, axis: int) -> np.ndarray:
-    """Return the smallest of `size` pixels around each, along one axis."""
-    return _running(image, size, axis, np.minimum)
+def maximum_filter(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the largest of the pixels around each, in windows of `size` rows and columns."""
+    return _extreme_filter(image, size, np.maximum)
 
 
-def _running(image: np.ndarray, size: int, axis: int, extreme: np.ufunc) -> np.ndarray:
-    # Windows that double: each is the extreme of two that are half as long.
-    image = np.moveaxis(image, axis, 0)
-    n = len(image)
-    # The outermost pixels repeated change no extreme.
-    before = size // 2
-    wide = np.concatenate(
-        [image[:1].repeat(before, 0), image, image[-1:].repeat(size - 1 - before, 0)]
-    )
-    length = 1
-    while 2 * length <= size:
-        wide = extreme(wide[:-length], wide[length:])
-        length *= 2
-    return np.moveaxis(extreme(wide[:n], wide[size - length : size - length + n]), 0, axis)
+def minimum_filter(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the smallest of the pixels around each, in windows of `size` rows and columns."""
+    return _extreme_filter(image, size, np.minimum)
+
+
+def _extreme_filter(image: np.ndarray, sizes: tuple[int, int], extreme: np.ufunc) -> np.ndarray:
+    """Filter rows, then columns, with windows that double: each joins two that are half as long."""
+    for size in sizes:
+        if size > 1:
+            n, before = len(image), size // 2
+            # The outermost pixels repeated change no extreme.
+            first, last = image[:1].repeat(before, 0), image[-1:].repeat(size - 1 - before, 0)
+            wide = np.concatenate([first, image, last])
+            length = 1
+            while 2 * length <= size:
+                wide = extreme(wide[:-length], wide[length:])
+                length *= 2
+            image = extreme(wide[:n], wide[size - length : size - length + n])
+        image = image.T
+    return image
 
 
 def grey_closing(image: np.ndarray, size: int) -> np.ndarray:
     """Fill dark patches that no square of `size` by `size` pixels (an odd number) fits into."""
-    grown = maximum_filter1d(maximum_filter1d(image, size, 0), size, 1)
-    return minimum_filter1d(minimum_filter1d(grown, size, 0), size, 1)
+    return minimum_filter(maximum_filter(image, (size, size)), (size, size))
 
 
 def median_filter(image: np.ndarray, size: int) -> np.ndarray:
@@ -209,15 +227,15 @@ def gaussian_filter(image: np.ndarray, sigma: float, border: str = "symmetric") 
     `border` says how `numpy.pad` continues the image: "symmetric" or "edge".
     """
     weights = _gaussian(sigma)
-    return _along(_along(image, weights, 0, border), weights, 1, border)
+    return _correlate1d(_correlate1d(image, weights, 0, border), weights, 1, border)
 
 
 def gradient_magnitude(image: np.ndarray, sigma: float) -> np.ndarray:
     """Return the length of the gradient of the blurred image, float32."""
     weights = _gaussian(sigma)
     slopes = np.arange(len(weights)) / sigma**2 * weights
-    down = _along(_along(image, slopes, 0, odd=True), weights, 1)
-    across = _along(_along(image, weights, 0), slopes, 1, odd=True)
+    down = _correlate1d(_correlate1d(image, slopes, 0, odd=True), weights, 1)
+    across = _correlate1d(_correlate1d(image, weights, 0), slopes, 1, odd=True)
     return np.hypot(down, across)
 
 
@@ -227,7 +245,7 @@ def _gaussian(sigma: float) -> np.ndarray:
     return weights / (2 * weights.sum() - weights[0])
 
 
-def _along(
+def _correlate1d(
     image: np.ndarray, weights: np.ndarray, axis: int, border: str = "symmetric", odd: bool = False
 ) -> np.ndarray:
     """Correlate one axis with a kernel that is even, or odd, given by its right half."""

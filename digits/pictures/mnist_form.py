@@ -12,9 +12,10 @@ import math
 
 import numpy as np
 from PIL import Image
+from PIL.Image import Resampling
 
 from digits import InputError
-from digits.pictures.filters import connected_components
+from digits.pictures.filters import bounding_box, connected_components
 
 SIZE = 28  # side of an MNIST image in pixels
 BOX = 20  # side of the box that the digit fills
@@ -61,78 +62,55 @@ def to_mnist_form(ink: np.ndarray) -> np.ndarray:
         raise InputError("ink that is not finite arrived; expected numbers, 0 for background")
     if peak <= 0:
         return np.zeros((SIZE, SIZE), np.uint8)
-    ink = _trimmed(np.clip(ink / peak, 0.0, 1.0), BLANK)
+    ink = _crop(np.clip(ink / peak, 0.0, 1.0))
 
     width = stroke_width(ink) * BOX / max(ink.shape)
     target = min(max(width, NATURAL_WIDTH[0]), NATURAL_WIDTH[1])
     if target != width:
-        ink = _resized(ink, WORKING_BOX)
+        ink = _resize(ink, WORKING_BOX)
         # The box grows with the strokes: with (width + d) * BOX / (BOX + d) = target, solve for d.
         growth = BOX * (target - width) / (BOX - target)
-        ink = _trimmed(_grown(ink, growth / 2 * WORKING_BOX / BOX), BLANK)
+        ink = _crop(_grey_dilate(ink, growth / 2 * WORKING_BOX / BOX))
         ink = ink / ink.max()
     return fit_and_centre(ink)
 
 
 def is_mnist_form(images: np.ndarray) -> np.ndarray:
-    """Tell which images need no normalising: `to_mnist_form` would give them back all but unchanged.
+    """Tell which images, uint8 (n, 28, 28), are in MNIST form already, bool (n,).
 
     Black all around, white somewhere, a box of 20 pixels, the centre of mass in the middle, and one
-    connected stroke: so are 997 of 1,000 MNIST images.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        uint8 (n, 28, 28).
-
-    Returns
-    -------
-    numpy.ndarray
-        bool (n,).
+    connected stroke: 997 of 1,000 MNIST images satisfy this.
     """
     down, across = images.sum(2, dtype=np.int32), images.sum(1, dtype=np.int32)
     total = np.maximum(down.sum(1), 1)
     right = images.max((1, 2), initial=0) >= FULL
+    sides = []
     for profile in (down, across):
         off = profile @ np.arange(SIZE) / total - CENTRE
         right &= np.abs(off) <= OFF_CENTRE
-    sides = [_extent(profile > 0) for profile in (down, across)]
-    right &= np.maximum(*(last - first for first, last in sides)) == BOX - 1
+        occupied = profile > 0
+        sides.append(SIZE - occupied.argmax(1) - occupied[:, ::-1].argmax(1))
+    right &= np.maximum(*sides) == BOX
     # One below the other, with a blank row between, all images are labelled at once.
     column = np.zeros((len(images), SIZE + 1, SIZE), bool)
     column[:, :SIZE] = images > BRIDGE
-    things = connected_components(column.reshape(-1, SIZE))
-    image_of = [down.start // (SIZE + 1) for down, _ in things.boxes]
-    return right & (np.bincount(image_of, minlength=len(images)) == 1)
+    top = connected_components(column.reshape(-1, SIZE)).bounds[0]
+    return right & (np.bincount(top // (SIZE + 1), minlength=len(images)) == 1)
 
 
 def ink_box(image: np.ndarray) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of what is not black on an image, (28, 28)."""
-    (top, bottom), (left, right) = (_extent(image.any(axis)) for axis in (1, 0))
-    return int(left), int(top), int(right - left) + 1, int(bottom - top) + 1
-
-
-def _extent(occupied: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first and the last index that is true, along the last axis."""
-    return occupied.argmax(-1), occupied.shape[-1] - 1 - occupied[..., ::-1].argmax(-1)
+    """Return left, top, width and height of the ink on an image, (28, 28), that is not blank."""
+    rows, columns = bounding_box(image > 0)
+    return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
 
 
 def fit_and_centre(ink: np.ndarray) -> np.ndarray:
     """Scale into the box of 20 by 20 and put the centre of mass in the middle of 28 by 28.
 
-    The last step of `to_mnist_form`, and all that most descriptions of MNIST's form mention.
-
-    Parameters
-    ----------
-    ink : numpy.ndarray
-        float (height, width), 0 background to 1 ink, without empty margins.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 (28, 28), 0 background to 255 ink.
+    The last step of `to_mnist_form`, and all that most descriptions of MNIST's form mention. `ink` is
+    float (height, width), 0 background to 1 ink, without empty margins; the result uint8 (28, 28).
     """
-    ink = _resized(ink, BOX)
+    ink = _resize(ink, BOX)
     height, width = ink.shape
     total = float(ink.sum())
     down = float(ink.sum(1) @ np.arange(height)) / total
@@ -145,15 +123,10 @@ def fit_and_centre(ink: np.ndarray) -> np.ndarray:
 
 
 def stroke_width(ink: np.ndarray) -> float:
-    """Return the mean width of the strokes in pixels, from grey levels, without a threshold.
+    """Return the mean width in pixels of the strokes on ink, float (height, width), 0 to 1.
 
     A stroke of width w and length l has the area w * l and an outline of about 2 * l; twice the
     area over the outline (the total variation of the grey levels) is w, however blurred it is.
-
-    Parameters
-    ----------
-    ink : numpy.ndarray
-        float (height, width), 0 background to 1 ink.
     """
     padded = _padded(ink, 1)
     down = padded[1:, 1:] - padded[:-1, 1:]
@@ -169,13 +142,11 @@ def _padded(ink: np.ndarray, margin: int) -> np.ndarray:
     return out
 
 
-def _trimmed(ink: np.ndarray, level: float) -> np.ndarray:
-    rows = np.flatnonzero(ink.max(1) > level)
-    columns = np.flatnonzero(ink.max(0) > level)
-    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+def _crop(ink: np.ndarray) -> np.ndarray:
+    return ink[bounding_box(ink > BLANK)]
 
 
-def _resized(ink: np.ndarray, side: int) -> np.ndarray:
+def _resize(ink: np.ndarray, side: int) -> np.ndarray:
     """Scale so that the longer side has `side` pixels; smaller by area, larger smoothly."""
     height, width = ink.shape
     scale = side / max(height, width)
@@ -183,18 +154,18 @@ def _resized(ink: np.ndarray, side: int) -> np.ndarray:
         return ink
     size = [max(1, math.ceil(length * scale - 1e-6)) for length in (width, height)]
     # A narrow 1 must not be stretched to whole pixels: background fills them up on both sides.
-    fill = [length / scale - own for length, own in zip(size, (width, height), strict=True)]
+    fill = size[0] / scale - width, size[1] / scale - height
     margin = math.ceil(max(fill) / 2) + 1
-    left, top = (margin - part / 2 for part in fill)
+    left, top = margin - fill[0] / 2, margin - fill[1] / 2
     window = (left, top, left + size[0] / scale, top + size[1] / scale)
-    how = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.HAMMING
-    if scale > 1:
-        how = Image.Resampling.BICUBIC
+    how = Resampling.BICUBIC if scale > 1 else Resampling.HAMMING
+    if scale < 0.5:
+        how = Resampling.BOX
     padded = Image.fromarray(_padded(ink, margin))
     return np.clip(np.asarray(padded.resize(size, how, window)), 0.0, 1.0)
 
 
-def _grown(ink: np.ndarray, radius: float) -> np.ndarray:
+def _grey_dilate(ink: np.ndarray, radius: float) -> np.ndarray:
     """Grow the ink by `radius` pixels on every side, or shrink it where `radius` is negative.
 
     A grey dilation (erosion) by an octagon, made of steps of one pixel over four and eight
@@ -204,9 +175,7 @@ def _grown(ink: np.ndarray, radius: float) -> np.ndarray:
     whole, part = divmod(abs(radius), 1.0)
     # Each step grows by a pixel and gives up the outermost one.
     ink = _padded(ink, 2 * (int(whole) + 1))
-    for step in range(int(whole) + 1):
-        if step == whole and not part:
-            break
+    for step in range(math.ceil(abs(radius))):
         # Steps over eight neighbours reach further along the diagonal, those over four less far.
         middle = extreme(extreme(ink[:-2, 1:-1], ink[2:, 1:-1]), ink[1:-1, 1:-1])
         if step % 2:

@@ -7,14 +7,15 @@ is written small on a large photo loses its shape when the whole is reduced. Bot
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
+from PIL.Image import Resampling
 
 from digits.pictures import filters
 from digits.pictures.decoding import Picture
-from digits.pictures.filters import connected_components, maximum_filter1d, minimum_filter1d
+from digits.pictures.filters import connected_components, maximum_filter, minimum_filter, resize
 
 SIDE = 200  # pixels: the longer side on which a sheet is looked for
 SMALLEST = 0.06  # share of the picture that a sheet covers at least
@@ -43,44 +44,34 @@ class Window:
 def find_sheet(picture: Picture) -> Window | None:
     """Find a bright sheet with something on it, before a darker ground.
 
-    Parameters
-    ----------
-    picture : Picture
-
-    Returns
-    -------
-    Window or None
-        None where no sheet is seen, or it fills the picture.
+    None where no sheet is seen, or it fills the picture.
     """
     image = Image.fromarray(picture.pixels).convert("L")
-    image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    image.thumbnail((SIDE, SIDE), Resampling.BOX)
     grey = filters.median_filter(np.asarray(image, np.float32), 3)
     if min(grey.shape) < 40:
         return None
-    things = connected_components(grey > _otsu(grey))
-    if not things.n:
+    regions = connected_components(grey > _otsu(grey))
+    if not regions.n:
         return None
-    label = int(things.areas.argmax()) + 1
-    paper = things.labels == label
-    share = _filled(paper)
-    area = share.mean()
-    if not SMALLEST < area < LARGEST or paper.sum() < SOLID * share.sum():
-        return None
-    down, across = things.boxes[label - 1]
-    if share.sum() < STRAIGHT * share[down, across].size:
+    largest = int(regions.areas.argmax())
+    paper = regions.labels == largest + 1
+    outline = _fill_spans(paper)
+    down, across = box = regions.boxes[largest]
+    solid = paper.sum() >= SOLID * outline.sum() and outline.sum() >= STRAIGHT * outline[box].size
+    if not SMALLEST < outline.mean() < LARGEST or not solid:
         return None
     # Light that falls off is no edge: there the ground is as bright as the sheet close by.
-    near = maximum_filter1d(maximum_filter1d(share, 5, 0), 5, 1) & ~share
-    core = minimum_filter1d(minimum_filter1d(share, 5, 0), 5, 1)
-    rim = share & ~core
+    near = maximum_filter(outline, (5, 5)) & ~outline
+    core = minimum_filter(outline, (5, 5))
+    rim = outline & ~core
     if not core.any() or not near.any():
         return None
     if filters.quantile(grey[rim], 0.5) - filters.quantile(grey[near], 0.5) < STEP:
         return None
-    inside = core[down, across]
     height, width = grey.shape
-    box = (across.start / width, down.start / height, across.stop / width, down.stop / height)
-    return Window(box, inside)
+    shares = (across.start / width, down.start / height, across.stop / width, down.stop / height)
+    return Window(shares, core[box])
 
 
 def _otsu(grey: np.ndarray) -> float:
@@ -94,50 +85,38 @@ def _otsu(grey: np.ndarray) -> float:
     return float(np.nan_to_num(between).argmax())
 
 
-def _filled(mask: np.ndarray) -> np.ndarray:
-    """Return the mask with what lies between its pixels, in their row and in their column."""
-
-    def spans(mask: np.ndarray) -> np.ndarray:
-        before = np.logical_or.accumulate(mask, 1)
-        return before & np.logical_or.accumulate(mask[:, ::-1], 1)[:, ::-1]
-
-    return spans(mask) & spans(mask.T).T
+def _fill_spans(mask: np.ndarray) -> np.ndarray:
+    """Return the pixels between those of a mask, in their row and in their column."""
+    reach = np.logical_or.accumulate
+    rows = reach(mask, 1) & reach(mask[:, ::-1], 1)[:, ::-1]
+    return rows & reach(mask, 0) & reach(mask[::-1], 0)[::-1]
 
 
 def cut_out(window: Window, decode: Callable[..., Picture]) -> Picture:
     """Return a part of a picture at its own resolution, with paper in place of what is around it.
 
-    Parameters
-    ----------
-    window : Window
-    decode : callable
-        Takes ``window``, the box, and returns that part.
+    `decode` takes ``window``, the box, and returns that part.
     """
     part = decode(window=window.box)
     if window.inside is None:
         return part
-    height, width = part.pixels.shape[:2]
-    size = (width, height)
-    inside = Image.fromarray(window.inside.astype(np.float32)).resize(size)
-    inside = np.asarray(inside) > 0.5
+    shape = part.pixels.shape[:2]
+    inside = resize(window.inside.astype(np.float32), shape, Resampling.BICUBIC) > 0.5
     if not inside.any():
         return part
     pixels = part.pixels.copy()
-    planes = pixels[..., None] if pixels.ndim == 2 else pixels
-    small = window.inside.shape[::-1]
-    for channel in range(planes.shape[2]):
-        plane = planes[..., channel]
-        grey = np.asarray(Image.fromarray(plane).resize(small, Image.Resampling.BOX), np.float32)
-        plane[~inside] = _continued(grey, window.inside, size)[~inside]
-    return Picture(pixels, part.size, part.note)
+    for plane in np.moveaxis(np.atleast_3d(pixels), 2, 0):
+        grey = resize(np.ascontiguousarray(plane), window.inside.shape, Resampling.BOX)
+        plane[~inside] = _extrapolate(grey, window.inside, shape)[~inside]
+    return replace(part, pixels=pixels)
 
 
-def _continued(grey: np.ndarray, inside: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _extrapolate(grey: np.ndarray, inside: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Return the paper's grey level beyond the sheet, as it is at the nearest places on it."""
     level = filters.quantile(grey[inside], 0.7)
     weight, total = inside.astype(np.float32), np.where(inside, grey, np.float32(0))
     sigma = max(1.0, max(inside.shape) / 12)
     weight = filters.gaussian_filter(weight, sigma, "edge") + np.float32(1e-4)
     total = filters.gaussian_filter(total, sigma, "edge") + np.float32(1e-4 * level)
-    smooth = Image.fromarray(total / weight).resize(size, Image.Resampling.BILINEAR)
-    return np.clip(np.asarray(smooth), 0, 255).astype(np.uint8)
+    smooth = resize(total / weight, shape, Resampling.BILINEAR)
+    return np.clip(smooth, 0, 255).astype(np.uint8)

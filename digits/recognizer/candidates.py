@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from digits.pictures import Glyph, filters, to_mnist_form
+from digits.pictures.glyphs import encloses, is_line, typical_size
 from digits.pictures.mnist_form import ink_box
-from digits.pictures.segmentation import encloses, is_line, typical_size, words
+from digits.pictures.reading_order import words
 
 # uint8 (n, 28, 28) in MNIST form -> log-probabilities (n, 10), or (n, 11) with a reject class.
 Scorer = Callable[[np.ndarray], np.ndarray]

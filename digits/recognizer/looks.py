@@ -14,8 +14,9 @@ import numpy as np
 
 from digits import InputError
 from digits.pictures import Glyph, Picture, find_digits, find_ink
+from digits.pictures.glyphs import merge, typical_size
 from digits.pictures.ink import DARK, LIGHT, Ink, remove_border_region
-from digits.pictures.segmentation import in_reading_order, merge, typical_size
+from digits.pictures.reading_order import in_reading_order
 from digits.pictures.sheet import Window, cut_out, find_sheet
 from digits.recognizer.candidates import (
     CONFIDENT,

@@ -13,11 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from digits.pictures import Glyph
+from digits.pictures.glyphs import encloses, farthest, merge
 from digits.pictures.segmentation import (
     at_necks,
-    encloses,
-    farthest,
-    merge,
     merge_features,
     propose_merges,
     propose_splits,

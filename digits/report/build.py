@@ -22,9 +22,11 @@ from digits.config import (
     REPORTS,
     ROOT,
     Config,
+    converted,
     default_run_dir,
     git_commit,
     package_versions,
+    parse_assignments,
 )
 from digits.report.metrics import METRICS, read_metrics, readme_with
 from digits.storage import replaced_folder, write_json, write_text
@@ -34,6 +36,9 @@ CELL_SECONDS = {"quick": 600, "default": 3600, "best": 12 * 3600}
 
 # Parameters that have an option of their own on the command line.
 OPTIONS = {"DATA": "--data", "PROFILE": "--profile", "SEED": "--seed"}
+
+# The types of parameters, by the names that papermill finds in a notebook; others are text.
+TYPES = {"bool": bool, "int": int, "float": float}
 
 
 # --- Choosing notebooks and parameters -----------------------------------------------------------
@@ -89,38 +94,22 @@ def plan(notebooks: Sequence[Path], standard: dict, assignments: Sequence[str] =
 
     declared = {path: papermill.inspect_notebook(path) for path in notebooks}
     own = sorted({name for names in declared.values() for name in names} - set(OPTIONS))
-    given = {}
-    for assignment in assignments:
-        name, separator, value = assignment.partition("=")
-        name = name.strip()
-        if not separator:
-            raise InputError(f"{assignment!r} is no parameter: expected NAME=VALUE")
+    given = parse_assignments(assignments)
+    for name in given:
         if name in OPTIONS:
             raise InputError(f"{name} has an option of its own: use {OPTIONS[name]}")
         if name not in own:
             raise InputError(
                 f"no notebook has a parameter {name!r}; the parameters are {', '.join(own) or 'none'}"
             )
-        given[name] = value.strip()
     steps = []
-    for path in notebooks:
-        values = {name: value for name, value in standard.items() if name in declared[path]}
-        for name, value in given.items():
-            if name in declared[path]:
-                kind = declared[path][name]["inferred_type_name"]
-                values[name] = _parameter(name, value, kind)
+    for path, names in declared.items():
+        values = {name: value for name, value in standard.items() if name in names}
+        for name in given.keys() & names:
+            kind = TYPES.get(names[name]["inferred_type_name"], str)
+            values[name] = converted(name, given[name], kind)
         steps.append(Step(path, values))
     return steps
-
-
-def _parameter(name: str, value: str, kind: str) -> bool | int | float | str:
-    """Convert text from the command line to the type that the notebook declares."""
-    try:
-        if kind == "bool":
-            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
-        return {"int": int, "float": float}.get(kind, str)(value)
-    except (KeyError, ValueError):
-        raise InputError(f"{name}={value!r} is not valid: expected {kind}") from None
 
 
 # --- Making a report -----------------------------------------------------------------------------
@@ -143,19 +132,13 @@ def make(
     data, profile, seed
         As for `digits.data.load` and `digits.config.Config`.
     only : sequence of str
-        Numbers of notebooks, as in ``["04", "05"]``. The others are kept from the report that is
-        there already.
+        Numbers of notebooks, as in ``["04", "05"]``. The others are kept from the earlier report.
     assignments : sequence of str
         Further notebook parameters, "NAME=VALUE".
     output : path, optional
-        The folder to write; `reports/<data>` otherwise.
+        The folder to write, and to return; `reports/<data>` otherwise.
     notebooks : path
         The folder that the numbered notebooks are in.
-
-    Returns
-    -------
-    Path
-        The report's folder.
 
     Raises
     ------
@@ -166,16 +149,16 @@ def make(
     from digits.data import SOURCES, load
     from digits.report import executed, pages
 
-    Config.from_profile(profile, seed=seed)
+    Config.from_profile(profile)  # refuse mistyped arguments before any data is fetched
     chosen = find_notebooks(notebooks, only)
-    plan(chosen, {}, assignments)  # refuse mistyped parameters before any data is fetched
+    plan(chosen, {}, assignments)
     dataset = load(data)
-    run_dir = str(default_run_dir(dataset.name, profile, seed))
     source = dataset.name if data in SOURCES else str(Path(data).resolve())
+    run_dir = str(default_run_dir(dataset.name, profile, seed))
     standard = {"DATA": source, "PROFILE": profile, "SEED": seed, "RUN_DIR": run_dir}
     steps = plan(chosen, standard, assignments)
     target = Path(output).resolve() if output else REPORTS / dataset.name
-    _refuse_other_folders(target)
+    _require_replaceable(target)
     facts = {
         "data": {"name": dataset.name, "digest": dataset.digest, "note": dataset.note},
         "profile": profile,
@@ -183,29 +166,44 @@ def make(
         "commit": git_commit(),
         "versions": package_versions(),
     }
+    failed = target.with_name(target.name + ".failed")
     with replaced_folder(target) as folder:
-        earlier = _earlier_metrics(target) if only else {}
-        if earlier:
+        metrics = earlier_metrics(target) if only else {}
+        if metrics:
             shutil.copytree(target, folder, dirs_exist_ok=True)
-        ran = dict(earlier.get("report", {}).get("notebooks", {}))
+        ran = metrics.pop("report", {}).get("notebooks", {})
         for step in steps:
-            ran[step.name] = _run(step, folder, facts)
+            try:
+                ran[step.name] = _run(step, folder, facts)
+            except _NotebookError as error:
+                shutil.rmtree(failed, ignore_errors=True)
+                folder.replace(failed)
+                raise InputError(
+                    f"{step.path.name} failed: {error}; read it in {failed / step.path.name}. "
+                    "No report was changed"
+                ) from None
         for step in steps:
             executed.rewrite_links(folder / step.path.name, notebooks, target)
-        metrics = _collect(steps, run_dir, earlier)
+            run = ROOT / step.parameters.get("RUN_DIR", run_dir)  # a relative one as notebooks do
+            metrics |= read_metrics(run / METRICS) if (run / METRICS).exists() else {}
         metrics["report"] = {**facts, "created": _now(), "notebooks": dict(sorted(ran.items()))}
-        _check(metrics, run_dir)
+        _require_showable(metrics, run_dir)
         write_json(folder / METRICS, metrics)
         pages.write(folder, metrics)
-        shutil.rmtree(_failed(target), ignore_errors=True)
+        shutil.rmtree(failed, ignore_errors=True)
     return target
 
 
-def _refuse_other_folders(target: Path) -> None:
+def _require_replaceable(target: Path) -> None:
+    """Refuse a folder to write that holds other things than a report."""
     if target.exists() and not target.is_dir():
         raise InputError(f"{target} is a file; name a folder")
     if target.is_dir() and any(target.iterdir()) and not (target / METRICS).exists():
         raise InputError(f"{target} holds other things than a report; name a new folder")
+
+
+class _NotebookError(Exception):
+    """Why a notebook could not be run to its end."""
 
 
 def _run(step: Step, folder: Path, facts: dict) -> dict:
@@ -236,11 +234,11 @@ def _run(step: Step, folder: Path, facts: dict) -> dict:
         notebook = thread.result()
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
-        raise _failure(path, folder, f"cell {error.exec_count} raised {reason}") from None
+        raise _NotebookError(f"cell {error.exec_count} raised {reason}") from None
     except CellTimeoutError:
-        raise _failure(path, folder, f"a cell took longer than {longest} s") from None
+        raise _NotebookError(f"a cell took longer than {longest} s") from None
     except DeadKernelError:
-        raise _failure(path, folder, "its kernel died (out of memory?)") from None
+        raise _NotebookError("its kernel died (out of memory?)") from None
     seconds = round(time.monotonic() - started, 1)
     print(f"{step.path.name}: {seconds:.0f} s", file=sys.stderr, flush=True)
     ran = {
@@ -252,20 +250,6 @@ def _run(step: Step, folder: Path, facts: dict) -> dict:
     }
     nbformat.write(finish(notebook, facts, ran), path)
     return ran
-
-
-def _failure(path: Path, folder: Path, reason: str) -> InputError:
-    """Keep what a failing notebook left in `<target>.failed`; return the error that says so."""
-    kept = _failed(folder.with_name(folder.name.removesuffix(".partial")))
-    shutil.rmtree(kept, ignore_errors=True)
-    folder.replace(kept)
-    return InputError(
-        f"{path.name} failed: {reason}; read it in {kept / path.name}. No report was changed"
-    )
-
-
-def _failed(target: Path) -> Path:
-    return target.with_name(target.name + ".failed")
 
 
 def prepare(
@@ -289,27 +273,17 @@ def prepare(
     return copies
 
 
-def _earlier_metrics(target: Path) -> dict:
-    """Return the metrics of the report that is there, or nothing; a damaged file is no obstacle."""
+def earlier_metrics(target: Path) -> dict:
+    """Return the metrics of the report in `target`, {} if there is none that a page can show."""
     try:
         metrics = read_metrics(target / METRICS)
-        _check(metrics, target)
+        _require_showable(metrics, target)
     except InputError:
         return {}
     return metrics
 
 
-def _collect(steps: Sequence[Step], run_dir: str, earlier: dict) -> dict:
-    """Return what the notebooks recorded, over what an earlier report holds."""
-    metrics = {section: values for section, values in earlier.items() if section != "report"}
-    for folder in {step.parameters.get("RUN_DIR", run_dir) for step in steps}:
-        path = ROOT / folder / METRICS  # as the notebooks do with a relative RUN_DIR
-        if path.exists():
-            metrics |= read_metrics(path)
-    return metrics
-
-
-def _check(metrics: dict, folder: str | Path) -> None:
+def _require_showable(metrics: dict, folder: str | Path) -> None:
     """Refuse metrics, which others may have written, that a page cannot be made of."""
     from digits.report import pages
 
@@ -317,11 +291,11 @@ def _check(metrics: dict, folder: str | Path) -> None:
         json.dumps(metrics, allow_nan=False)
         ran = metrics["report"]["notebooks"].items()
         pages.index(metrics, {name: about.get("title", name) for name, about in ran})
-    except Exception:  # whatever a word instead of a number, or a list instead of a table, leads to
+    except Exception as error:  # a word for a number, or a list for a table, raises anything
         raise InputError(
             f"{METRICS} in {folder} holds words where numbers belong, or lacks some: "
             "delete it and run again"
-        ) from None
+        ) from error
 
 
 def _now() -> str:

@@ -7,21 +7,21 @@ import copy
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from digits.config import ROOT
 
 LARGE_FIGURE = 40_000  # characters of a stored figure from which it is compressed
+# TensorFlow's C++ code says this when it starts; TF_CPP_MIN_LOG_LEVEL does not silence it (2.21).
+NATIVE_LOG = r"(WARNING: All log messages before absl::|[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\])"
 
 
 def title(notebook) -> str:
     """Return the text of a notebook's first heading."""
-    for cell in notebook.cells:
-        for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
-            if line.startswith("# "):
-                return line.removeprefix("# ").strip()
-    return "Untitled"
+    texts = (cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^# (.+)", "\n".join(texts), re.MULTILINE)
+    return heading[1].strip() if heading else "Untitled"
 
 
 def without_paths(value):
@@ -36,17 +36,28 @@ def without_paths(value):
 
 
 def finish(notebook, facts: dict, ran: dict):
-    """Return an executed notebook as it is kept: no paths, texts for figures, its provenance."""
+    """Return an executed notebook as it is kept.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+    facts : dict
+        Of the report: ``commit``, ``data``, ``versions``.
+    ran : dict
+        Of this notebook: ``created``, ``seconds``, ``parameters``.
+    """
     import nbformat
 
-    cells = []
-    for cell in without_paths(copy.deepcopy(notebook.cells)):
-        cell["metadata"].pop("papermill", None)
-        if "outputs" in cell:
-            cell["outputs"] = [output for output in cell["outputs"] if not _is_native_log(output)]
-        cells.append(nbformat.from_dict(cell))
-    _describe_figures(cells)
-    _compress_figures(cells)
+    cells = nbformat.from_dict(without_paths(copy.deepcopy(notebook.cells)))
+    for position, cell in enumerate(cells):
+        cell.metadata.pop("papermill", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_native_log(output)]
+        text = _first_paragraph(cells[position + 1 :]) or _last_paragraph(cells[:position])
+        for output, kind in images(cell):
+            output.metadata.setdefault(kind, {}).setdefault("alt", text or "Figure")
+            if kind == "image/png" and len(output.data[kind]) >= LARGE_FIGURE:
+                output.data[kind] = _compressed(output.data[kind])
     parameters = ", ".join(f"{name}={value!r}" for name, value in ran["parameters"].items())
     packages = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     line = (
@@ -57,51 +68,35 @@ def finish(notebook, facts: dict, ran: dict):
     )
     provenance = nbformat.v4.new_markdown_cell(line, metadata={"tags": ["provenance"]})
     provenance["id"] = "provenance"
-    metadata = {
-        key: value
-        for key, value in notebook.metadata.items()
-        if key in ("kernelspec", "language_info")
-    }
+    kept = {"kernelspec", "language_info"} & notebook.metadata.keys()
+    metadata = {key: notebook.metadata[key] for key in sorted(kept)}
     return nbformat.v4.new_notebook(cells=[*cells, provenance], metadata=metadata)
 
 
-def _is_native_log(output: dict) -> bool:
-    """Whether an output is only what TensorFlow's C++ code says when it starts.
+def images(cell) -> Iterator[tuple]:
+    """Yield each output of a cell that is an image, with its MIME type."""
+    for output in cell.get("outputs", ()):
+        for kind in ("image/png", "image/jpeg"):
+            if kind in output.get("data", {}):
+                yield output, kind
 
-    TF_CPP_MIN_LOG_LEVEL does not silence it (2.21).
-    """
-    line = r"(WARNING: All log messages before absl::|[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\])"
+
+def _is_native_log(output) -> bool:
+    """Whether an output is only what TensorFlow's C++ code says when it starts."""
     return output.get("name") == "stderr" and all(
-        re.match(line, text) for text in output["text"].splitlines() if text
+        re.match(NATIVE_LOG, line) for line in output.text.splitlines() if line
     )
 
 
-def _describe_figures(cells: list) -> None:
-    """Give each figure an alternative text: what the text after it says, or the text before it."""
-    for position, cell in enumerate(cells):
-        text = _first_paragraph(cells[position + 1 :]) or _last_paragraph(cells[:position])
-        for output in cell.get("outputs", ()):
-            for kind in ("image/png", "image/jpeg"):
-                if kind in output.get("data", {}):
-                    output.metadata.setdefault(kind, {}).setdefault("alt", text or "Figure")
-
-
-def _compress_figures(cells: list) -> None:
-    """Store large figures with 256 colours: photos of paper would else make reports of many MB."""
+def _compressed(encoded: str) -> str:
+    """Store a PNG with 256 colours: photos of paper would else make reports of many MB."""
     from PIL import Image
 
-    for cell in cells:
-        for output in cell.get("outputs", ()):
-            encoded = output.get("data", {}).get("image/png", "")
-            if len(encoded) < LARGE_FIGURE:
-                continue
-            with Image.open(io.BytesIO(base64.b64decode(encoded))) as figure:
-                few = figure.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-            buffer = io.BytesIO()
-            few.save(buffer, "PNG", optimize=True)
-            smaller = base64.b64encode(buffer.getvalue()).decode()
-            if len(smaller) < len(encoded):
-                output["data"]["image/png"] = smaller
+    with Image.open(io.BytesIO(base64.b64decode(encoded))) as figure:
+        few = figure.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    few.save(buffer, "PNG", optimize=True)
+    return min(base64.b64encode(buffer.getvalue()).decode(), encoded, key=len)
 
 
 def rewrite_links(path: Path, notebooks: Path, target: Path) -> None:
@@ -124,15 +119,15 @@ def rewrite_links(path: Path, notebooks: Path, target: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def _last_paragraph(cells: Sequence) -> str:
-    """Return the paragraph that announces what follows `cells`."""
+def _last_paragraph(cells: list) -> str:
+    """Return the last paragraph of the last cell if it is text: it announces what follows."""
     if not cells or cells[-1].cell_type != "markdown":
         return ""
-    return _plain_text(cells[-1].source.split("\n\n")[-1]).rstrip(":")
+    return _without_markup(cells[-1].source.split("\n\n")[-1]).rstrip(":")
 
 
-def _first_paragraph(cells: Sequence) -> str:
-    """Return the first paragraph of the first cell if it is prose, without markup.
+def _first_paragraph(cells: list) -> str:
+    """Return the first paragraph of prose of the first cell if it is text.
 
     A last sentence that ends with a colon announces what comes next, so it is left out.
     """
@@ -140,10 +135,12 @@ def _first_paragraph(cells: Sequence) -> str:
         return ""
     for paragraph in cells[0].source.split("\n\n"):
         if not paragraph.startswith(("#", "|", "<", "```", ">")):
-            return re.sub(r"(^|(?<=[.?!]) )[^.?!]*:$", "", _plain_text(paragraph))
+            return re.sub(r"(^|(?<=[.?!]) )[^.?!]*:$", "", _without_markup(paragraph))
     return ""
 
 
-def _plain_text(markdown: str) -> str:
-    """Return a paragraph on one line, without marks for bold type, code and links."""
-    return " ".join(re.sub(r"\*\*|`|\[([^\]]*)\]\([^)]*\)", r"\1", markdown).split())
+def _without_markup(markdown: str) -> str:
+    """Return a paragraph on one line, without marks for emphasis, code and links."""
+    return " ".join(
+        re.sub(r"\*+(?=\S)|(?<=\S)\*+|`|\[([^\]]*)\]\([^)]*\)", r"\1", markdown).split()
+    )

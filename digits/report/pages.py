@@ -7,13 +7,13 @@ without a network.
 from __future__ import annotations
 
 import base64
-import copy
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from digits.config import CHAMPION, TEST_IMAGES
+from digits.report.executed import images
 from digits.report.metrics import headline
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -35,53 +35,26 @@ class Thumbnail:
 
 
 def write(folder: Path, metrics: dict) -> None:
-    """Write the page of each notebook in `folder`, and index.html.
+    """Write the page of each executed notebook in `folder`, and index.html.
 
-    Parameters
-    ----------
-    folder : path
-        Holds the executed notebooks.
-    metrics : dict
-        This report's `metrics.json`.
+    `metrics` is this report's `metrics.json`.
     """
     import nbformat
 
-    paths = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
-    notebooks = {path: nbformat.read(path, as_version=4) for path in paths}
+    notebooks = {path: nbformat.read(path, 4) for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     ran = metrics["report"]["notebooks"]
-    titles = {path.stem: ran.get(path.stem, {}).get("title", path.stem) for path in paths}
+    titles = {path.stem: ran.get(path.stem, {}).get("title", path.stem) for path in notebooks}
     exporter = _exporter()
     for path, notebook in notebooks.items():
-        html, _ = exporter.from_notebook_node(
-            _linked_to_pages(notebook, titles),
-            resources={"page_title": titles[path.stem], "name": path.stem, "titles": titles},
-        )
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":  # links between notebooks lead to their pages
+                for name in titles:
+                    cell.source = cell.source.replace(f"]({name}.ipynb", f"]({name}.html")
+        resources = {"page_title": titles[path.stem], "name": path.stem, "titles": titles}
+        html, _ = exporter.from_notebook_node(notebook, resources)
         path.with_suffix(".html").write_text(html, encoding="utf-8")
     html = index(metrics, titles, _chosen_figures(notebooks), own_pictures())
     (folder / "index.html").write_text(html, encoding="utf-8")
-
-
-def _linked_to_pages(notebook, names):
-    """Return a notebook whose links to the notebooks `names` lead to their pages."""
-    linked = copy.deepcopy(notebook)
-    for cell in linked.cells:
-        if cell.cell_type == "markdown":
-            for name in names:
-                cell.source = cell.source.replace(f"]({name}.ipynb", f"]({name}.html")
-    return linked
-
-
-def _environment():
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment
 
 
 def _exporter():
@@ -105,12 +78,9 @@ def _exporter():
     return exporter
 
 
-# --- What the index shows --------------------------------------------------------------------------
-
-
 def index(
     metrics: dict,
-    titles: dict[str, str] | None = None,
+    titles: dict[str, str],
     figures: Sequence[Thumbnail] = (),
     pictures: Sequence[Thumbnail] = (),
 ) -> str:
@@ -123,62 +93,43 @@ def index(
     titles : dict
         The title of each notebook that has a page, by the page's name without ending.
     figures, pictures : sequence of Thumbnail
-        What is shown of the notebooks, and of `test_images/`.
+        Those shown from the notebooks, and from `test_images/`.
     """
-    return (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            metrics=metrics,
-            report=metrics["report"],
-            headline=headline(metrics),
-            figures=figures,
-            confusion=_confusion(metrics),
-            pictures=pictures,
-            titles=titles or {},
-        )
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
-
-
-def _confusion(metrics: dict) -> list[dict]:
-    """Return the confusion matrix as rows of cells; `share` shades each mistake by the commonest."""
-    counts = metrics.get("evaluation", {}).get("confusion", [])
-    mistakes = [n for true, row in enumerate(counts) for at, n in enumerate(row) if at != true]
-    most = max([1, *mistakes])
-    return [
-        {
-            "digit": true,
-            "total": sum(row),
-            "cells": [
-                {"n": n, "right": at == true, "share": 0 if at == true else n / most}
-                for at, n in enumerate(row)
-            ],
-        }
-        for true, row in enumerate(counts)
-    ]
+    confusion = metrics.get("evaluation", {}).get("confusion", [])
+    errors = [n for true, row in enumerate(confusion) for at, n in enumerate(row) if at != true]
+    return environment.get_template("index.html.j2").render(
+        report=metrics["report"],
+        titles=titles,
+        headline=headline(metrics),
+        confusion=confusion,
+        commonest=max([1, *errors]),
+        figures=figures,
+        pictures=pictures,
+    )
 
 
 def _chosen_figures(notebooks: dict) -> list[Thumbnail]:
     """Return the figures of cells tagged `index`; the first of each notebook where none is."""
     tagged, first = [], []
     for path, notebook in notebooks.items():
-        figures = list(_figures(notebook, path.with_suffix(".html").name))
-        tagged += [figure for figure, chosen in figures if chosen]
-        first += [figure for figure, _ in figures[:1]]
+        figures = [(cell, *image) for cell in notebook.cells for image in images(cell)]
+        for number, (cell, output, kind) in enumerate(figures):
+            text = output.metadata.get(kind, {}).get("alt", "Figure")
+            source = f"data:{kind};base64,{''.join(output.data[kind].split())}"
+            link = f"{path.stem}.html#cell-id={cell.id}"
+            figure = Thumbnail(source, text, text, link)
+            tagged += [figure] if INDEX_TAG in cell.metadata.get("tags", ()) else []
+            first += [figure] if number == 0 else []
     return tagged or first
-
-
-def _figures(notebook, page: str):
-    """Yield each figure of an executed notebook, and whether its cell is tagged for the index."""
-    for cell in notebook.cells:
-        chosen = INDEX_TAG in cell.metadata.get("tags", ())
-        for output in cell.get("outputs", ()):
-            data = output.get("data", {})
-            for kind in ("image/png", "image/jpeg"):
-                if kind in data:
-                    text = output.metadata.get(kind, {}).get("alt", "Figure")
-                    source = f"data:{kind};base64,{''.join(data[kind].split())}"
-                    yield Thumbnail(source, text, text, f"{page}#cell-id={cell.id}"), chosen
 
 
 def own_pictures(folder: Path = TEST_IMAGES, model: Path = CHAMPION) -> list[Thumbnail]:
@@ -198,13 +149,14 @@ def own_pictures(folder: Path = TEST_IMAGES, model: Path = CHAMPION) -> list[Thu
     readings = list(Recognizer.load(model).read_many(folder / name for name in labels["file"]))
     scores = score_readings(labels, readings)
     scores["reading"] = readings
-    scores = scores[scores["status"] != "error"]
-    instruction = 4 * (scores["outcome"] == "wrong") + 2 * (scores["outcome"] == "unsure")
-    instruction += scores["group"] == PAGE
-    order = instruction.sort_values(ascending=False, kind="stable").index[:N_PICTURES]
+    order = {"wrong": 0, "unsure": 1}
+    rows = sorted(
+        scores[scores["status"] != "error"].itertuples(),
+        key=lambda row: (order.get(row.outcome, 2), row.group != PAGE),
+    )
     return [
         _thumbnail(row, annotate(decode(folder / row.file), row.reading))
-        for row in scores.loc[order].itertuples()
+        for row in rows[:N_PICTURES]
     ]
 
 

@@ -64,7 +64,16 @@ def test_a_collection_becomes_rows_in_parts(folder, read):
     assert sorted(os.listdir("out")) == ["_plan", *(f"part-00000{n}.parquet" for n in range(3))]
     found = rows("out")
     assert [row["file"] for row in found] == [f"in/{n:02}.png" for n in range(11)]
-    assert found[4]["status"] == "error" and "no picture that can be opened" in found[4]["message"]
+    assert (
+        found[4]["status"] == "error" and "not an image that can be opened" in found[4]["message"]
+    )
+
+
+def test_files_that_are_not_pictures_are_counted(folder, read):
+    Path("in/scan.pdf").touch()
+    said = []
+    read(["in"], "out", say=said.append)
+    assert [line for line in said if "looked at" in line] == ["1 file was not looked at: .pdf 1"]
 
 
 def test_a_row_is_what_json_prints(folder, read):

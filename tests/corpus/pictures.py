@@ -1,6 +1,6 @@
 """Pictures that are broken, hostile, or merely odd: one file (or pipe, link, folder) of each kind.
 
-``python -m faults.pictures FOLDER`` writes them all, to try another program on them.
+``python -m corpus.pictures FOLDER`` writes them all, to try another program on them.
 """
 
 from __future__ import annotations

@@ -10,18 +10,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from digits.config import ROOT
 
 DIGITS = (sys.executable, "-m", "digits")
 MEGABYTE = 1 << 20
-PATHS = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+PATHS = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
 ORPHANS_LIVE = 5.0  # seconds that a killed command's own processes may take to notice
-_running: set[int] = set()
 
 
 @dataclass(frozen=True)
@@ -33,10 +31,10 @@ class Ended:
     status : int
         Its exit status; negative for the signal that ended it.
     out, err : str
-        What it wrote; bytes that are no UTF-8 are kept as surrogates.
+        What it wrote; bytes that are not UTF-8 are kept as surrogates.
     seconds : float
     megabytes : float
-        The most memory that it held at once.
+        The most memory that one of its processes held, or more: never less than pytest held.
     timed_out : bool
         Whether it was stopped because it took too long.
     orphans : bool
@@ -48,13 +46,17 @@ class Ended:
     err: str
     seconds: float
     megabytes: float
-    timed_out: bool = False
-    orphans: bool = False
+    timed_out: bool
+    orphans: bool
 
     @property
     def traceback(self) -> bool:
         """Whether a traceback reached the user."""
         return "Traceback (most recent call last)" in self.out + self.err
+
+    def refused(self, *statuses: int) -> bool:
+        """Return whether it ended with one of these statuses, one line of error, and no output."""
+        return self.status in statuses and len(self.err.splitlines()) == 1 and not self.out
 
 
 def run(
@@ -65,10 +67,6 @@ def run(
     signal_after: tuple[float, int] | None = None,
     signal_group: bool = True,
     environment: dict[str, str] | None = None,
-    folder: Path = ROOT,
-    stdin: bytes = b"",
-    file_size: float | None = None,
-    before: Callable[[], None] | None = None,
 ) -> Ended:
     """Run a command to its end.
 
@@ -78,41 +76,29 @@ def run(
         Program and arguments.
     timeout : float
         Seconds after which it is killed.
-    memory, file_size : float, optional
-        Megabytes of address space (as ``ulimit -v``), and that one file may have.
+    memory : float, optional
+        Megabytes of address space (as ``ulimit -v``).
     signal_after : (float, int), optional
         A signal that its whole process group gets after so many seconds.
     signal_group : bool
-        False sends that signal to the command alone, not to what it has started.
+        False sends that signal to the command alone, not to the processes that it has started.
     environment : dict, optional
-        What is added to this process's environment.
-    before : callable, optional
-        Called in the new process before the command starts.
+        Added to this process's environment.
     """
 
     def prepare() -> None:
-        # A shell's background jobs, this one perhaps, ignore Ctrl-C, and what they start does, too.
+        # A shell's background jobs, this one perhaps, ignore Ctrl-C, and so does what they start.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if memory is not None:
             resource.setrlimit(resource.RLIMIT_AS, (int(memory * MEGABYTE),) * 2)
-        if file_size is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_size * MEGABYTE),) * 2)
-        if before:
-            before()
 
-    with (
-        tempfile.TemporaryFile() as out,
-        tempfile.TemporaryFile() as err,
-        tempfile.TemporaryFile() as given,
-    ):
-        given.write(stdin)
-        given.seek(0)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.monotonic()
         process = subprocess.Popen(
-            command, stdin=given, stdout=out, stderr=err, cwd=folder, start_new_session=True,
-            env={**os.environ, "PYTHONPATH": PATHS, **(environment or {})}, preexec_fn=prepare,
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=ROOT,
+            start_new_session=True, preexec_fn=prepare,
+            env={**os.environ, "PYTHONPATH": PATHS, **(environment or {})},
         )  # fmt: skip
-        _running.add(process.pid)
         expired = threading.Event()
 
         def stop() -> None:
@@ -122,44 +108,30 @@ def run(
         timers = [threading.Timer(timeout, stop)]
         if signal_after:
             after, number = signal_after
-            send = _signal if signal_group else _signal_one
-            timers.append(threading.Timer(after, send, (process.pid, number)))
+            timers.append(threading.Timer(after, _signal, (process.pid, number, signal_group)))
         for timer in timers:
             timer.start()
         try:
-            # wait4 and not Popen.wait: it knows the memory that was held.
+            # wait4 and not Popen.wait: it returns the memory that was held.
             _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.monotonic() - started
+            process.returncode = os.waitstatus_to_exitcode(status)
+            orphans = not _gone(process.pid, ORPHANS_LIVE)
         finally:
             for timer in timers:
                 timer.cancel()
-        seconds = time.monotonic() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        orphans = not _gone(process.pid, ORPHANS_LIVE)
-        _signal(process.pid, signal.SIGKILL)
-        _running.discard(process.pid)
+            _signal(process.pid, signal.SIGKILL)
         texts = []
         for file in (out, err):
             file.seek(0)
             texts.append(file.read().decode("utf-8", "surrogateescape"))
-    return Ended(
-        process.returncode, *texts, seconds, usage.ru_maxrss / 1024, expired.is_set(), orphans
-    )
+    megabytes = usage.ru_maxrss / 1024
+    return Ended(process.returncode, *texts, seconds, megabytes, expired.is_set(), orphans)
 
 
-def stop_all() -> None:
-    """Kill every command that still runs, and what it has started."""
-    for group in list(_running):
-        _signal(group, signal.SIGKILL)
-
-
-def _signal(group: int, number: int) -> None:
+def _signal(process: int, number: int, group: bool = True) -> None:
     with suppress(ProcessLookupError):
-        os.killpg(group, number)
-
-
-def _signal_one(process: int, number: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(process, number)
+        (os.killpg if group else os.kill)(process, number)
 
 
 def _gone(group: int, patience: float) -> bool:

@@ -1,4 +1,4 @@
-"""What a user, or somebody who means harm, may give: it is answered in one line and runs no code."""
+"""Bad or hostile pictures, data and models are answered in one line, and run no code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from digits.pictures.decoding import decode
 from digits.pictures.ink import find_ink
 from digits.pictures.mnist_form import to_mnist_form
 from digits.recognizer import Recognizer
-from digits.report import build
+from digits.report.metrics import read_metrics
 
 SMALL = [bad for bad in pictures.bad_pictures() if not bad.large]
 BOMBS = ("a bomb of 4 GB",)  # take seconds to write: left to the campaign
@@ -47,26 +48,34 @@ def untouched():
 # --- Pictures --------------------------------------------------------------------------------------
 
 
-def test_there_are_at_least_sixty_kinds():
-    assert len(pictures.bad_pictures()) >= 60 + 10 * len(pictures.TRUNCATED)
-
-
-@pytest.mark.parametrize("bad", SMALL, ids=lambda bad: bad.kind)
-def test_each_bad_picture_is_answered_in_one_line_and_no_time(bad, tmp_path, recognizer, untouched):
-    path = os.fsdecode(os.path.join(os.fsencode(tmp_path), bad.name))
-    bad.make(os.fsencode(path))
-    started = time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        reading = recognizer.read(path)
-    assert time.process_time() - started < 5
-    answer = json.loads(json.dumps(reading.to_dict()))
-    assert answer["status"] in ("ok", "unsure", "no-digit", "error")
-    assert bad.expected == pictures.ANY or answer["status"] == "error"
-    line = cli.printable(reading.message)
-    assert line.isprintable() and (answer["status"] == "ok") == (line == "")
-    made = [] if bad.kind == "a file that is not there" else [path]
-    assert [str(found) for found in tmp_path.iterdir()] == made, "written beside the input"
+def test_each_bad_picture_is_answered_in_one_line_and_no_time(tmp_path, recognizer, untouched):
+    wrong = []
+    for number, bad in enumerate(SMALL):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        path = os.fsdecode(os.path.join(os.fsencode(folder), bad.name))
+        bad.make(os.fsencode(path))
+        made = list(folder.iterdir())
+        started = time.process_time()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                reading = recognizer.read(path)
+        except Exception as error:  # a crash is a finding, and the next picture is tried
+            wrong.append(f"{bad.kind}: {error!r}")
+            continue
+        seconds = time.process_time() - started
+        status = json.loads(json.dumps(reading.to_dict()))["status"]
+        line = cli.printable(reading.message)
+        problems = {
+            f"{seconds:.1f} s": seconds > 5,
+            f"status {status}": status not in ("ok", "unsure", "no-digit", "error"),
+            "read": bad.expected == pictures.ERROR and status != "error",
+            f"message {line!r}": not line.isprintable() or (status == "ok") != (line == ""),
+            "something was written": list(folder.iterdir()) != made,
+        }
+        wrong += [f"{bad.kind}: {problem}" for problem, holds in problems.items() if holds]
+    assert wrong == []
 
 
 def test_predict_reads_all_bad_pictures_in_one_run(tmp_path, capfd):
@@ -89,12 +98,6 @@ def test_predict_reads_all_bad_pictures_in_one_run(tmp_path, capfd):
     assert all(line.isprintable() for line in out.split("\n"))
 
 
-def test_formats_that_are_programs_are_not_opened():
-    from digits.pictures.decoding import FORMATS
-
-    assert not {"EPS", "WMF", "PSD", "FITS", "MPEG", "HDF5", "GRIB", "BUFR"} & set(FORMATS)
-
-
 @given(st.binary(max_size=400))
 @settings(max_examples=60, deadline=None)
 def test_any_bytes_are_read_or_refused(data):
@@ -102,9 +105,11 @@ def test_any_bytes_are_read_or_refused(data):
     fuzz.read_all(fuzz.RAW + data)
 
 
-@pytest.mark.parametrize("name", list(fuzz.seeds()))
-def test_what_the_fuzzer_starts_from_is_read(name):
-    fuzz.read_all(fuzz.seeds()[name])
+def test_pictures_of_every_format_and_mode_are_read():
+    for name, content in fuzz.seeds().items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert fuzz.read_all(content), name
 
 
 EXTREME = (0, 1, 255, -1, 1e-45, 1e38, -1e38, 1e308, np.inf, -np.inf, np.nan)
@@ -146,15 +151,31 @@ def test_rings_within_rings_take_no_minutes(recognizer):
 # --- Data, models, metrics -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [kind for kind in files.bad_data() if kind not in BOMBS])
-def test_bad_data_are_refused(kind, tmp_path, untouched):
+def not_refused(kinds: dict, attempt: Callable) -> list[str]:
+    """Return which kinds do not end in an `InputError` of one line without a warning, and why."""
+    wrong = []
+    for kind, thing in kinds.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                attempt(thing)
+            wrong.append(f"{kind}: taken")
+        except InputError as error:
+            wrong += [f"{kind}: {error}"] if "\n" in str(error) else []
+        except Exception as error:  # a crash is a finding, and the next kind is tried
+            wrong.append(f"{kind}: {error!r}")
+    return wrong
+
+
+def test_bad_data_are_refused_in_one_line(tmp_path, untouched):
     path = tmp_path / "my.npz"
-    path.write_bytes(files.bad_data()[kind]())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        with pytest.raises(InputError) as error:
-            load(path)
-    assert "\n" not in str(error.value)
+
+    def attempt(content):
+        path.write_bytes(content())
+        load(path)
+
+    kinds = {kind: content for kind, content in files.bad_data().items() if kind not in BOMBS}
+    assert not_refused(kinds, attempt) == []
     assert [found.name for found in tmp_path.iterdir()] == ["my.npz"]
 
 
@@ -172,65 +193,37 @@ def test_files_of_mnist_that_lie_are_refused(tmp_path, monkeypatch):
         load("mnist")
 
 
-@pytest.mark.parametrize("kind", list(files.bad_models()))
-def test_bad_models_are_refused(kind, tmp_path, untouched):
-    folder = files.write_bad_model(files.bad_models()[kind], tmp_path / "model")
-    with pytest.raises(InputError) as error:
-        Recognizer.load(folder)
-    assert "\n" not in str(error.value)
+def test_bad_models_are_refused_in_one_line(tmp_path, untouched):
+    def attempt(spoil):
+        Recognizer.load(files.write_bad_model(spoil, tmp_path / "model"))
+
+    assert not_refused(files.bad_models(), attempt) == []
 
 
-@pytest.mark.parametrize("kind", list(files.bad_metrics()))
-def test_an_earlier_report_with_bad_metrics_is_no_obstacle(kind, tmp_path):
-    (tmp_path / "metrics.json").write_bytes(files.bad_metrics()[kind])
-    assert build._earlier_metrics(tmp_path) == {}
+def test_damaged_metrics_are_refused_in_one_line(tmp_path):
+    def attempt(content):
+        (tmp_path / "metrics.json").write_bytes(content)
+        read_metrics(tmp_path / "metrics.json")
+
+    assert not_refused(files.bad_metrics(), attempt) == []
 
 
 # --- Nothing that is opened runs code --------------------------------------------------------------
 
-SOURCES = sorted((ROOT / "digits").rglob("*.py"))
 
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
-def test_no_module_runs_text_or_unpickles(path):
-    """Whatever is called is none of Python's ways to turn a text or a file into code."""
-    found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names] + [getattr(node, "module", "") or ""]
-            found += {"pickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"} & set(names)
-        if not isinstance(node, ast.Call):
-            continue
-        name = ast.unparse(node.func)
-        options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-        if name in ("eval", "exec", "compile", "__import__", "os.system", "os.popen"):
-            found.append(name)
-        if options.get("shell", "False") != "False":
-            found.append(f"{name} with a shell")
-        if name in ("np.load", "numpy.load") and options.get("allow_pickle") != "False":
-            found.append(f"{name} with pickles")
-        if name.endswith("load_model") and options.get("safe_mode") != "True":
-            found.append(f"{name} without safe_mode")
-        if name.endswith((".extractall", ".extract", "unpack_archive")):
-            found.append(f"{name}: an archive's names may lead out of the folder")
-    assert found == []
-
-
-def test_names_of_pictures_are_text_on_the_reports_pages():
-    from digits.report import pages
-
-    name = "<script>alert(1)</script>.png"
-    shown = pages.Shown("data:image/png;base64,AA", name, f"{name}: reads 7 (ok)")
-    facts = {"name": name, "digest": "0" * 64, "note": name}
-    told = {"data": facts, "profile": name, "seed": 0, "commit": name, "created": name}
-    metrics = {"report": {**told, "versions": {name: name}, "notebooks": {}}}
-    html = pages._environment().get_template("index.html.j2").render(
-        metrics=metrics, report=metrics["report"], headline=[], figures=[shown], confusion=[],
-        pictures=[shown], changes=[(name, 1.0, 2.0)], earlier=told, comparable=True,
-        titles={name: name}, numbers={name: 1.0},
-    )  # fmt: skip
-    assert "&lt;script&gt;" in html
-    assert "<script" not in html
+def test_arrays_and_keras_files_are_opened_without_their_code():
+    """Ruff's rules S102 to S605 look for the other ways to turn a file or a text into code."""
+    needed = {"np.load": "allow_pickle=False", "load_model": "safe_mode=True"}
+    found, careless = set(), []
+    for path in (ROOT / "digits").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            call = ast.unparse(node) if isinstance(node, ast.Call) else ""
+            for name, option in needed.items():
+                if call and ast.unparse(node.func).endswith(name):
+                    found.add(name)
+                    careless += [] if option in call else [f"{path.name}: {call}"]
+    assert careless == []
+    assert found == set(needed)
 
 
 def test_a_picture_with_a_hostile_name_has_an_annotated_copy_in_the_folder_alone(tmp_path):
@@ -241,20 +234,6 @@ def test_a_picture_with_a_hostile_name_has_an_annotated_copy_in_the_folder_alone
         cli.main(["predict", str(tmp_path / "in"), "--annotate", str(tmp_path / "out")])
     assert [path.name for path in (tmp_path / "in").iterdir()] == [name]
     assert len(list((tmp_path / "out").iterdir())) == 1
-
-
-# --- Whole or not at all ---------------------------------------------------------------------------
-
-
-def test_a_report_is_written_by_one_at_a_time_and_clears_what_a_kill_left(tmp_path):
-    target = tmp_path / "report"
-    (tmp_path / ".report-abcdefgh.new").mkdir()
-    with build._all_or_nothing(target) as folder:
-        assert sorted(path.suffix for path in tmp_path.iterdir()) == [".lock", ".new"]
-        (folder / "metrics.json").write_text("{}")
-        with pytest.raises(InputError, match="another run"), build._all_or_nothing(target):
-            raise AssertionError("let in")
-    assert {path.name for path in tmp_path.iterdir()} <= {"report", ".report.lock"}
 
 
 # --- Ctrl-C ----------------------------------------------------------------------------------------
@@ -270,7 +249,7 @@ class Slow:
             try:
                 time.sleep(60)
             except KeyboardInterrupt:
-                {then}
+                raise ImportError("initialization failed")
 sys.meta_path.insert(0, Slow())
 sys.argv = ["digits", "doctor"]
 from digits.__main__ import main
@@ -278,40 +257,16 @@ main()
 """
 
 
-@pytest.mark.parametrize("module", ["digits.interrupt", "digits.cli", "digits.config"])
-@pytest.mark.parametrize(
-    "then", ["raise ImportError('initialization failed')", "time.sleep(60)"], ids=["lost", "deaf"]
-)
-def test_ctrl_c_ends_an_import_that_loses_it_or_hears_nothing(then, module):
+@pytest.mark.parametrize("module", ["digits.cli", "digits.config", "numpy"])
+def test_ctrl_c_during_an_import_that_turns_it_into_an_error_of_its_own(module):
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_START.format(then=then, module=module)], cwd=ROOT,
+        [sys.executable, "-c", SLOW_START.format(module=module)], cwd=ROOT,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    started = time.monotonic()
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "digits: stopped\n")
-    assert time.monotonic() - started < 4
-
-
-LOST = """
-import signal, time
-from digits import interrupt
-signal.signal(signal.SIGINT, signal.default_int_handler)
-interrupt.install()
-class Lost:
-    def __del__(self):  # Python prints what is raised in it, and goes on
-        signal.raise_signal(signal.SIGINT)
-Lost()
-"""
-
-
-def test_ctrl_c_that_python_would_only_print_ends_the_command():
-    done = subprocess.run(
-        [sys.executable, "-c", LOST], cwd=ROOT, capture_output=True, text=True, timeout=30
-    )
-    assert (done.returncode, done.stderr) == (130, "digits: stopped\n")
 
 
 def test_a_file_that_ends_early_is_not_taken_for_ctrl_c(monkeypatch, capfd):
@@ -320,20 +275,3 @@ def test_a_file_that_ends_early_is_not_taken_for_ctrl_c(monkeypatch, capfd):
         cli.main(["doctor"])
     assert ended.value.code == 1
     assert "ended too early" in capfd.readouterr().err
-
-
-# --- The campaign ----------------------------------------------------------------------------------
-
-
-def test_the_campaigns_table_is_there_and_nothing_was_lost():
-    from faults import table
-
-    rows = table.read(ROOT / "reports" / "faults.md")
-    assert {row.lost for row in rows} == {0}
-    # Killed reports belong here too, once they were killed often enough to count.
-    assert {row.name for row in rows} >= {
-        "bad pictures",
-        "kills: download",
-        "Ctrl-C",
-        "kills: train",
-    }

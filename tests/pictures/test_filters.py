@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL.Image import Resampling
 from scipy import ndimage
 
 from digits.pictures import filters
@@ -20,31 +21,39 @@ def masks(draw):
     return np.random.default_rng(draw(st.integers(0, 2**32))).random(shape) < share
 
 
-@pytest.fixture(params=[(60, 47), (5, 90), (1, 1), (2, 3)])
+@pytest.fixture(params=[(60, 47), (5, 90), (1, 1), (2, 3)], ids=str)
 def image(request):
     return (255 * np.random.default_rng(3).random(request.param)).astype(np.float32)
 
 
 @settings(deadline=None)
-@given(masks())
-def test_components(mask):
+@given(masks(), st.integers(1, 4))
+def test_components_and_their_boxes(mask, margin):
     found = filters.connected_components(mask)
     labels, n = ndimage.label(mask, EIGHT)
     np.testing.assert_array_equal(found.labels, labels)
     assert found.n == n
     assert found.boxes == ndimage.find_objects(labels)
     assert found.areas.tolist() == np.bincount(labels.ravel())[1:].tolist()
-    assert found.lengths.tolist() == [max(s.stop - s.start for s in b) for b in found.boxes]
+    sides = [[s.stop - s.start for s in box] for box in found.boxes]
+    assert found.max_extent.tolist() == [max(two) for two in sides]
+    assert found.min_extent.tolist() == [min(two) for two in sides]
+    at_edge = labels.copy()
+    at_edge[margin:-margin, margin:-margin] = 0
+    np.testing.assert_array_equal(found.clear_of_edge(margin), ~found.occur_in(at_edge))
 
 
 @settings(deadline=None)
 @given(masks())
-def test_labels_in_and_mask_of(mask):
+def test_regions_are_chosen_from_labels_and_as_pixels(mask):
     found = filters.connected_components(mask)
     part = found.labels[: len(mask) // 2 + 1]
-    np.testing.assert_array_equal(filters.unique_labels(part), np.setdiff1d(part, [0]))
-    some = list(range(1, found.n + 1, 2))
-    np.testing.assert_array_equal(found.mask_of(some), np.isin(found.labels, some))
+    every = np.arange(1, found.n + 1)
+    np.testing.assert_array_equal(found.occur_in(part), np.isin(every, part))
+    odd = every % 2 == 1
+    np.testing.assert_array_equal(found.mask_of(odd), found.labels % 2 == 1)
+    box = ndimage.find_objects(mask.astype(int))
+    assert filters.bounding_box(mask) == (box[0] if box else (slice(0, 1), slice(0, 1)))
 
 
 def test_components_of_a_spiral_are_one():
@@ -65,63 +74,50 @@ def test_components_of_a_spiral_are_one():
 
 @settings(deadline=None)
 @given(masks(), st.integers(1, 4))
-def test_dilated_and_outline(mask, iterations):
+def test_dilate_and_boundary(mask, iterations):
     np.testing.assert_array_equal(
         filters.dilate(mask, iterations), ndimage.binary_dilation(mask, EIGHT, iterations)
     )
     np.testing.assert_array_equal(filters.boundary(mask), mask & ~ndimage.binary_erosion(mask))
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 15, 100])
-@pytest.mark.parametrize("axis", [0, 1])
-def test_running_extremes(image, size, axis):
-    for ours, scipys in (
-        (filters.maximum_filter1d, ndimage.maximum_filter1d),
-        (filters.minimum_filter1d, ndimage.minimum_filter1d),
-    ):
-        np.testing.assert_array_equal(ours(image, size, axis), scipys(image, size, axis))
-        mask = image > 100
-        np.testing.assert_array_equal(
-            ours(mask, size, axis), scipys(mask.astype(np.uint8), size, axis).astype(bool)
-        )
+def test_extremes_closing_and_median(image):
+    for size in ((1, 1), (1, 2), (7, 1), (2, 100), (3, 15)):
+        for name in ("maximum_filter", "minimum_filter"):
+            ours, scipys = getattr(filters, name), getattr(ndimage, name)
+            np.testing.assert_array_equal(ours(image, size), scipys(image, size))
+            mask = image > 100
+            np.testing.assert_array_equal(ours(mask, size), scipys(mask.astype(np.uint8), size))
+    for size in (3, 5, 11):
+        closed = ndimage.grey_closing(image, (size, size), mode="nearest")
+        np.testing.assert_array_equal(filters.grey_closing(image, size), closed)
+        median = ndimage.median_filter(image, size, mode="nearest")
+        np.testing.assert_array_equal(filters.median_filter(image, size), median)
 
 
-@pytest.mark.parametrize("size", [3, 5, 11])
-def test_closed_and_median(image, size):
-    np.testing.assert_array_equal(
-        filters.grey_closing(image, size), ndimage.grey_closing(image, (size, size), mode="nearest")
-    )
-    np.testing.assert_array_equal(
-        filters.median_filter(image, size), ndimage.median_filter(image, size, mode="nearest")
-    )
+def test_gaussian_and_gradient(image):
+    for sigma in (0.7, 1, 2):
+        for ours, scipys in (
+            (filters.gaussian_filter(image, sigma), ndimage.gaussian_filter(image, sigma)),
+            (
+                filters.gaussian_filter(image, sigma, "edge"),
+                ndimage.gaussian_filter(image, sigma, mode="nearest"),
+            ),
+            (
+                filters.gradient_magnitude(image, sigma),
+                ndimage.gaussian_gradient_magnitude(image, sigma),
+            ),
+        ):
+            np.testing.assert_allclose(ours, scipys, atol=2e-4)
 
 
-@pytest.mark.parametrize("sigma", [0.7, 1, 2])
-def test_blurred_and_steepness(image, sigma):
-    np.testing.assert_allclose(
-        filters.gaussian_filter(image, sigma), ndimage.gaussian_filter(image, sigma), atol=2e-4
-    )
-    np.testing.assert_allclose(
-        filters.gaussian_filter(image, sigma, "edge"),
-        ndimage.gaussian_filter(image, sigma, mode="nearest"),
-        atol=2e-4,
-    )
-    np.testing.assert_allclose(
-        filters.gradient_magnitude(image, sigma),
-        ndimage.gaussian_gradient_magnitude(image, sigma),
-        atol=2e-4,
-    )
-
-
-@pytest.mark.parametrize("share", [0, 0.37, 0.5, 0.95, 1])
-def test_quantile(image, share):
-    assert filters.quantile(image, share) == pytest.approx(np.quantile(image, share), rel=1e-6)
-    assert filters.quantile(image[:, 0], share) == pytest.approx(np.quantile(image[:, 0], share))
-
-
-def test_largest_in(image):
+def test_quantile_maxima_and_size(image):
+    for share in (0, 0.37, 0.5, 0.95, 1):
+        for values in (image, image[:, 0]):
+            assert filters.quantile(values, share) == pytest.approx(np.quantile(values, share))
     found = filters.connected_components(image > 150)
     np.testing.assert_array_equal(
         filters.max_by_component(image, found),
         ndimage.maximum(image, found.labels, np.arange(1, found.n + 1)),
     )
+    assert filters.resize(image, (4, 7), Resampling.BOX).shape == (4, 7)
