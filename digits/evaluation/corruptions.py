@@ -19,7 +19,7 @@ from PIL import Image
 from scipy import ndimage
 
 from digits import InputError
-from digits.evaluation.predictions import accuracy, prediction_table
+from digits.evaluation.predictions import Reader, accuracy, prediction_table
 from digits.pictures.mnist_form import SIZE as SIDE
 
 # Each function below takes `images` as floats (n, 28, 28) from 0 to 1, an amount and a generator.
@@ -108,11 +108,10 @@ def _bright_background(images, level, rng):
 
 def _fog(images, level, rng):
     """Lay clouds over the image: smooth noise of three sizes."""
-    clouds = sum(
-        ndimage.gaussian_filter(rng.normal(size=images.shape), (0, width, width), mode="wrap")
-        * width**2
-        for width in (2, 4, 8)
-    )
+    clouds = np.zeros(images.shape)
+    for width in (2, 4, 8):
+        noise = rng.normal(size=images.shape)
+        clouds += width**2 * ndimage.gaussian_filter(noise, (0, width, width), mode="wrap")
     clouds -= clouds.min(axis=(1, 2), keepdims=True)
     haze = level * clouds / clouds.max(axis=(1, 2), keepdims=True)
     return images * (1 - haze) + haze
@@ -130,11 +129,12 @@ def _stripes(images, level, rng):
 
 def _dotted_line(images, level, rng):
     """Draw a line of dots, 1.6 pixels wide and 3.5 apart, through the middle third."""
+    one_each = (len(images), 1, 1)
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
-    angle = rng.uniform(0, np.pi, (len(images), 1, 1))
-    across = x * np.cos(angle) + y * np.sin(angle) - rng.uniform(-5, 5, (len(images), 1, 1))
+    angle = rng.uniform(0, np.pi, one_each)
+    across = x * np.cos(angle) + y * np.sin(angle) - rng.uniform(-5, 5, one_each)
     along = y * np.cos(angle) - x * np.sin(angle)
-    to_dot = (along + rng.uniform(0, 3.5, (len(images), 1, 1))) % 3.5 - 1.75
+    to_dot = (along + rng.uniform(0, 3.5, one_each)) % 3.5 - 1.75
     dots = np.clip(1.3 - np.hypot(across, to_dot), 0, 1)
     return np.maximum(images, min(level, 1) * dots)
 
@@ -230,7 +230,7 @@ def corrupt(images: np.ndarray, name: str, severity: float = 1.0, seed: int = 0)
 
 
 def corruption_errors(
-    probabilities: Callable[[np.ndarray], np.ndarray],
+    probabilities: Reader,
     images: np.ndarray,
     labels: np.ndarray,
     names: Iterable[str] = tuple(CORRUPTIONS),
@@ -239,8 +239,7 @@ def corruption_errors(
 ) -> pd.DataFrame:
     """Count the mistakes on the same images under each corruption at each severity.
 
-    `probabilities` turns uint8 (n, 28, 28) into float (n, 10), as `Recognizer.probabilities` does;
-    images are uint8 (n, 28, 28), labels integers (n,), names and severities as for `corrupt`.
+    Images are uint8 (n, 28, 28), labels integers (n,), names and severities as for `corrupt`.
 
     Returns
     -------

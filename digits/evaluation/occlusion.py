@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
 import pandas as pd
 
-from digits.evaluation.predictions import N_DIGITS
+from digits.evaluation.predictions import N_DIGITS, Reader
 
 SQUARE = 5  # side in pixels: wider than nearly every stroke, narrower than a digit's loop
 
 
-def occlusion_map(
-    probabilities: Callable[[np.ndarray], np.ndarray], image: np.ndarray
-) -> np.ndarray:
+def occlusion_map(probabilities: Reader, image: np.ndarray) -> np.ndarray:
     """Return how much each place of an image speaks for each digit.
 
     A square of paper covers the image at every position in turn; the map is the mean loss of a
     digit's probability over the squares that cover a pixel (after Zeiler and Fergus, 2014).
-    `probabilities` turns uint8 (n, 28, 28) into float (n, 10), as `Recognizer.probabilities` does.
 
     Returns
     -------
@@ -41,16 +37,11 @@ def occlusion_map(
     return total / SQUARE**2
 
 
-def occlusion_maps(
-    probabilities: Callable[[np.ndarray], np.ndarray], images: np.ndarray, rows: pd.DataFrame
-) -> np.ndarray:
+def occlusion_maps(probabilities: Reader, images: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
     """Return `occlusion_map` of the predicted digit and of the true one, float64 (k, 2, 28, 28).
 
     `rows` are k rows of a prediction table, whose ``index`` counts the images.
     """
-    return np.array(
-        [
-            occlusion_map(probabilities, images[row.index])[[row.predicted, row.true]]
-            for row in rows.itertuples()
-        ]
-    )
+    maps = [occlusion_map(probabilities, image) for image in images[rows["index"]]]
+    pairs = zip(maps, rows["predicted"], rows["true"], strict=True)
+    return np.array([found[[predicted, true]] for found, predicted, true in pairs])

@@ -5,6 +5,7 @@ Nothing here knows how the probabilities came about: no TensorFlow, no ONNX Runt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ from scipy import stats
 from digits import InputError
 
 N_DIGITS = 10
+
+# Turns images, uint8 (n, 28, 28), into probabilities (n, 10), as `Recognizer.probabilities` does.
+Reader = Callable[[np.ndarray], np.ndarray]
 
 # MNIST test images whose given label a majority of five annotators did not confirm. Counted from
 # mturk/mnist_mturk.json of github.com/cleanlab/label-errors (Northcutt, Athalye and Mueller, 2021).
@@ -51,11 +55,8 @@ def prediction_table(
     probabilities, labels = np.asarray(probabilities), np.asarray(labels)
     if probabilities.ndim != 2 or probabilities.shape[1] < N_DIGITS:
         raise InputError(f"probabilities have shape {probabilities.shape}; expected (n, 10)")
-    if labels.shape != probabilities.shape[:1]:
-        raise InputError(
-            f"{len(probabilities)} rows of probabilities but labels of shape {labels.shape}; "
-            "expected one label a row"
-        )
+    if labels.shape != (n := len(probabilities),):
+        raise InputError(f"{n} rows but labels of shape {labels.shape}; expected one label a row")
     if labels.size and not (labels.min() >= 0 and labels.max() < N_DIGITS):
         raise InputError(f"labels run from {labels.min()} to {labels.max()}; expected 0 to 9")
     of_digits = probabilities[:, :N_DIGITS].astype(np.float64)

@@ -6,9 +6,6 @@ Ito's, which the colour-blind can distinguish, and nothing is said by colour alo
 """
 
 from digits.plots.evaluation import (
-    plot_confusion,
-    plot_corruption_errors,
-    plot_coverage,
     plot_epoch_choice,
     plot_occlusion,
     plot_reliability,
@@ -29,7 +26,6 @@ from digits.plots.pictures import (
     plot_parts,
     plot_readings,
     plot_stages,
-    plot_steps,
     plot_ten,
 )
 from digits.plots.theme import BLACK, BLUE, CLASSES, ORANGE, VERMILION, WIDTH, style
@@ -40,7 +36,6 @@ from digits.plots.training import (
     plot_learning_curve,
     plot_maps,
     plot_patch,
-    plot_runs,
 )
 
 __all__ = [
@@ -51,10 +46,7 @@ __all__ = [
     "VERMILION",
     "WIDTH",
     "live_history",
-    "plot_confusion",
-    "plot_corruption_errors",
     "plot_counts",
-    "plot_coverage",
     "plot_embedding",
     "plot_epoch_choice",
     "plot_gains",
@@ -72,11 +64,9 @@ __all__ = [
     "plot_readings",
     "plot_reliability",
     "plot_rows",
-    "plot_runs",
     "plot_seen",
     "plot_severity",
     "plot_stages",
-    "plot_steps",
     "plot_ten",
     "style",
 ]

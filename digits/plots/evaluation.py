@@ -12,30 +12,6 @@ from digits.plots.theme import BLACK, BLUE, SKY, VERMILION, WIDTH, bare, draw_di
 
 
 @style()
-def plot_confusion(counts: np.ndarray) -> Figure:
-    """Draw a confusion matrix, integers (10, 10), twice: all counts, and the mistakes alone.
-
-    Rows are true digits, columns those predicted.
-    """
-    mistakes = counts - np.diag(counts.diagonal())
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.9))
-    for ax, shown, title in zip(axes, (counts, mistakes), ("all", "mistakes only"), strict=True):
-        top = max(shown.max(), 1)
-        ax.imshow(np.ma.masked_equal(shown, 0), cmap="cividis_r", vmin=0, vmax=top)
-        for (row, column), count in np.ndenumerate(shown):
-            color = "white" if count > top / 2 else ("black" if count else "#bbbbbb")
-            ax.text(column, row, f"{count}", ha="center", va="center", color=color, fontsize=7)
-        bare(ax)
-        ax.set(xticks=range(10), yticks=range(10), xlabel="predicted", ylabel="true", title=title)
-        ax.tick_params(length=0)
-    true, predicted = np.unravel_index(mistakes.argmax(), mistakes.shape)
-    most = f"{mistakes.max()} times a {true} was taken for a {predicted}"
-    found = f"{mistakes.sum()} mistakes; {most}" if mistakes.any() else "There is no mistake"
-    figure.suptitle(found)
-    return figure
-
-
-@style()
 def plot_reliability(calibrations: dict[str, pd.DataFrame], errors: dict[str, float]) -> Figure:
     """Draw accuracy against confidence, a panel for each of several calibrations.
 
@@ -57,28 +33,6 @@ def plot_reliability(calibrations: dict[str, pd.DataFrame], errors: dict[str, fl
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(f"Confidence is closest to accuracy {min(errors, key=errors.get)}")
     return figure
-
-
-@style()
-def plot_coverage(curve: pd.DataFrame, threshold: float) -> Axes:
-    """Draw the error among the accepted answers against the share that is accepted.
-
-    The curve is that of `evaluation.risk_coverage_curve`; the place of the model's own threshold is
-    marked.
-    """
-    _, ax = plt.subplots(figsize=(WIDTH, 3))
-    coverage, error = 100 * curve["coverage"], 100 * curve["error"]
-    ax.step(coverage, error, where="post", color=BLUE)
-    title = "The threshold accepts nothing"
-    accepted = (curve["threshold"] >= threshold).sum()
-    if accepted:
-        own, left = coverage.iloc[accepted - 1], error.iloc[accepted - 1]
-        ax.plot(own, left, "*", color=BLACK, markersize=14)
-        title = f"Withholding the least sure {100 - own:.1f}% leaves {left:.2f}% wrong "
-        title += f"instead of {error.iloc[-1]:.2f}%"
-    ax.set(xlabel="answers given (%)", ylabel="wrong among them (%)", ylim=(0, None), title=title)
-    ax.set_xlim(min(80, coverage.iloc[-1]), 100.4)
-    return ax
 
 
 @style()
@@ -110,25 +64,6 @@ def plot_occlusion(images: np.ndarray, maps: np.ndarray, rows: pd.DataFrame) -> 
     figure.colorbar(drawn, ax=axes[1:], shrink=0.8, label="probability lost when covered")
     figure.suptitle("Where the ink spoke for the digit read, and for the true one")
     return figure
-
-
-@style()
-def plot_corruption_errors(errors: pd.DataFrame, clean: float) -> Axes:
-    """Draw the error under each corruption as bars, the worst on top.
-
-    The errors are those of `evaluation.corruption_errors` at one severity; `clean` is the error on
-    the same images as they are.
-    """
-    ordered = errors.set_index("corruption").sort_values("error")
-    _, ax = plt.subplots(figsize=(WIDTH, 0.24 * len(ordered) + 1.1))
-    spread = 100 * np.abs(ordered[["low", "high"]].T - ordered["error"])
-    ax.barh(ordered.index, 100 * ordered["error"], xerr=spread, color=SKY, ecolor="#555555")
-    ax.axvline(100 * clean, color=BLACK, linestyle="--", label=f"clean: {clean:.2%}")
-    worst, mean = ordered.index[-1].capitalize(), ordered["error"].mean()
-    title = f"{worst} hurts most; the mean error is {mean:.1%}"
-    ax.set(xlabel="wrong (%)", xlim=(0, None), title=title)
-    ax.legend(loc="lower right")
-    return ax
 
 
 @style()

@@ -96,24 +96,6 @@ def plot_readings(
 
 
 @style()
-def plot_steps(steps: pd.DataFrame) -> Axes:
-    """Draw how many single digits are read right after each step of `steps.score_steps`."""
-    _, ax = plt.subplots(figsize=(WIDTH, 0.4 * len(steps) + 1))
-    n = int(steps["n_singles"].iloc[0])
-    right, wrong = steps["singles_right"], steps["singles_accepted_wrong"]
-    bars = ax.barh(steps.index, right, color=SKY, edgecolor=BLUE, label="right")
-    ax.bar_label(bars, label_type="center")
-    look = {"color": "none", "edgecolor": VERMILION, "hatch": "///", "zorder": 0}
-    bars = ax.barh(steps.index, wrong, left=right, label="sure and wrong", **look)
-    ax.bar_label(bars, [f"{count}" if count else "" for count in wrong], padding=2)
-    ax.invert_yaxis()
-    ax.set(xlabel="single digits", xlim=(0, 1.12 * max(n, 1)))
-    ax.legend(loc="upper right")
-    ax.set_title(f"From {right.iloc[0]} to {right.iloc[-1]} of {n} single digits read right")
-    return ax
-
-
-@style()
 def plot_outcomes(counts: pd.DataFrame) -> Axes:
     """Draw the outcomes for the pictures of each kind, as shares of its bar.
 
@@ -141,17 +123,11 @@ def plot_outcomes(counts: pd.DataFrame) -> Axes:
 
 
 @style()
-def plot_ten(
-    images: np.ndarray,
-    probabilities: np.ndarray,
-    threshold: float,
-    title: str,
-    named: Sequence = (),
-) -> Figure:
+def plot_ten(images: np.ndarray, probabilities: np.ndarray, threshold: float, title: str) -> Figure:
     """Draw the probabilities (n, 10) of the digits as bars, below the image that each belongs to.
 
     Images are uint8 (n, 28, 28). The threshold, from which an answer is sure, is a line; bars of
-    sure answers are filled. `named` stands above the images, "digit 1" and so on by default.
+    sure answers are filled.
     """
     n = len(images)
     if n == 0:
@@ -160,7 +136,7 @@ def plot_ten(
     ratios = {"height_ratios": [1, 1.9]}
     figure, axes = plt.subplots(2, n, figsize=(width, 4.0), squeeze=False, gridspec_kw=ratios)
     for column, (image, row) in enumerate(zip(images, probabilities, strict=True)):
-        draw_digit(axes[0, column], image, named[column] if named else f"digit {column + 1}")
+        draw_digit(axes[0, column], image, f"digit {column + 1}")
         frame(axes[0, column])
         ax, best = axes[1, column], int(row.argmax())
         bars = ax.barh(range(10), row, color="0.75")

@@ -101,28 +101,6 @@ def live_history() -> Callable[[dict], None]:
 
 
 @style()
-def plot_runs(histories: dict[str, pd.DataFrame]) -> Axes:
-    """Draw the validation error of several runs over the epochs.
-
-    `histories` maps a run's name to its history, as `plot_history` takes it.
-    """
-    _, ax = plt.subplots(figsize=(WIDTH, 3))
-    errors = {
-        name: 100 * (1 - h.set_index("epoch")["val_accuracy"]) for name, h in histories.items()
-    }
-    for (name, error), look in zip(errors.items(), ("o-", "s--", "^:", "D-.") * 3, strict=False):
-        ax.plot(error, look, label=name)
-    lowest = [error.min() for error in errors.values()]
-    title = f"The lowest validation error is {min(lowest):.2f} %"
-    if len(lowest) > 1:
-        title = f"The seed alone moves the lowest validation error by {np.ptp(lowest):.2f} points"
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel="epoch", ylabel="validation error (%)", ylim=(0, None), title=title)
-    ax.legend()
-    return ax
-
-
-@style()
 def plot_learning_curve(curve: pd.DataFrame, title: str) -> Figure:
     """Draw the errors of fine-tuned networks, as from `experiments.learning_curve`, by examples."""
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3))

@@ -45,16 +45,6 @@ def test_unsure_digits_have_a_broken_frame(pixels):
     assert plots.plot_readings([], [], [], "0 pictures").get_suptitle() == "0 pictures"
 
 
-def test_steps_have_a_bar_each_and_the_title_says_the_gain():
-    steps = pd.DataFrame(
-        {"n_singles": [10, 10], "singles_right": [3, 9], "singles_accepted_wrong": [2, 0]},
-        index=["plain resize", "+ ink"],
-    )
-    ax = plots.plot_steps(steps)
-    assert [bar.get_width() for bar in ax.patches] == [3, 9, 2, 0]
-    assert ax.get_title() == "From 3 to 9 of 10 single digits read right"
-
-
 def test_outcomes_fill_each_bar():
     rows = {"plain": [4, 3, 0, 0, 1, 0], "turned": [2, 0, 0, 1, 0, 1]}
     names = ["n", "right", "unsure right", "unsure wrong", "refused", "confident wrong"]

@@ -40,9 +40,6 @@ def test_channels_are_laid_out_in_order():
         sheet = np.asarray(ax.images[0].get_array())
         assert np.array_equal(sheet[:5, 6:11], maps[..., 1])
         assert np.array_equal(sheet[6:11, :5], maps[..., 4])
-
-
-def test_weights_are_drawn_around_zero():
     ax = plots.plot_maps(np.full((3, 3, 2), -0.5), "Kernels", weights=True)
     assert ax.images[0].get_clim() == (-0.5, 0.5)
 
@@ -70,14 +67,6 @@ def test_live_history_works_outside_a_notebook_too(history):
     for row in history.to_dict("records"):
         show(row)
     assert plt.get_fignums() == [], "each drawing is closed, or a notebook shows it again"
-
-
-def test_runs_are_drawn_as_errors(history, line):
-    other = history.assign(val_accuracy=[0.7, 0.8, 0.9])
-    ax = plots.plot_runs({"seed 0": history, "seed 1": other})
-    assert line(ax, "seed 0").get_ydata() == pytest.approx([20, 8, 9])
-    assert "by 2.00 points" in ax.get_title()
-    assert "8.00 %" in plots.plot_runs({"seed 0": history}).get_title()
 
 
 def test_learning_curve_draws_every_network_and_their_mean():
