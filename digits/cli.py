@@ -441,7 +441,7 @@ def finetune(folder, output, model, force, seed, data) -> int:
         examples, dataset, output, base=model, seed=seed, force=force, progress=progress
     )
     click.echo(outcome)
-    if outcome.folder is None:
+    if outcome.problem and not force:
         _say(f"not saved: {outcome.problem}; --force saves it all the same")
         return 1
     if outcome.problem:
