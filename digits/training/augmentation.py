@@ -17,11 +17,12 @@ ops = keras.ops
 
 SIDE = 28
 CENTRE = (SIDE - 1) / 2
-Y, X = np.mgrid[:SIDE, :SIDE].astype(np.float32) - np.float32(CENTRE)  # of each pixel, (28, 28)
+X = np.arange(SIDE, dtype=np.float32)[None] - CENTRE  # of each column, (1, 28), from the middle
+Y = X.T  # of each row, (28, 1)
 
 
 class _Augmentation(keras.layers.Layer):
-    """A layer that calls `change` on a batch in training only.
+    """A layer that in training calls the method `change`, which its kind defines, on a batch.
 
     Parameters
     ----------
@@ -44,12 +45,9 @@ class _Augmentation(keras.layers.Layer):
         changed = self.change(images)
         if self.share == 1:
             return changed
-        return ops.where(self.uniform(images, (1, 1, 1)) < self.share, changed, images)
+        return ops.where(self.uniform(images) < self.share, changed, images)
 
-    def change(self, images):
-        raise NotImplementedError
-
-    def uniform(self, images, shape, low=0.0, high=1.0):
+    def uniform(self, images, low=0.0, high=1.0, shape=(1, 1, 1)):
         """Return uniform random numbers (n, *shape)."""
         shape = (ops.shape(images)[0], *shape)
         return keras.random.uniform(shape, low, high, seed=self.seed_generator)
@@ -69,7 +67,7 @@ class Warp(_Augmentation):
 
     def change(self, images):
         def amount(largest):
-            return self.uniform(images, (1, 1), -1, 1) * self.strength * largest
+            return self.uniform(images, -1, 1, (1, 1)) * self.strength * largest
 
         angle = amount(math.radians(15))
         scale_x, scale_y = ops.exp(amount(0.15)), ops.exp(amount(0.15))
@@ -106,13 +104,13 @@ def _sample(images, x, y):
 class Stroke(_Augmentation):
     """Make strokes thicker or thinner: a felt pen, a worn pencil, a mouse.
 
-    Blends each image with its dilation or its erosion by 3x3 pixels; the blend decides how much.
+    Blends each image with its dilation by 3x3 pixels or its erosion by 2x2; the blend decides how much.
     """
 
     def change(self, images):
         thick = ops.max_pool(images, 3, strides=1, padding="same")
         thin = -ops.max_pool(-images, (2, 2), strides=1, padding="same")
-        blend = self.uniform(images, (1, 1, 1), -1, 1) * min(self.strength, 1.0)
+        blend = self.uniform(images, -1, 1) * min(self.strength, 1.0)
         target = ops.where(blend > 0, thick, thin)
         return images + ops.abs(blend) * (target - images)
 
@@ -122,12 +120,12 @@ class Contrast(_Augmentation):
 
     def change(self, images):
         s = min(self.strength, 1.0)
-        background = self.uniform(images, (1, 1, 1), 0.0, 0.5 * s)
-        ink = self.uniform(images, (1, 1, 1), 1.0 - 0.4 * s, 1.0)
-        bend = ops.exp(self.uniform(images, (1, 1, 1), -0.7, 0.7) * s)
+        background = self.uniform(images, 0.0, 0.5 * s)
+        ink = self.uniform(images, 1.0 - 0.4 * s, 1.0)
+        bend = ops.exp(self.uniform(images, -0.7, 0.7) * s)
         # A slope across the picture, as light falls from one side.
         ramp = ops.reshape(ops.linspace(-0.5, 0.5, SIDE), (SIDE, 1))
-        tilt = self.uniform(images, (1, 1, 1), -0.3, 0.3) * s
+        tilt = self.uniform(images, -0.3, 0.3) * s
         levels = ops.power(ops.clip(images, 0.0, 1.0), bend)
         return ops.clip(background + (ink - background) * levels + tilt * ramp, 0.0, 1.0)
 
@@ -138,7 +136,7 @@ class Blur(_Augmentation):
     def change(self, images):
         offsets = ops.arange(-2, 3, dtype="float32")
         for _ in range(2):  # down the columns, then, transposed, along the rows
-            width = self.uniform(images, (1,), 0.3, 0.3 + 1.2 * self.strength)
+            width = self.uniform(images, 0.3, 0.3 + 1.2 * self.strength, (1,))
             weights = ops.exp(-0.5 * ops.square(offsets / width))
             weights = weights / ops.sum(weights, axis=1, keepdims=True)
             padded = ops.pad(images, [[0, 0], [2, 2], [0, 0], [0, 0]])
@@ -154,10 +152,10 @@ class Noise(_Augmentation):
 
     def change(self, images):
         s = self.strength
-        deviation = self.uniform(images, (1, 1, 1), 0.0, 0.25 * s)
+        deviation = self.uniform(images, 0.0, 0.25 * s)
         noisy = images + deviation * self.normal(images, (SIDE, SIDE, 1))
-        specks = self.uniform(images, (SIDE, SIDE, 1))
-        rate = self.uniform(images, (1, 1, 1), 0.0, 0.08 * s)
+        specks = self.uniform(images, shape=(SIDE, SIDE, 1))
+        rate = self.uniform(images, 0.0, 0.08 * s)
         noisy = ops.where(specks < rate, 1.0, noisy)
         noisy = ops.where(specks > 1.0 - rate, 0.0, noisy)
         return ops.clip(noisy, 0.0, 1.0)
@@ -169,14 +167,14 @@ class Lines(_Augmentation):
     def change(self, images):
         y, x = Y[..., None], X[..., None]
         for _ in range(2):
-            angle = self.uniform(images, (1, 1, 1), 0.0, math.pi)
-            offset = self.uniform(images, (1, 1, 1), -13.0, 13.0)
-            half_width = self.uniform(images, (1, 1, 1), 0.2, 0.2 + 0.8 * self.strength)
+            angle = self.uniform(images, 0.0, math.pi)
+            offset = self.uniform(images, -13.0, 13.0)
+            half_width = self.uniform(images, 0.2, 0.2 + 0.8 * self.strength)
             distance = ops.abs(x * ops.cos(angle) + y * ops.sin(angle) - offset)
             line = ops.clip(half_width + 0.5 - distance, 0.0, 1.0)
             # Half of the lines add ink, a quarter take it away, a quarter are not there.
-            kind = self.uniform(images, (1, 1, 1))
-            added = ops.maximum(images, line * self.uniform(images, (1, 1, 1), 0.4, 1.0))
+            kind = self.uniform(images)
+            added = ops.maximum(images, line * self.uniform(images, 0.4, 1.0))
             images = ops.where(kind < 0.5, added, images)
             images = ops.where(kind > 0.75, images * (1.0 - line), images)
         return images
@@ -189,8 +187,8 @@ class Occlusion(_Augmentation):
         half = 0.5 + 2.5 * min(self.strength, 1.0)
         inside = 1.0
         for axis in (X, Y):
-            centre = self.uniform(images, (1, 1, 1), 4.0, SIDE - 4.0)
-            reach = self.uniform(images, (1, 1, 1), 1.0, half)
+            centre = self.uniform(images, 4.0, SIDE - 4.0)
+            reach = self.uniform(images, 1.0, half)
             distance = ops.abs(axis[..., None] + CENTRE - centre)
             inside = inside * ops.cast(distance < reach, "float32")
         return images * (1.0 - inside)

@@ -19,13 +19,13 @@ from digits.config import Config, git_commit, package_versions
 from digits.data import Dataset, synthesis
 from digits.recognizer import Recognizer
 from digits.storage import write_json, write_text
-from digits.training.export import export_onnx
+from digits.training.export import write_model
 
 FILE = "MODEL_CARD.md"
 N_OTHERS = 2000  # synthetic images that are not digits
 N_CORRUPTED = 2000  # validation images that are read under each corruption
 VALIDATION_SEED = 1_000_003  # of those synthetic images: never a training's seed
-KEPT = (
+LINEAGE = (  # facts that the card of a later run repeats
     "name", "data", "n_train", "n_synthetic", "config", "epoch", "training_seconds", "commit",
     "created", "started_from", "averaged", "finetuning",
 )  # fmt: skip
@@ -55,7 +55,7 @@ def write(folder: Path, network, dataset: Dataset, facts: dict, *, in_full: bool
         The card.
     """
     network.save(folder / "model.keras")
-    export_onnx(network, folder / "model.onnx", dataset.x_val[:256])
+    write_model(network, "onnx", folder / "model.onnx", dataset.x_val[:256])
     card = {
         "data": dataset.name,
         "data_digest": dataset.digest,
@@ -102,16 +102,15 @@ def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:
 def _rejection(recognizer: Recognizer, dataset: Dataset) -> dict:
     """Return how many synthetic images that are not digits are accepted as digits."""
     others = synthesis.non_digits(N_OTHERS, dataset.x_val, dataset.y_val, VALIDATION_SEED)
-    known = recognizer.probabilities(dataset.x_val).max(1)
-    confidence = recognizer.probabilities(others).max(1)
-    is_digit = np.repeat([1, 0], [len(known), len(others)])
-    accepted = evaluation.Score.of(len(others), int((confidence < recognizer.threshold).sum()))
+    known, other = (recognizer.probabilities(x).max(axis=1) for x in (dataset.x_val, others))
+    is_digit = np.repeat([1, 0], [len(known), len(other)])
+    accepted = evaluation.Score.of(len(other), int((other < recognizer.threshold).sum()))
     return {
-        "n_scored": len(others),
+        "n_scored": accepted.n_scored,
         "accepted": accepted.value,
         "low": accepted.low,
         "high": accepted.high,
-        "auroc": float(roc_auc_score(is_digit, np.concatenate([known, confidence]))),
+        "auroc": float(roc_auc_score(is_digit, np.concatenate([known, other]))),
     }
 
 
@@ -137,7 +136,7 @@ def _readings(recognizer: Recognizer, dataset: Dataset) -> dict:
 
 def lineage(card: dict) -> dict:
     """Return what the card of a new model keeps of the card of the one that it came from."""
-    return {key: card[key] for key in KEPT if key in card}
+    return {key: card[key] for key in LINEAGE if key in card}
 
 
 def load(folder: str | os.PathLike) -> dict:
@@ -163,12 +162,9 @@ def load(folder: str | os.PathLike) -> dict:
 def render(card: dict) -> str:
     """Return the model card as Markdown, from ``card.json`` alone."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
     environment.filters["thousands"] = "{:,}".format
     environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
     template = environment.get_template(f"{FILE}.j2")

@@ -185,23 +185,14 @@ def average(
 ) -> Path:
     """Average the weights of runs that started one from another, and write a run folder.
 
-    Such runs end in networks that differ in what each learned last; between them there often lies a
-    better one (Izmailov et al., 2018; Wortsman et al., 2022). Validation says whether it is better.
-
-    Parameters
-    ----------
-    runs : sequence of path
-        Two or more folders of finished runs of the same network, the latest last: what that card
-        says of data and settings, the new card repeats.
-    dataset : Dataset
-        The one that they were trained on.
-    run_dir : path
-        As in `train`; the new run has no history.
+    Between what such runs learned last there often lies a better network (Izmailov et al., 2018;
+    Wortsman et al., 2022). The card repeats the last run's of data and settings.
 
     Raises
     ------
     InputError
-        If a folder is not such a run, the data differ, or the folder cannot be written.
+        If there are fewer than two runs, a folder is not a finished run of the same network and
+        data, or the folder cannot be written.
     """
     if len(runs) < 2:
         raise InputError("an average needs two or more runs; one arrived")
