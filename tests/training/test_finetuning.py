@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -269,9 +270,10 @@ def test_an_earlier_model_goes_only_when_a_better_one_is_complete(
 ):
     monkeypatch.setattr(finetuning, "STEPS", 1)
     for error in (KeyboardInterrupt(), RuntimeError("broken"), OSError(28, "full")):
-        with monkeypatch.context() as patch, pytest.raises((type(error), InputError)):
-            patch.setattr(Adapter, "choose_weight", lambda *args, error=error: (_ for _ in ()).throw(error))
-            finetune(examples, embedded, earlier)
+        with monkeypatch.context() as patch:
+            patch.setattr(Adapter, "choose_weight", Mock(side_effect=error))
+            with pytest.raises((type(error), InputError)):
+                finetune(examples, embedded, earlier)
         assert names(earlier.parent) == {"hand"} and names(earlier) == {"card.json"}
     for shift in (1, 0):
         read = (examples.labels + shift) % 10
