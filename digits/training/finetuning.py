@@ -72,14 +72,10 @@ class Outcome:
     @property
     def problem(self) -> str:
         """Why the new model is worse than the one that it started from, or ""."""
-        before, after, n = (
-            self.test_before.n_wrong,
-            self.test_after.n_wrong,
-            self.test_after.n_scored,
-        )
-        if has_forgotten(before, after, n):
+        more, n = self.test_after.n_wrong - self.test_before.n_wrong, self.test_after.n_scored
+        if has_forgotten(more, n):
             return (
-                f"it reads {after - before} more of {n:,} test images wrong, which is over "
+                f"it reads {more} more of {n:,} test images wrong, which is over "
                 f"{100 * LARGEST_FALL:.1f} points"
             )
         if self.hand_after.n_wrong > self.hand_before.n_wrong:
@@ -139,7 +135,7 @@ class Adapter:
             jit_compile=False,
         )
         rejects = self.network.output_shape[-1] > evaluation.N_DIGITS
-        images = _replayed(dataset, rejects, seed)
+        images = _images_to_replay(dataset, rejects, seed)
         self.n_replayed = {kind: len(part) for kind, part in images.items()}
         self._replay = self.features(np.concatenate(list(images.values())))
         self._kept = softmax(np.float64(self.logits(self._replay)), axis=1).astype(np.float32)
@@ -214,10 +210,10 @@ class Adapter:
         """
         n = len(validation[1])
         self.reset()
-        before = round(n * self.error(*validation))
+        before = self.error(*validation)
         for weight in REPLAY_WEIGHTS:
             self.fit(variations, labels, seed, weight=weight)
-            if not has_forgotten(before, round(n * self.error(*validation)), n):
+            if not has_forgotten(round(n * (self.error(*validation) - before)), n):
                 break
         return weight
 
@@ -253,8 +249,8 @@ def finetune(
         Its training images are replayed, its validation images calibrate, and its test images say
         whether something was forgotten.
     output : path
-        The new model's folder, which `Recognizer.load` takes. An earlier model there is replaced
-        when, and only when, the new one is complete and not worse than `base`.
+        The new model's folder, which `Recognizer.load` takes. It replaces an earlier one when it is
+        complete, and not worse than `base`.
     base : path
         The folder of the model to start from.
     seed : int
@@ -332,12 +328,12 @@ def split_folds(labels: np.ndarray, seed: int) -> np.ndarray:
     return folds
 
 
-def has_forgotten(before: int, after: int, n: int) -> bool:
-    """Return whether `LARGEST_FALL` of `n` images, and more than one, are misread that were not."""
-    return after - before > max(1, LARGEST_FALL * n)
+def has_forgotten(n_more: int, n: int) -> bool:
+    """Return whether so many more of `n` images misread are over `LARGEST_FALL`, and over one."""
+    return n_more > max(1, LARGEST_FALL * n)
 
 
-def _replayed(dataset: Dataset, rejects: bool, seed: int) -> dict[str, np.ndarray]:
+def _images_to_replay(dataset: Dataset, rejects: bool, seed: int) -> dict[str, np.ndarray]:
     """Return uint8 images (n, 28, 28) that the network shall go on reading as it does, by kind."""
     rng = np.random.default_rng([seed, 8])
     chosen = rng.permutation(len(dataset.y_train))[:N_REPLAY]

@@ -157,7 +157,7 @@ def train(
         images = TrainingImages.collect(dataset, config)
         precision = _usable_precision(config.precision)
         network = build_cnn(config.replace(precision=precision))
-        origin = _start_from(network, Path(start)) if start else None
+        origin = _start_from(network, start) if start else None
         history = _fit(network, images, dataset, config, partial, history, progress)
         chosen = choose_epoch(history)
         network = build_cnn(config.replace(precision="float32"))  # whatever it was trained in
@@ -228,7 +228,7 @@ def format_epoch(row: dict) -> str:
     )
 
 
-def _start_from(network: keras.Model, run_dir: Path) -> dict:
+def _start_from(network: keras.Model, run_dir: str | os.PathLike) -> dict:
     """Give `network` the weights of an earlier run; return what the card says about that run."""
     earlier = card.load(run_dir)
     try:
