@@ -50,12 +50,13 @@ def export_model(run_dir: str | os.PathLike, kind: str, output: str | os.PathLik
     temporary = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        difference = write_model(model, kind, temporary, images)
-        os.replace(temporary, output)
+        try:
+            difference = write_model(model, kind, temporary, images)
+            os.replace(temporary, output)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return difference
 
 

@@ -249,8 +249,9 @@ def _open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
                 f"{partial} was begun with other settings or data; repeat them, or start again "
                 "without --resume"
             )
-        history = pd.read_csv(partial / "history.csv", float_precision="round_trip")
-        return history.to_dict("records")
+        # As strings first: pandas' own reading of floats may round the last bit.
+        history = pd.read_csv(partial / "history.csv", dtype=object).astype(float)
+        return history.astype({"epoch": int}).to_dict("records")
     shutil.rmtree(partial)
     partial.mkdir()
     write_json(partial / "config.json", plan)

@@ -271,7 +271,7 @@ def test_an_earlier_model_goes_only_when_a_better_one_is_complete(
     monkeypatch.setattr(finetuning, "STEPS", 1)
     for error in (KeyboardInterrupt(), RuntimeError("broken"), OSError(28, "full")):
         with monkeypatch.context() as patch:
-            patch.setattr(Adapter, "choose_weight", Mock(side_effect=error))
+            patch.setattr(finetuning, "Adapter", Mock(side_effect=error))
             with pytest.raises((type(error), InputError)):
                 finetune(examples, embedded, earlier)
         assert names(earlier.parent) == {"hand"} and names(earlier) == {"card.json"}

@@ -10,7 +10,7 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from digits import InputError, data, evaluation, training  # noqa: E402
-from digits.config import Config  # noqa: E402
+from digits.config import CHAMPION, Config  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
 from digits.training import card, export, fit  # noqa: E402
 
@@ -92,6 +92,7 @@ def test_a_run_folder_is_complete(run, dataset):
         "MODEL_CARD.md",
     }  # fmt: skip
     assert [row["epoch"] for row in rows] == [1, 2]
+    assert training.format_epoch(rows[1]).startswith("epoch   2  loss 0.")
     assert list(rows[0]) == pd.read_csv(folder / "history.csv").columns.to_list()
     assert not folder.with_name("whole.partial").exists()
     told = json.loads((folder / "card.json").read_text())
@@ -244,6 +245,9 @@ def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
         training.average([run[0]], dataset, tmp_path / "a")
     with pytest.raises(InputError, match="other data"):
         training.average([run[0]] * 2, dataclasses.replace(dataset, digest="00"), tmp_path / "a")
+    shutil.copy(CHAMPION / "model.keras", odd)
+    with pytest.raises(InputError, match="different networks"):
+        training.average([run[0], odd], dataset, tmp_path / "a")
     for content, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
         (odd / "card.json").write_text(content)
         with pytest.raises(InputError, match=reason):
