@@ -50,7 +50,7 @@ def run_example(dataset: Dataset, seed: int, target: float) -> Iterator[dict]:
     (https://keras.io/examples/vision/mnist_convnet/). What it does not train on here, the project's
     own validation images, is given back to it: it has 60,000 images on MNIST, as in the original.
     It calls `fit`, as the example does, and bears the waits that `train` avoids (see
-    `digits.training.fit`): processor seconds are without them.
+    `training._fit_epoch`): processor seconds are without them.
     """
     keras.utils.set_random_seed(seed)
     clock = _Clock()
