@@ -415,7 +415,7 @@ def finetune(folder, output, model, force, seed, data) -> int:
     progress = partial(click.echo, err=True)
     outcome = finetuning.finetune(examples, dataset, output, **options, progress=progress)
     click.echo(outcome)
-    if outcome.folder is None:
+    if outcome.problem and not force:
         _say(f"not saved: {outcome.problem}; --force saves it all the same")
         return 1
     if outcome.problem:

@@ -44,38 +44,27 @@ def replaced_folder(target: str | os.PathLike, *, keep: bool = False) -> Iterato
     """
     target = Path(target).absolute()
     partial = target.with_name(target.name + ".partial")
+    old = target.with_name(f".{target.name}.old")
     try:
         with locked(target):
-            recover(target)
+            if old.exists() and not target.exists():  # killed between the two renames below
+                old.replace(target)
+            shutil.rmtree(old, ignore_errors=True)
             if not keep:
                 shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(exist_ok=keep)
             try:
                 yield partial
                 if partial.exists():
-                    publish(partial, target)
+                    if target.exists():
+                        target.replace(old)
+                    partial.replace(target)
+                    shutil.rmtree(old, ignore_errors=True)
             finally:
                 if not keep:
                     shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         raise InputError(f"cannot write the folder {target}: {error.strerror or error}") from None
-
-
-def publish(folder: Path, target: Path) -> None:
-    """Rename a finished folder to `target` and remove the earlier one, ``.NAME.old`` for a moment."""
-    old = target.with_name(f".{target.name}.old")
-    if target.exists():
-        target.replace(old)
-    folder.replace(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def recover(target: Path) -> None:
-    """Take the earlier folder back if a `publish` was killed between its two renames."""
-    old = target.with_name(f".{target.name}.old")
-    if old.exists() and not target.exists():
-        old.replace(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager

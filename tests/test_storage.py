@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,19 +21,14 @@ with locked(sys.argv[1]):
 """
 
 
-@pytest.fixture
-def holder(tmp_path):
-    """Another process that holds tmp_path/out until its standard input is closed."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "out")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.communicate()
+@contextmanager
+def holder(folder):
+    """Start another process that holds a folder until its standard input is closed."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
 
 
 def names(folder: Path) -> list[str]:
@@ -41,30 +36,23 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
 
 
-def test_a_second_process_is_refused_in_one_line_until_the_first_ends(holder, tmp_path):
-    refused = pytest.raises(InputError, match="out is being written by another run; wait")
-    with refused as error, locked(tmp_path / "out"):
-        pass
-    assert "\n" not in str(error.value)
-    holder.communicate()  # ends the block
-    with locked(tmp_path / "out"):
-        pass
-    assert names(tmp_path) == []
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
-def test_the_lock_of_a_killed_process_is_free(holder, tmp_path):
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    with locked(tmp_path / "out"):
-        pass
-
-
-def test_the_same_process_is_refused_too_and_other_folders_are_free(tmp_path):
-    with locked(tmp_path / "out"):
-        with pytest.raises(InputError), locked(tmp_path / "out"):
+def test_a_folder_is_held_by_one_block_until_it_or_its_process_ends(tmp_path):
+    refused = pytest.raises(InputError, match=r"^\S*out is being written by another run; wait.*$")
+    with holder(tmp_path / "out") as process:
+        with refused, locked(tmp_path / "out"):
             pass
-        with locked(tmp_path / "other"):
+        process.communicate()  # ends the block
+        with locked(tmp_path / "out"):
+            assert names(tmp_path) == []
+    with holder(tmp_path / "out") as process:
+        process.kill()
+        process.wait()
+        with (
+            locked(tmp_path / "out"),
+            locked(tmp_path / "other"),
+            refused,
+            locked(tmp_path / "out"),
+        ):
             pass
 
 
@@ -73,9 +61,7 @@ def test_a_folder_replaces_an_earlier_one_when_it_is_complete(tmp_path):
         with replaced_folder(tmp_path / "new" / "out") as folder:
             assert names(folder) == []
             (folder / "file").write_text(content)
-            assert names(tmp_path / "new") == (["out"] if content == "second" else []) + [
-                "out.partial"
-            ]
+            assert names(tmp_path / "new") == ["out", "out.partial"][content == "first" :]
         assert (tmp_path / "new" / "out" / "file").read_text() == content
         assert names(tmp_path / "new") == ["out"]
 
@@ -83,14 +69,12 @@ def test_a_folder_replaces_an_earlier_one_when_it_is_complete(tmp_path):
 @pytest.mark.parametrize("keep", [False, True])
 def test_an_error_leaves_the_earlier_folder(tmp_path, keep):
     (tmp_path / "out").mkdir()
-
-    def write():
-        with replaced_folder(tmp_path / "out", keep=keep) as folder:
-            (folder / "part").touch()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write()
+    with (  # noqa: PT012
+        pytest.raises(KeyboardInterrupt),
+        replaced_folder(tmp_path / "out", keep=keep) as folder,
+    ):
+        (folder / "part").touch()
+        raise KeyboardInterrupt
     assert names(tmp_path) == ["out", "out.partial"][: 1 + keep] and not names(tmp_path / "out")
     with replaced_folder(tmp_path / "out", keep=keep) as folder:
         assert names(folder) == (["part"] if keep else [])
@@ -105,15 +89,10 @@ def test_a_block_may_discard_its_folder(tmp_path):
 
 def test_what_cannot_be_written_is_said_in_one_line(tmp_path):
     (tmp_path / "file").touch()
-    with (
-        pytest.raises(InputError, match="cannot write the folder"),
-        replaced_folder(tmp_path / "file" / "out"),
-    ):
+    refused = pytest.raises(InputError, match=r"cannot write the folder \S*out: ")
+    with refused, replaced_folder(tmp_path / "file" / "out"):
         pass
-    with (
-        pytest.raises(InputError, match="out: No space left"),
-        replaced_folder(tmp_path / "out"),
-    ):
+    with refused, replaced_folder(tmp_path / "out"):
         raise OSError(28, "No space left")
 
 

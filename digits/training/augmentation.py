@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from digits.training.backend import keras
 
 ops = keras.ops
 
 SIDE = 28
+CENTRE = (SIDE - 1) / 2
+X = np.arange(SIDE, dtype=np.float32)[None] - CENTRE  # of each column, (1, 28), from the middle
+Y = X.T  # of each row, (28, 1)
 
 
 class _Augmentation(keras.layers.Layer):
-    """A layer that calls `change` on a batch in training only.
+    """A layer that in training calls the method `change`, which its kind defines, on a batch.
 
     Parameters
     ----------
@@ -35,27 +40,21 @@ class _Augmentation(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, images, training=False):
-        if not training or self.strength == 0 or self.share == 0:
+        if not training or self.strength == 0:
             return images
         changed = self.change(images)
         if self.share == 1:
             return changed
-        return ops.where(self.uniform(images, (1, 1, 1)) < self.share, changed, images)
+        return ops.where(self.uniform(images) < self.share, changed, images)
 
-    def change(self, images):
-        raise NotImplementedError
-
-    def uniform(self, images, shape, low=0.0, high=1.0):
+    def uniform(self, images, low=0.0, high=1.0, shape=(1, 1, 1)):
         """Return uniform random numbers (n, *shape)."""
-        return keras.random.uniform(
-            (ops.shape(images)[0], *shape), low, high, seed=self.seed_generator
-        )
+        shape = (ops.shape(images)[0], *shape)
+        return keras.random.uniform(shape, low, high, seed=self.seed_generator)
 
-    def normal(self, images, shape, deviation=1.0):
-        """Return Gaussian random numbers (n, *shape)."""
-        return keras.random.normal(
-            (ops.shape(images)[0], *shape), 0.0, deviation, seed=self.seed_generator
-        )
+    def normal(self, images, shape):
+        """Return Gaussian random numbers (n, *shape), deviation 1."""
+        return keras.random.normal((ops.shape(images)[0], *shape), seed=self.seed_generator)
 
 
 class Warp(_Augmentation):
@@ -67,33 +66,28 @@ class Warp(_Augmentation):
     """
 
     def change(self, images):
-        s = self.strength
-        grid = ops.arange(SIDE, dtype="float32") - (SIDE - 1) / 2
-        y0, x0 = ops.expand_dims(grid, 1), ops.expand_dims(grid, 0)  # (28, 1), (1, 28)
-        angle = self.uniform(images, (1, 1), -1, 1) * s * math.radians(15)
-        scale_x = ops.exp(self.uniform(images, (1, 1), -1, 1) * s * 0.15)
-        scale_y = ops.exp(self.uniform(images, (1, 1), -1, 1) * s * 0.15)
-        shear = self.uniform(images, (1, 1), -1, 1) * s * 0.25
+        def amount(largest):
+            return self.uniform(images, -1, 1, (1, 1)) * self.strength * largest
+
+        angle = amount(math.radians(15))
+        scale_x, scale_y = ops.exp(amount(0.15)), ops.exp(amount(0.15))
+        shear = amount(0.25)
         cos, sin = ops.cos(angle), ops.sin(angle)
-        x = (cos * x0 - sin * y0) * scale_x + shear * y0
-        y = (sin * x0 + cos * y0) * scale_y
-        x = x + self.uniform(images, (1, 1), -1, 1) * s * 2.5
-        y = y + self.uniform(images, (1, 1), -1, 1) * s * 2.5
+        x = (cos * X - sin * Y) * scale_x + shear * Y + amount(2.5)
+        y = (sin * X + cos * Y) * scale_y + amount(2.5)
         # Displacements on 5x5 knots, made smooth by cubic interpolation.
-        knots = self.normal(images, (5, 5, 2), s * 1.0)
         field = ops.image.resize(
-            knots, (SIDE, SIDE), interpolation="bicubic", data_format="channels_last"
-        )
-        x, y = x + field[..., 0] + (SIDE - 1) / 2, y + field[..., 1] + (SIDE - 1) / 2
-        return _sample(images, x, y)
+            self.normal(images, (5, 5, 2)) * self.strength, (SIDE, SIDE),
+            interpolation="bicubic", data_format="channels_last",
+        )  # fmt: skip
+        return _sample(images, x + field[..., 0] + CENTRE, y + field[..., 1] + CENTRE)
 
 
 def _sample(images, x, y):
     """Sample images (n, 28, 28, 1) bilinearly at pixel coordinates x, y (n, 28, 28); 0 outside."""
     side = SIDE + 2
     padded = ops.reshape(ops.pad(images[..., 0], [[0, 0], [1, 1], [1, 1]]), (-1, side * side))
-    x = ops.clip(x + 1, 0, SIDE + 0.999)
-    y = ops.clip(y + 1, 0, SIDE + 0.999)
+    x, y = (ops.clip(axis + 1, 0, SIDE + 0.999) for axis in (x, y))
     left, top = ops.floor(x), ops.floor(y)
     fx, fy = x - left, y - top
     corner = ops.reshape(ops.cast(top * side + left, "int32"), (-1, SIDE * SIDE))
@@ -110,13 +104,13 @@ def _sample(images, x, y):
 class Stroke(_Augmentation):
     """Make strokes thicker or thinner: a felt pen, a worn pencil, a mouse.
 
-    Blends each image with its dilation or its erosion by 3x3 pixels; the blend decides how much.
+    Blends each image with its dilation by 3x3 pixels or its erosion by 2x2; the blend decides how much.
     """
 
     def change(self, images):
         thick = ops.max_pool(images, 3, strides=1, padding="same")
         thin = -ops.max_pool(-images, (2, 2), strides=1, padding="same")
-        blend = self.uniform(images, (1, 1, 1), -1, 1) * min(self.strength, 1.0)
+        blend = self.uniform(images, -1, 1) * min(self.strength, 1.0)
         target = ops.where(blend > 0, thick, thin)
         return images + ops.abs(blend) * (target - images)
 
@@ -126,12 +120,12 @@ class Contrast(_Augmentation):
 
     def change(self, images):
         s = min(self.strength, 1.0)
-        background = self.uniform(images, (1, 1, 1), 0.0, 0.5 * s)
-        ink = self.uniform(images, (1, 1, 1), 1.0 - 0.4 * s, 1.0)
-        bend = ops.exp(self.uniform(images, (1, 1, 1), -0.7, 0.7) * s)
+        background = self.uniform(images, 0.0, 0.5 * s)
+        ink = self.uniform(images, 1.0 - 0.4 * s, 1.0)
+        bend = ops.exp(self.uniform(images, -0.7, 0.7) * s)
         # A slope across the picture, as light falls from one side.
-        ramp = ops.reshape(ops.linspace(-0.5, 0.5, SIDE), (1, 1, SIDE, 1))
-        tilt = self.uniform(images, (1, 1, 1), -0.3, 0.3) * s
+        ramp = ops.reshape(ops.linspace(-0.5, 0.5, SIDE), (SIDE, 1))
+        tilt = self.uniform(images, -0.3, 0.3) * s
         levels = ops.power(ops.clip(images, 0.0, 1.0), bend)
         return ops.clip(background + (ink - background) * levels + tilt * ramp, 0.0, 1.0)
 
@@ -141,20 +135,16 @@ class Blur(_Augmentation):
 
     def change(self, images):
         offsets = ops.arange(-2, 3, dtype="float32")
-        blurred = images
-        for axis in (1, 2):
-            width = self.uniform(images, (1,), 0.3, 0.3 + 1.2 * self.strength)
+        for _ in range(2):  # down the columns, then, transposed, along the rows
+            width = self.uniform(images, 0.3, 0.3 + 1.2 * self.strength, (1,))
             weights = ops.exp(-0.5 * ops.square(offsets / width))
             weights = weights / ops.sum(weights, axis=1, keepdims=True)
-            pad = [[0, 0], [0, 0], [0, 0], [0, 0]]
-            pad[axis] = [2, 2]
-            padded = ops.pad(blurred, pad)
+            padded = ops.pad(images, [[0, 0], [2, 2], [0, 0], [0, 0]])
             blurred = sum(
-                ops.reshape(weights[:, k], (-1, 1, 1, 1))
-                * (padded[:, k : k + SIDE] if axis == 1 else padded[:, :, k : k + SIDE])
-                for k in range(5)
+                weights[:, k, None, None, None] * padded[:, k : k + SIDE] for k in range(5)
             )
-        return blurred
+            images = ops.transpose(blurred, (0, 2, 1, 3))
+        return images
 
 
 class Noise(_Augmentation):
@@ -162,10 +152,10 @@ class Noise(_Augmentation):
 
     def change(self, images):
         s = self.strength
-        deviation = self.uniform(images, (1, 1, 1), 0.0, 0.25 * s)
+        deviation = self.uniform(images, 0.0, 0.25 * s)
         noisy = images + deviation * self.normal(images, (SIDE, SIDE, 1))
-        specks = self.uniform(images, (SIDE, SIDE, 1))
-        rate = self.uniform(images, (1, 1, 1), 0.0, 0.08 * s)
+        specks = self.uniform(images, shape=(SIDE, SIDE, 1))
+        rate = self.uniform(images, 0.0, 0.08 * s)
         noisy = ops.where(specks < rate, 1.0, noisy)
         noisy = ops.where(specks > 1.0 - rate, 0.0, noisy)
         return ops.clip(noisy, 0.0, 1.0)
@@ -175,17 +165,16 @@ class Lines(_Augmentation):
     """Draw one or two straight lines across, of ink or of paper: rules, folds, cell borders."""
 
     def change(self, images):
-        grid = ops.arange(SIDE, dtype="float32") - (SIDE - 1) / 2
-        y, x = ops.reshape(grid, (1, SIDE, 1, 1)), ops.reshape(grid, (1, 1, SIDE, 1))
+        y, x = Y[..., None], X[..., None]
         for _ in range(2):
-            angle = self.uniform(images, (1, 1, 1), 0.0, math.pi)
-            offset = self.uniform(images, (1, 1, 1), -13.0, 13.0)
-            half_width = self.uniform(images, (1, 1, 1), 0.2, 0.2 + 0.8 * self.strength)
+            angle = self.uniform(images, 0.0, math.pi)
+            offset = self.uniform(images, -13.0, 13.0)
+            half_width = self.uniform(images, 0.2, 0.2 + 0.8 * self.strength)
             distance = ops.abs(x * ops.cos(angle) + y * ops.sin(angle) - offset)
             line = ops.clip(half_width + 0.5 - distance, 0.0, 1.0)
             # Half of the lines add ink, a quarter take it away, a quarter are not there.
-            kind = self.uniform(images, (1, 1, 1))
-            added = ops.maximum(images, line * self.uniform(images, (1, 1, 1), 0.4, 1.0))
+            kind = self.uniform(images)
+            added = ops.maximum(images, line * self.uniform(images, 0.4, 1.0))
             images = ops.where(kind < 0.5, added, images)
             images = ops.where(kind > 0.75, images * (1.0 - line), images)
         return images
@@ -195,14 +184,13 @@ class Occlusion(_Augmentation):
     """Cover a small rectangle with paper: a reflection, a worn spot, a finger's edge."""
 
     def change(self, images):
-        grid = ops.arange(SIDE, dtype="float32")
-        y, x = ops.reshape(grid, (1, SIDE, 1, 1)), ops.reshape(grid, (1, 1, SIDE, 1))
         half = 0.5 + 2.5 * min(self.strength, 1.0)
         inside = 1.0
-        for axis in (x, y):
-            centre = self.uniform(images, (1, 1, 1), 4.0, SIDE - 4.0)
-            reach = self.uniform(images, (1, 1, 1), 1.0, half)
-            inside = inside * ops.cast(ops.abs(axis - centre) < reach, "float32")
+        for axis in (X, Y):
+            centre = self.uniform(images, 4.0, SIDE - 4.0)
+            reach = self.uniform(images, 1.0, half)
+            distance = ops.abs(axis[..., None] + CENTRE - centre)
+            inside = inside * ops.cast(distance < reach, "float32")
         return images * (1.0 - inside)
 
 
@@ -215,17 +203,14 @@ def layers(strength: float, seed: int) -> list[keras.layers.Layer]:
     """
     if strength == 0:
         return []
-    share = min(strength, 1.0)
-    kinds = (
-        (Stroke, 0.30),
-        (Warp, 1.0),
-        (Lines, 0.12),
-        (Occlusion, 0.10),
-        (Contrast, 0.15),
-        (Blur, 0.12),
-        (Noise, 0.12),
-    )
-    return [
-        kind(strength, part if part == 1.0 else part * share, seed + i)
-        for i, (kind, part) in enumerate(kinds)
-    ]
+    few = min(strength, 1.0)
+    shares = {
+        Stroke: 0.30 * few,
+        Warp: 1.0,
+        Lines: 0.12 * few,
+        Occlusion: 0.10 * few,
+        Contrast: 0.15 * few,
+        Blur: 0.12 * few,
+        Noise: 0.12 * few,
+    }
+    return [kind(strength, share, seed + i) for i, (kind, share) in enumerate(shares.items())]

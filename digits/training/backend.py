@@ -1,8 +1,7 @@
 """Keras, imported without the notes that TensorFlow's libraries write when they start.
 
-They say which processor instructions are used and that messages will follow: nothing that a reader
-of a notebook, or of a training's progress, could act on. They are written before any logging level
-is looked at, past Python, to the process's standard error.
+They tell of processor instructions, which no reader could act on, and are written before any logging
+level is looked at, past Python, to the process's standard error.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 from dataclasses import asdict
@@ -13,24 +14,25 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedErro
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
-from digits import evaluation
+from digits import InputError, evaluation
 from digits.config import Config, git_commit, package_versions
 from digits.data import Dataset, synthesis
 from digits.recognizer import Recognizer
 from digits.storage import write_json, write_text
+from digits.training.export import write_model
 
 FILE = "MODEL_CARD.md"
 N_OTHERS = 2000  # synthetic images that are not digits
 N_CORRUPTED = 2000  # validation images that are read under each corruption
 VALIDATION_SEED = 1_000_003  # of those synthetic images: never a training's seed
-KEPT = (
+LINEAGE = (  # facts that the card of a later run repeats
     "name", "data", "n_train", "n_synthetic", "config", "epoch", "training_seconds", "commit",
     "created", "started_from", "averaged", "finetuning",
 )  # fmt: skip
 
 
-def write(folder: Path, dataset: Dataset, facts: dict, *, in_full: bool = False) -> dict:
-    """Calibrate and measure an exported model, and write its ``card.json`` and `FILE`.
+def write(folder: Path, network, dataset: Dataset, facts: dict, *, in_full: bool = False) -> dict:
+    """Save and export a network, calibrate and measure it, and write its ``card.json`` and `FILE`.
 
     Validation decides temperature and threshold; then the test set is read. All of it goes through
     the exported model, as a user reads.
@@ -38,11 +40,12 @@ def write(folder: Path, dataset: Dataset, facts: dict, *, in_full: bool = False)
     Parameters
     ----------
     folder : pathlib.Path
-        Holds ``model.onnx``; named after the model, perhaps with ".partial".
+        Named after the model, perhaps with ".partial".
+    network : keras.Model
     dataset : Dataset
-        The one that the model was trained on.
+        The one that the network was trained on.
     facts : dict
-        Data, settings, seconds and the like, as the training knows them.
+        Settings, seconds and the like, as the training knows them.
     in_full : bool
         Measure also with corruptions, and the whole reader on the test images.
 
@@ -51,7 +54,11 @@ def write(folder: Path, dataset: Dataset, facts: dict, *, in_full: bool = False)
     dict
         The card.
     """
+    network.save(folder / "model.keras")
+    write_model(network, "onnx", folder / "model.onnx", dataset.x_val[:256])
     card = {
+        "data": dataset.name,
+        "data_digest": dataset.digest,
         **facts,
         "name": folder.name.removesuffix(".partial"),
         "temperature": 1.0,
@@ -62,14 +69,12 @@ def write(folder: Path, dataset: Dataset, facts: dict, *, in_full: bool = False)
         "commit": git_commit(),
     }
     write_json(folder / "card.json", card)
-    logits = Recognizer.load(folder).logits(dataset.x_val)
-    card["temperature"] = evaluation.fit_temperature(logits, dataset.y_val)
-    probabilities = softmax(np.float64(logits) / card["temperature"], axis=1)
-    confidence = probabilities[:, : evaluation.N_DIGITS].max(1)
-    card["threshold"] = evaluation.choose_threshold(confidence)
-    write_json(folder / "card.json", card)
-
     recognizer = Recognizer.load(folder)
+    logits = recognizer.logits(dataset.x_val)
+    recognizer.temperature = card["temperature"] = evaluation.fit_temperature(logits, dataset.y_val)
+    probabilities = softmax(np.float64(logits) / card["temperature"], axis=1)
+    confidence = probabilities[:, : evaluation.N_DIGITS].max(axis=1)
+    recognizer.threshold = card["threshold"] = evaluation.choose_threshold(confidence)
     card["metrics"] = {
         "val": _metrics(recognizer, dataset.x_val, dataset.y_val)
         | {"synthetic_non_digits": _rejection(recognizer, dataset)},
@@ -97,16 +102,15 @@ def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:
 def _rejection(recognizer: Recognizer, dataset: Dataset) -> dict:
     """Return how many synthetic images that are not digits are accepted as digits."""
     others = synthesis.non_digits(N_OTHERS, dataset.x_val, dataset.y_val, VALIDATION_SEED)
-    known = recognizer.probabilities(dataset.x_val).max(1)
-    confidence = recognizer.probabilities(others).max(1)
-    is_digit = np.repeat([1, 0], [len(known), len(others)])
-    accepted = evaluation.Score.of(len(others), int((confidence < recognizer.threshold).sum()))
+    known, other = (recognizer.probabilities(x).max(axis=1) for x in (dataset.x_val, others))
+    is_digit = np.repeat([1, 0], [len(known), len(other)])
+    accepted = evaluation.Score.of(len(other), int((other < recognizer.threshold).sum()))
     return {
-        "n_scored": len(others),
+        "n_scored": accepted.n_scored,
         "accepted": accepted.value,
         "low": accepted.low,
         "high": accepted.high,
-        "auroc": float(roc_auc_score(is_digit, np.concatenate([known, confidence]))),
+        "auroc": float(roc_auc_score(is_digit, np.concatenate([known, other]))),
     }
 
 
@@ -132,27 +136,35 @@ def _readings(recognizer: Recognizer, dataset: Dataset) -> dict:
 
 def lineage(card: dict) -> dict:
     """Return what the card of a new model keeps of the card of the one that it came from."""
-    return {key: card[key] for key in KEPT if key in card}
+    return {key: card[key] for key in LINEAGE if key in card}
 
 
-def problem(card: dict) -> str:
-    """Return why a card cannot be rendered, nor used by runs that start from it; "" if it can."""
+def load(folder: str | os.PathLike) -> dict:
+    """Return the card of a finished run.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or, for lack of facts, not be rendered.
+    """
     try:
+        card = json.loads((Path(folder) / "card.json").read_text())
         render(card)
+    except OSError as error:
+        reason = error.strerror
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, UndefinedError) as e:
-        return f"its card.json is not whole ({type(e).__name__}: {e})"
-    return ""
+        reason = f"its card.json is not whole: {type(e).__name__}: {e}"
+    else:
+        return card
+    raise InputError(f"{folder} cannot be started from ({reason}); give a finished run's folder")
 
 
 def render(card: dict) -> str:
     """Return the model card as Markdown, from ``card.json`` alone."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
     environment.filters["thousands"] = "{:,}".format
     environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
     template = environment.get_template(f"{FILE}.j2")

@@ -6,6 +6,7 @@ counts, which are worse than the real model's. Those of 06 fine-tune an `Adapter
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,26 +44,22 @@ def ablate_augmentation(dataset: Dataset, *, epochs: int = 4, seed: int = 0) -> 
         `evaluation.CORRUPTIONS`) and ``others`` (the test fifth of the embedded digits, written by
         other people; missing where `dataset` is that set): shares of images read wrongly, 0 to 1.
     """
-    kinds = augmentation.layers(1.0, seed)
-    choices = {"none": [], **{layer.name.removeprefix("augment_"): [layer] for layer in kinds}}
-    choices["all"] = augmentation.layers(1.0, seed)
+    all_layers = augmentation.layers(1.0, seed)
+    choices = {layer.name.removeprefix("augment_"): [layer] for layer in all_layers}
+    choices = {"none": [], **choices, "all": augmentation.layers(1.0, seed)}
     others = None if dataset.name == "embedded" else data.load("embedded")
-    measured = dataset.x_val[:N_MEASURED], dataset.y_val[:N_MEASURED]
+    x, y = dataset.x_val[:N_MEASURED], dataset.y_val[:N_MEASURED]
+    corrupted = [evaluation.corrupt(x, kind, seed=seed) for kind in evaluation.CORRUPTIONS]
     rows = []
     for name, layers in choices.items():
         model = _fit(dataset.x_train[:N_TRAIN], dataset.y_train[:N_TRAIN], layers, epochs, seed)
-        corrupted = [
-            _error(model, evaluation.corrupt(measured[0], kind, seed=seed), measured[1])
-            for kind in evaluation.CORRUPTIONS
-        ]
-        rows.append(
-            {
-                "augmentation": name,
-                "clean": _error(model, dataset.x_val, dataset.y_val),
-                "corrupted": float(np.mean(corrupted)),
-                "others": _error(model, others.x_test, others.y_test) if others else np.nan,
-            }
-        )
+        row = {
+            "augmentation": name,
+            "clean": _error(model, dataset.x_val, dataset.y_val),
+            "corrupted": float(np.mean([_error(model, images, y) for images in corrupted])),
+            "others": _error(model, others.x_test, others.y_test) if others else np.nan,
+        }
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -85,16 +82,14 @@ def suspect_labels(
     for k in range(folds):
         seen, held = fold != k, fold == k
         model = _fit(dataset.x_train[seen], dataset.y_train[seen], [], epochs, seed)
-        logits = _logits(model, dataset.x_train[held])
-        probabilities[held] = softmax(np.float64(logits), axis=1)
+        probabilities[held] = softmax(np.float64(_logits(model, dataset.x_train[held])), axis=1)
     table = evaluation.prediction_table(probabilities, dataset.y_train)
     return table.sort_values("p_true", kind="stable").head(n).reset_index(drop=True)
 
 
 def _fit(x, y, layers: list[keras.layers.Layer], epochs: int, seed: int) -> keras.Model:
     """Train the quick network behind the given augmentation."""
-    config = Config.from_profile("quick", seed=seed, epochs=epochs)
-    network = build_cnn(config)
+    network = build_cnn(Config.from_profile("quick", seed=seed))
     model = augmented(network, layers)
     model.compile(
         keras.optimizers.Adam(2e-3),
@@ -114,10 +109,7 @@ def _error(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def balanced_order(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Return an order of the examples in which the digits take turns, int64 (n,).
-
-    The first so many hold each digit once before any twice, as far as there are examples of it.
-    """
+    """Return an order of the examples, int64 (n,), in which the digits take turns while they last."""
     rng = np.random.default_rng([seed, 9])
     shuffled = rng.permutation(len(labels))
     turns = pd.Series(labels[shuffled]).groupby(labels[shuffled]).cumcount().to_numpy()
@@ -154,19 +146,19 @@ def learning_curve(
         0 to 1); the rows with n = 0 are the network as it came.
     """
 
-    def errors() -> dict:
-        return {"hand_error": adapter.error(*held_out), "test_error": adapter.error(*kept)}
+    def measure(n: int, draw: int, replay: bool) -> dict:
+        errors = {"hand_error": adapter.error(*held_out), "test_error": adapter.error(*kept)}
+        return {"n": n, "draw": draw, "replay": replay, **errors}
 
     variations, labels = examples
     adapter.reset()
-    rows = [{"n": 0, "draw": 0, "replay": replay, **errors()} for replay in (True, False)]
+    rows = [measure(0, 0, replay) for replay in (True, False)]
     for draw in range(n_draws):
         order = balanced_order(labels, seed + draw)
-        for n in sizes:
-            for replay in (True, False):
-                chosen = order[:n]
-                adapter.fit(variations[chosen], labels[chosen], seed + draw, replay=replay)
-                rows.append({"n": n, "draw": draw, "replay": replay, **errors()})
+        for n, replay in itertools.product(sizes, (True, False)):
+            chosen = order[:n]
+            adapter.fit(variations[chosen], labels[chosen], seed + draw, replay=replay)
+            rows.append(measure(n, draw, replay))
     return pd.DataFrame(rows)
 
 
@@ -187,8 +179,11 @@ def gains(
     `examples` are variations (n, copies, k) and labels (n,); `read` gives features (m, k) and labels
     (m,) by name. Indexed by the names; columns ``before`` and ``after``.
     """
+
+    def errors() -> dict:
+        return {name: adapter.error(*part) for name, part in read.items()}
+
     adapter.reset()
-    table = pd.DataFrame({"before": {name: adapter.error(*part) for name, part in read.items()}})
+    before = errors()
     adapter.fit(*examples, seed)
-    table["after"] = {name: adapter.error(*part) for name, part in read.items()}
-    return table
+    return pd.DataFrame({"before": before, "after": errors()})

@@ -14,18 +14,17 @@ from digits.training.backend import keras
 from digits.training.model import as_input, load_network
 
 PARITY = 1e-4  # largest probability difference allowed between Keras and an exported model
-FORMATS = ("onnx", "litert", "keras")
 
 
 def export_model(run_dir: str | os.PathLike, kind: str, output: str | os.PathLike) -> float:
-    """Write a trained model in one of `FORMATS`, checked against the run's Keras model.
+    """Write a trained model in another format, checked against the run's Keras model.
 
     Parameters
     ----------
     run_dir : path
         A run folder, or the champion's.
     kind : str
-        "onnx" (ONNX Runtime), "litert" (phones), or "keras" (more training).
+        A key of `FORMATS`: "onnx" (ONNX Runtime), "litert" (phones), or "keras" (more training).
     output : path
         Written under a temporary name and renamed when the check has passed.
 
@@ -48,45 +47,51 @@ def export_model(run_dir: str | os.PathLike, kind: str, output: str | os.PathLik
         raise InputError(f"{output} is not a name for a LiteRT model; let it end in .tflite")
     model = load_network(run_dir)
     images = data.load("embedded").x_val
-    export = {"onnx": export_onnx, "litert": _export_litert, "keras": _export_keras}[kind]
     temporary = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        difference = export(model, temporary, images)
-        os.replace(temporary, output)
+        try:
+            difference = write_model(model, kind, temporary, images)
+            os.replace(temporary, output)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"cannot write {output}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     return difference
 
 
-def export_onnx(model: keras.Model, path: Path, images: np.ndarray) -> float:
-    """Write `model` as ONNX and return the largest difference of a probability on uint8 images.
+def write_model(model: keras.Model, kind: str, path: Path, images: np.ndarray) -> float:
+    """Write `model` in a format; return the largest difference of a probability on uint8 images."""
+    x = as_input(images)
+    found, expected = FORMATS[kind](model, path, x), keras.ops.convert_to_numpy(model(x))
+    difference = np.abs(softmax(np.float64(expected), 1) - softmax(np.float64(found), 1)).max()
+    if not difference < PARITY:
+        raise RuntimeError(
+            f"the {kind} export differs from Keras by {difference:.2g} in probability"
+        )
+    return float(difference)
 
-    Input "image", outputs "logits" and "penultimate": the features that the logits are made of.
-    """
+
+def _write_onnx(model: keras.Model, path: Path, x: np.ndarray) -> np.ndarray:
+    """Write ONNX with outputs "logits" and "penultimate", the features; return its logits."""
     import onnxruntime
 
-    x = as_input(images)
     # The exporter puts outputs in the order of their names.
     both = keras.Model(
         model.input, {"logits": model.output, "penultimate": model.get_layer("features").output}
     )
-    expected = keras.ops.convert_to_numpy(both(x)["logits"])
+    both(x[:1])  # a model that was never called cannot be exported
     with warnings.catch_warnings():
         # Keras' exporter asks NumPy for a name that is going away: a user cannot change that.
         warnings.filterwarnings("ignore", category=FutureWarning, module="keras")
         both.export(path, format="onnx", verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    found, _ = session.run(None, {session.get_inputs()[0].name: x})
-    return _check_parity("ONNX", expected, found)
+    return session.run(["logits"], {session.get_inputs()[0].name: x})[0]
 
 
-def _export_litert(model: keras.Model, path: Path, images: np.ndarray) -> float:
+def _write_litert(model: keras.Model, path: Path, x: np.ndarray) -> np.ndarray:
     import tensorflow as tf
 
-    x = as_input(images)
     # A fixed batch of one image is what a phone reads.
     image = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="image")
     keras.Model(image, model(image, training=False)).export(path, format="litert", verbose=False)
@@ -97,25 +102,16 @@ def _export_litert(model: keras.Model, path: Path, images: np.ndarray) -> float:
     interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     found = []
-    for one in x:
-        interpreter.set_tensor(source["index"], one[None])
+    for image in x:
+        interpreter.set_tensor(source["index"], image[None])
         interpreter.invoke()
         found.append(interpreter.get_tensor(target["index"])[0])
-    return _check_parity("LiteRT", keras.ops.convert_to_numpy(model(x)), np.stack(found))
+    return np.stack(found)
 
 
-def _export_keras(model: keras.Model, path: Path, images: np.ndarray) -> float:
+def _write_keras(model: keras.Model, path: Path, x: np.ndarray) -> np.ndarray:
     model.save(path)
-    again = keras.models.load_model(path, compile=False, safe_mode=True)
-    expected, found = (keras.ops.convert_to_numpy(m(as_input(images))) for m in (model, again))
-    return _check_parity("Keras", expected, found)
+    return keras.ops.convert_to_numpy(keras.models.load_model(path, compile=False)(x))
 
 
-def _check_parity(name: str, expected: np.ndarray, found: np.ndarray) -> float:
-    """Return the largest difference of a probability between two arrays of logits."""
-    difference = np.abs(softmax(np.float64(expected), 1) - softmax(np.float64(found), 1)).max()
-    if not difference < PARITY:
-        raise RuntimeError(
-            f"the {name} export differs from Keras by {difference:.2g} in probability"
-        )
-    return float(difference)
+FORMATS = {"onnx": _write_onnx, "litert": _write_litert, "keras": _write_keras}

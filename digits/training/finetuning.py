@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,6 @@ from digits.recognizer import Recognizer
 from digits.storage import replaced_folder
 from digits.training import augmentation, card
 from digits.training.backend import keras
-from digits.training.export import export_onnx
 from digits.training.fit import reseed
 from digits.training.model import as_input, load_network
 
@@ -44,9 +43,7 @@ AUGMENTATION = 0.5  # strength; the pictures of one hand are more alike than tho
 COPIES = (4, 40)  # fewest and most variations of each picture that augmentation makes
 N_VARIATIONS = 1200  # in all, where the number of copies is between these bounds
 N_REPLAY = 4000  # training images that are replayed, or as many as there are
-N_SYNTHETIC = (
-    500  # replayed besides: synthetic digits, and as many synthetic images of other things
-)
+N_SYNTHETIC = 500  # replayed besides: synthetic digits, and as many synthetic other things
 FOLDS = 5
 LARGEST_FALL = 0.001  # of the test accuracy; more is refused
 
@@ -57,8 +54,6 @@ class Outcome:
 
     Attributes
     ----------
-    folder : pathlib.Path or None
-        The new model, or None where it was refused.
     hand_before, hand_after : Score
         On the examples. After: each is read by a network fitted on the other folds, which has not
         seen it.
@@ -66,17 +61,29 @@ class Outcome:
         Name, label and reading of the examples that such a network misreads.
     test_before, test_after : Score
         On the test images of the data set that was replayed, by the exported models.
-    problem : str
-        Why the model is worse, or "".
     """
 
-    folder: Path | None
     hand_before: Score
     hand_after: Score
     still_wrong: tuple[tuple[str, int, int], ...]
     test_before: Score
     test_after: Score
-    problem: str
+
+    @property
+    def problem(self) -> str:
+        """Why the new model is worse than the one that it started from, or ""."""
+        more, n = self.test_after.n_wrong - self.test_before.n_wrong, self.test_after.n_scored
+        if has_forgotten(more, n):
+            return (
+                f"it reads {more} more of {n:,} test images wrong, which is over "
+                f"{100 * LARGEST_FALL:.1f} points"
+            )
+        if self.hand_after.n_wrong > self.hand_before.n_wrong:
+            return (
+                f"it misreads {self.hand_after.n_wrong} of the pictures instead of "
+                f"{self.hand_before.n_wrong}; look whether the labels are right, or add pictures"
+            )
+        return ""
 
     def __str__(self) -> str:
         wrong = [f"{name} ({label}) as {read}" for name, label, read in self.still_wrong]
@@ -105,8 +112,6 @@ class Adapter:
         Its training images are replayed.
     seed : int
         Chooses the replayed images.
-    n_replay, n_synthetic : int
-        How many training images, and how many synthetic ones of each kind, are replayed.
 
     Raises
     ------
@@ -114,15 +119,7 @@ class Adapter:
         If there is no model that Keras can read.
     """
 
-    def __init__(
-        self,
-        folder: str | os.PathLike,
-        dataset: Dataset,
-        seed: int = 0,
-        *,
-        n_replay: int = N_REPLAY,
-        n_synthetic: int = N_SYNTHETIC,
-    ):
+    def __init__(self, folder: str | os.PathLike, dataset: Dataset, seed: int = 0):
         self.network = load_network(folder)
         # The same layers twice: up to the last convolution's features, and from there.
         features = self.network.get_layer("flatten").output
@@ -138,7 +135,7 @@ class Adapter:
             jit_compile=False,
         )
         rejects = self.network.output_shape[-1] > evaluation.N_DIGITS
-        images = _replayed(dataset, rejects, seed, n_replay, n_synthetic)
+        images = _images_to_replay(dataset, rejects, seed)
         self.n_replayed = {kind: len(part) for kind, part in images.items()}
         self._replay = self.features(np.concatenate(list(images.values())))
         self._kept = softmax(np.float64(self.logits(self._replay)), axis=1).astype(np.float32)
@@ -213,10 +210,10 @@ class Adapter:
         """
         n = len(validation[1])
         self.reset()
-        before = round(n * self.error(*validation))
+        before = self.error(*validation)
         for weight in REPLAY_WEIGHTS:
             self.fit(variations, labels, seed, weight=weight)
-            if not has_forgotten(before, round(n * self.error(*validation)), n):
+            if not has_forgotten(round(n * (self.error(*validation) - before)), n):
                 break
         return weight
 
@@ -252,14 +249,14 @@ def finetune(
         Its training images are replayed, its validation images calibrate, and its test images say
         whether something was forgotten.
     output : path
-        The new model's folder, which `Recognizer.load` takes. An earlier model there is replaced
-        when, and only when, the new one is complete.
+        The new model's folder, which `Recognizer.load` takes. It replaces an earlier one when it is
+        complete, and not worse than `base`.
     base : path
         The folder of the model to start from.
     seed : int
     force : bool
-        Keep the model even if it is worse than `base`: if it misreads more of the hand, or if its
-        test accuracy has fallen by more than `LARGEST_FALL`.
+        Keep the model even if it is worse: if it misreads more of the hand, or if its test accuracy
+        has fallen by more than `LARGEST_FALL`.
     progress : callable, optional
         Called with a line about what is done next.
 
@@ -270,16 +267,57 @@ def finetune(
         something other than a model.
     """
     examples.require_enough()
-    base, output = Path(base), Path(output)
+    output, labels = Path(output), examples.labels
+    is_free = not output.exists() or (output.is_dir() and not any(output.iterdir()))
+    if not is_free and not (output / "card.json").exists():
+        raise InputError(f"{output} holds something other than a model; name a new folder")
     say = progress or (lambda line: None)
     started = time.perf_counter()
-    _refuse_other_folders(output)
+    earlier, before = card.load(base), Recognizer.load(base)
     with replaced_folder(output) as partial:
-        outcome = _finetune(examples, dataset, partial, base, seed, started, say)
+        say("preparing images to be replayed")
+        adapter = Adapter(base, dataset, seed)
+        variations = adapter.augment_features(examples.images, seed)
+        say("choosing how much is replayed, on validation images")
+        validation = adapter.features(dataset.x_val), dataset.y_val
+        weight = adapter.choose_weight(variations, labels, validation, seed)
+        say(f"reading each picture by a network taught the others, in {FOLDS} rounds")
+        features = adapter.features(examples.images)
+        read = adapter.cross_val_predict(variations, features, labels, seed, weight)
+        say("learning from all pictures")
+        adapter.fit(variations, labels, seed, weight=weight)
+        for layer in adapter.network.layers:
+            layer.trainable = True  # as a trained network is saved: who trains it on decides anew
+        seconds = time.perf_counter() - started
+        say(f"measuring on the test images of {dataset.name}")
+        hand_before = _score(before.predict(examples.images)["digit"], labels)
+        hand_after = _score(read, labels)
+        test_before = _score(before.predict(dataset.x_test)["digit"], dataset.y_test)
+        facts = {
+            "n_train": len(labels),
+            **{key: earlier[key] for key in ("config", "n_parameters", "epoch")},
+            "started_from": card.lineage(earlier),
+            "finetuning": {
+                "n_by_digit": np.bincount(labels, minlength=evaluation.N_DIGITS).tolist(),
+                "seed": seed,
+                "steps": STEPS,
+                "replayed": adapter.n_replayed,
+                "replay_weight": weight,
+                "folds": FOLDS,
+                "hand_before": asdict(hand_before),
+                "hand_after": asdict(hand_after),
+                "test_before": asdict(test_before),
+            },
+            "training_seconds": round(seconds, 1),
+        }
+        test = card.write(partial, adapter.network, dataset, facts)["metrics"]["test"]
+        test_after = Score.of(test["n_scored"], test["n_wrong"])
+        wrong = np.flatnonzero(read != labels)
+        still_wrong = tuple((examples.names[i], int(labels[i]), int(read[i])) for i in wrong)
+        outcome = Outcome(hand_before, hand_after, still_wrong, test_before, test_after)
         if outcome.problem and not force:
             shutil.rmtree(partial)
-            return outcome
-    return replace(outcome, folder=output)
+    return outcome
 
 
 def split_folds(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -290,116 +328,24 @@ def split_folds(labels: np.ndarray, seed: int) -> np.ndarray:
     return folds
 
 
-def _refuse_other_folders(output: Path) -> None:
-    """Raise an error where a model would replace something that is not a model."""
-    is_free = not output.exists() or (output.is_dir() and not any(output.iterdir()))
-    if not is_free and not (output / "card.json").exists():
-        raise InputError(f"{output} holds something other than a model; name a new folder")
+def has_forgotten(n_more: int, n: int) -> bool:
+    """Return whether so many more of `n` images misread are over `LARGEST_FALL`, and over one."""
+    return n_more > max(1, LARGEST_FALL * n)
 
 
-def _replayed(dataset, rejects: bool, seed: int, n: int, n_synthetic: int) -> dict:
+def _images_to_replay(dataset: Dataset, rejects: bool, seed: int) -> dict[str, np.ndarray]:
     """Return uint8 images (n, 28, 28) that the network shall go on reading as it does, by kind."""
     rng = np.random.default_rng([seed, 8])
-    chosen = rng.permutation(len(dataset.y_train))[:n]
+    chosen = rng.permutation(len(dataset.y_train))[:N_REPLAY]
     images = {
         "training images": dataset.x_train[chosen],
-        "synthetic digits": synthesis.digits(n_synthetic, seed)[0],
+        "synthetic digits": synthesis.digits(N_SYNTHETIC, seed)[0],
     }
     if rejects:
         x, y = dataset.x_train, dataset.y_train
-        images["not digits"] = synthesis.non_digits(n_synthetic, x, y, seed)
+        images["not digits"] = synthesis.non_digits(N_SYNTHETIC, x, y, seed)
     return images
 
 
-def _finetune(examples, dataset, partial: Path, base: Path, seed, started, say) -> Outcome:
-    before = Recognizer.load(base)
-    if problem := card.problem(before.card):
-        raise InputError(f"{base} cannot be started from: {problem}; give a finished run's folder")
-    labels = examples.labels
-    hand_before = _score(before.predict(examples.images)["digit"].to_numpy() != labels)
-    say("preparing images to be replayed")
-    adapter = Adapter(base, dataset, seed)
-    variations = adapter.augment_features(examples.images, seed)
-    say("choosing how much is replayed, on validation images")
-    validation = adapter.features(dataset.x_val), dataset.y_val
-    weight = adapter.choose_weight(variations, labels, validation, seed)
-    say(f"reading each picture by a network taught the others, in {FOLDS} rounds")
-    features = adapter.features(examples.images)
-    read = adapter.cross_val_predict(variations, features, labels, seed, weight)
-    hand_after = _score(read != labels)
-    say("learning from all pictures")
-    adapter.fit(variations, labels, seed, weight=weight)
-    seconds = time.perf_counter() - started
-
-    for layer in adapter.network.layers:
-        layer.trainable = True  # as a trained network is saved: who trains it further decides anew
-    adapter.network.save(partial / "model.keras")
-    export_onnx(adapter.network, partial / "model.onnx", dataset.x_val[:256])
-    say(f"measuring on the test images of {dataset.name}")
-    test_before = _test_score(before, dataset)
-    facts = {
-        "data": dataset.name,
-        "data_digest": dataset.digest,
-        "n_train": len(labels),
-        **{key: before.card[key] for key in ("config", "n_parameters", "epoch")},
-        "started_from": card.lineage(before.card),
-        "finetuning": {
-            "n_by_digit": np.bincount(labels, minlength=evaluation.N_DIGITS).tolist(),
-            "seed": seed,
-            "steps": STEPS,
-            "replayed": adapter.n_replayed,
-            "replay_weight": weight,
-            "folds": FOLDS,
-            "hand_before": asdict(hand_before),
-            "hand_after": asdict(hand_after),
-            "test_before": asdict(test_before),
-        },
-        "training_seconds": round(seconds, 1),
-    }
-    metrics = card.write(partial, dataset, facts)["metrics"]["test"]
-    test_after = Score.of(metrics["n_scored"], metrics["n_wrong"])
-    wrong = np.flatnonzero(read != labels)
-    return Outcome(
-        None,
-        hand_before,
-        hand_after,
-        tuple((examples.names[i], int(labels[i]), int(read[i])) for i in wrong),
-        test_before,
-        test_after,
-        find_problem(hand_before, hand_after, test_before, test_after),
-    )
-
-
-def find_problem(
-    hand_before: Score, hand_after: Score, test_before: Score, test_after: Score
-) -> str:
-    """Return why a fine-tuned model is worse than the one that it started from, or ""."""
-    more = test_after.n_wrong - test_before.n_wrong
-    if has_forgotten(test_before.n_wrong, test_after.n_wrong, test_after.n_scored):
-        return (
-            f"it reads {more} more of {test_after.n_scored:,} test images wrong, which is over "
-            f"{100 * LARGEST_FALL:.1f} points"
-        )
-    if hand_after.n_wrong > hand_before.n_wrong:
-        return (
-            f"it misreads {hand_after.n_wrong} of the pictures instead of {hand_before.n_wrong}; "
-            "look whether the labels are right, or add pictures"
-        )
-    return ""
-
-
-def has_forgotten(before: int, after: int, n: int) -> bool:
-    """Return whether `LARGEST_FALL` of `n` images, and more than one, are misread that were not."""
-    return after - before > max(1, LARGEST_FALL * n)
-
-
-def _score(wrong: np.ndarray) -> Score:
-    return Score.of(len(wrong), int(wrong.sum()))
-
-
-def _test_score(recognizer: Recognizer, dataset: Dataset) -> Score:
-    """Return the score on the test images: the card's where it is of the same data."""
-    if recognizer.card.get("data_digest") == dataset.digest:
-        metrics = recognizer.card["metrics"]["test"]
-        return Score.of(metrics["n_scored"], metrics["n_wrong"])
-    return _score(recognizer.predict(dataset.x_test)["digit"].to_numpy() != dataset.y_test)
+def _score(read, labels: np.ndarray) -> Score:
+    return Score.of(len(labels), int((read != labels).sum()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -18,10 +17,9 @@ import pandas as pd
 from digits import InputError, data
 from digits.config import Config
 from digits.data import Dataset, degradation, synthesis
-from digits.storage import replaced_folder, write_json
+from digits.storage import replaced_folder, write_json, write_text
 from digits.training import augmentation, card
 from digits.training.backend import has_bfloat16, keras
-from digits.training.export import export_onnx
 from digits.training.model import as_input, augmented, build_cnn, load_network
 
 CHECKPOINT = "checkpoint.weights.h5"  # of network and optimiser
@@ -56,8 +54,7 @@ class TrainingImages:
         pools = []
         if config.extra:
             if dataset.name != "embedded":
-                # The UCI digits' training part: other writers, among them flagged 1s. Twice,
-                # because they are few.
+                # Other writers, among them flagged 1s. Twice, because they are few.
                 embedded = data.load("embedded")
                 x = np.concatenate([x, embedded.x_train, embedded.x_train])
                 y = np.concatenate([y, embedded.y_train, embedded.y_train])
@@ -102,12 +99,11 @@ class TrainingImages:
 
 def learning_rate_schedule(config: Config, steps_per_epoch: int):
     """Return the one-cycle schedule: up to the peak in the first fifth, then a cosine down to 0."""
-    steps = config.epochs * steps_per_epoch
+    steps, peak = config.epochs * steps_per_epoch, config.learning_rate
     rise = max(1, steps // 5)
     return keras.optimizers.schedules.CosineDecay(
-        config.learning_rate / 25, max(1, steps - rise), warmup_target=config.learning_rate,
-        warmup_steps=rise,
-    )  # fmt: skip
+        peak / 25, max(1, steps - rise), warmup_target=peak, warmup_steps=rise
+    )
 
 
 def train(
@@ -150,71 +146,38 @@ def train(
         another run, `start` is not a run of the same network, or `resume` finds a run with other
         settings or other data.
     """
-    with replaced_folder(run_dir, keep=True) as partial:
-        _train(dataset, config, partial, start, resume, progress)
-    return Path(run_dir)
-
-
-def _train(dataset, config, partial, start, resume, progress) -> None:
     plan = {
         "config": config.to_dict(),
         "data": dataset.name,
         "data_digest": dataset.digest,
         "start": str(start or ""),
     }
-    history = _open_run(partial, plan, resume)
-    images = TrainingImages.collect(dataset, config)
-    batch_size = choose_batch_size(config, images.n_epoch)
-    steps = max(1, images.n_epoch // batch_size)
-    precision = _usable_precision(config.precision)
-    network = build_cnn(config.replace(precision=precision))
-    origin = _start_from(network, Path(start)) if start else None
-    model = augmented(network, augmentation.layers(config.augmentation, config.seed))
-    model.compile(
-        keras.optimizers.AdamW(
-            learning_rate_schedule(config, steps), weight_decay=config.weight_decay
-        ),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=False,  # XLA makes this network four times slower on a CPU
-    )
-    if history:
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(partial / CHECKPOINT)
-        history = history[: int(model.optimizer.iterations) // steps]
-    validation = (as_input(dataset.x_val), dataset.y_val)
-    for epoch in range(len(history) + 1, config.epochs + 1):
-        reseed(model, config.seed, epoch)
-        row = _fit_epoch(model, images.epoch(config.seed, epoch), validation, epoch, batch_size)
-        history.append(row)
-        network.save_weights(_epoch_file(partial, epoch))
-        _checkpoint(model, history, partial)
-        if progress:
-            progress(row)
-
-    chosen = choose_epoch(history)
-    # In single precision, whatever it was trained in.
-    network = build_cnn(config.replace(precision="float32"))
-    network.load_weights(_epoch_file(partial, chosen["epoch"]))
-    network.save(partial / "model.keras")
-    export_onnx(network, partial / "model.onnx", dataset.x_val[:256])
-    facts = {
-        "data": dataset.name,
-        "data_digest": dataset.digest,
-        "n_train": len(images.y),
-        "n_synthetic": images.n_synthetic,
-        "config": config.to_dict(),
-        "precision": precision,
-        "n_parameters": int(network.count_params()),
-        "started_from": origin,
-        "epoch": chosen["epoch"],
-        "training_seconds": round(sum(row["seconds"] for row in history), 1),
-    }
-    # The card of a model that may be shipped must stand alone, without notebook 04.
-    card.write(partial, dataset, facts, in_full=config.reject)
-    _audit_epochs(partial, dataset, network, history)
-    for leftover in (*partial.glob("epoch_*.weights.h5"), partial / CHECKPOINT):
-        leftover.unlink()
+    with replaced_folder(run_dir, keep=True) as partial:
+        history = _open_run(partial, plan, resume)
+        images = TrainingImages.collect(dataset, config)
+        precision = _usable_precision(config.precision)
+        network = build_cnn(config.replace(precision=precision))
+        origin = _start_from(network, start) if start else None
+        history = _fit(network, images, dataset, config, partial, history, progress)
+        chosen = choose_epoch(history)
+        network = build_cnn(config.replace(precision="float32"))  # whatever it was trained in
+        network.load_weights(_epoch_file(partial, chosen["epoch"]))
+        facts = {
+            "n_train": len(images.y),
+            "n_synthetic": images.n_synthetic,
+            "config": config.to_dict(),
+            "precision": precision,
+            "n_parameters": int(network.count_params()),
+            "started_from": origin,
+            "epoch": chosen["epoch"],
+            "training_seconds": round(sum(row["seconds"] for row in history), 1),
+        }
+        # The card of a model that may be shipped must stand alone, without notebook 04.
+        card.write(partial, network, dataset, facts, in_full=config.reject)
+        _audit_epochs(partial, dataset, network, history)
+        for leftover in (*partial.glob("epoch_*.weights.h5"), partial / CHECKPOINT):
+            leftover.unlink()
+    return Path(run_dir)
 
 
 def average(
@@ -222,49 +185,33 @@ def average(
 ) -> Path:
     """Average the weights of runs that started one from another, and write a run folder.
 
-    Such runs end in networks that differ in what each learned last; between them there often lies a
-    better one (Izmailov et al., 2018; Wortsman et al., 2022). Validation says whether it is better.
-
-    Parameters
-    ----------
-    runs : sequence of path
-        Two or more folders of finished runs of the same network, the latest last: what that card
-        says of data and settings, the new card repeats.
-    dataset : Dataset
-        The one that they were trained on.
-    run_dir : path
-        As in `train`; the new run has no history.
+    Between what such runs learned last there often lies a better network (Izmailov et al., 2018;
+    Wortsman et al., 2022). The card repeats the last run's of data and settings.
 
     Raises
     ------
     InputError
-        If a folder is not such a run, the data differ, or the folder cannot be written.
+        If there are fewer than two runs, a folder is not a finished run of the same network and
+        data, or the folder cannot be written.
     """
-    runs, run_dir = [Path(run) for run in runs], Path(run_dir)
     if len(runs) < 2:
         raise InputError("an average needs two or more runs; one arrived")
-    cards, weights = zip(*[_load_run(run) for run in runs], strict=True)
+    cards = [card.load(run) for run in runs]
     if any(c["data_digest"] != dataset.digest for c in cards):
         raise InputError(f"a run was trained on other data than {dataset.name}")
     config = Config.from_dict(cards[-1]["config"])
     model = build_cnn(config.replace(precision="float32"))
+    weights = [load_network(run).get_weights() for run in runs]
     try:
         model.set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
     except ValueError:
         raise InputError("these are runs of different networks; no average makes sense") from None
     with replaced_folder(run_dir) as partial:
-        plan = {
-            "config": config.to_dict(),
-            "data": dataset.name,
-            "data_digest": dataset.digest,
-            "average": [str(run) for run in runs],
-        }
-        write_json(partial / "config.json", plan)
-        model.save(partial / "model.keras")
-        export_onnx(model, partial / "model.onnx", dataset.x_val[:256])
+        plan = {key: cards[-1][key] for key in ("config", "data", "data_digest")}
+        write_json(partial / "config.json", plan | {"average": [str(run) for run in runs]})
         facts = {**cards[-1], "averaged": [card.lineage(c) for c in cards]}
-        card.write(partial, dataset, facts, in_full=True)
-    return run_dir
+        card.write(partial, model, dataset, facts, in_full=True)
+    return Path(run_dir)
 
 
 def choose_epoch(history: list[dict]) -> dict:
@@ -281,32 +228,14 @@ def format_epoch(row: dict) -> str:
     )
 
 
-def _start_from(model: keras.Model, run_dir: Path) -> dict:
-    """Give `model` the weights of an earlier run; return what the card says about that run."""
-    earlier, weights = _load_run(run_dir)
+def _start_from(network: keras.Model, run_dir: str | os.PathLike) -> dict:
+    """Give `network` the weights of an earlier run; return what the card says about that run."""
+    earlier = card.load(run_dir)
     try:
-        model.set_weights(weights)
-    except ValueError as error:
-        raise _not_a_run(run_dir, str(error)) from None
+        network.set_weights(load_network(run_dir).get_weights())
+    except ValueError:
+        raise InputError(f"{run_dir} cannot be started from: it holds another network") from None
     return card.lineage(earlier)
-
-
-def _load_run(run_dir: Path) -> tuple[dict, list[np.ndarray]]:
-    """Return the card and the weights of a finished run."""
-    try:
-        content = json.loads((run_dir / "card.json").read_text())
-    except (OSError, ValueError) as error:
-        raise _not_a_run(run_dir, getattr(error, "strerror", None) or str(error)) from None
-    if problem := card.problem(content):
-        raise _not_a_run(run_dir, problem)
-    return content, load_network(run_dir).get_weights()
-
-
-def _not_a_run(run_dir: Path, reason: str) -> InputError:
-    return InputError(
-        f"{run_dir} is not a run to start from ({reason.splitlines()[0]}); expected the folder "
-        "of a finished run of the same network"
-    )
 
 
 # --- One run ---------------------------------------------------------------------------------
@@ -315,17 +244,14 @@ def _not_a_run(run_dir: Path, reason: str) -> InputError:
 def _open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
     """Empty the folder, or with `resume` return the history of the epochs that are done."""
     if resume and (partial / CHECKPOINT).exists():
-        earlier = json.loads((partial / "config.json").read_text())
-        if earlier != plan:
+        if json.loads((partial / "config.json").read_text()) != plan:
             raise InputError(
                 f"{partial} was begun with other settings or data; repeat them, or start again "
                 "without --resume"
             )
-        with open(partial / "history.csv", newline="") as file:  # pandas may round the last bit
-            rows = list(csv.DictReader(file))
-        return [
-            {k: float(v) for k, v in row.items()} | {"epoch": int(row["epoch"])} for row in rows
-        ]
+        # As strings first: pandas' own reading of floats may round the last bit.
+        history = pd.read_csv(partial / "history.csv", dtype=object).astype(float)
+        return history.astype({"epoch": int}).to_dict("records")
     shutil.rmtree(partial)
     partial.mkdir()
     write_json(partial / "config.json", plan)
@@ -357,6 +283,38 @@ def reseed(model, seed: int, epoch: int) -> None:
         if hasattr(layer, "seed_generator"):
             state = np.random.SeedSequence([seed, epoch, i]).generate_state(2)
             layer.seed_generator.state.assign(state)
+
+
+def _fit(network, images, dataset, config, partial: Path, history: list, progress) -> list[dict]:
+    """Train the network for the epochs that `history` lacks; return the history of all."""
+    batch_size = choose_batch_size(config, images.n_epoch)
+    steps = max(1, images.n_epoch // batch_size)
+    model = augmented(network, augmentation.layers(config.augmentation, config.seed))
+    model.compile(
+        keras.optimizers.AdamW(
+            learning_rate_schedule(config, steps), weight_decay=config.weight_decay
+        ),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=False,  # XLA makes this network four times slower on a CPU
+    )
+    if history:
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(partial / CHECKPOINT)
+        # A kill between the two files of a checkpoint leaves a row too many.
+        history = history[: int(model.optimizer.iterations) // steps]
+    validation = as_input(dataset.x_val), dataset.y_val
+    for epoch in range(len(history) + 1, config.epochs + 1):
+        reseed(model, config.seed, epoch)
+        row = _fit_epoch(model, images.epoch(config.seed, epoch), validation, epoch, batch_size)
+        history.append(row)
+        network.save_weights(_epoch_file(partial, epoch))
+        write_text(partial / "history.csv", pd.DataFrame(history).to_csv(index=False))
+        model.save_weights(partial / "next.weights.h5")  # of the optimiser, too
+        os.replace(partial / "next.weights.h5", partial / CHECKPOINT)
+        if progress:
+            progress(row)
+    return history
 
 
 def _fit_epoch(model, training, validation, epoch: int, batch_size: int) -> dict:
@@ -392,15 +350,6 @@ def _fit_epoch(model, training, validation, epoch: int, batch_size: int) -> dict
     }
 
 
-def _checkpoint(model, history: list[dict], partial: Path) -> None:
-    """Save model, optimiser and history so that a kill at any moment leaves a whole checkpoint."""
-    model.save_weights(partial / "next.weights.h5")
-    pd.DataFrame(history).to_csv(partial / "next.csv", index=False)
-    # The history first: a kill between the two leaves one row too many, which a resume cuts off.
-    os.replace(partial / "next.csv", partial / "history.csv")
-    os.replace(partial / "next.weights.h5", partial / CHECKPOINT)
-
-
 def _epoch_file(partial: Path, epoch: int) -> Path:
     return partial / f"epoch_{epoch:03}.weights.h5"
 
@@ -411,11 +360,10 @@ def _audit_epochs(partial: Path, dataset: Dataset, model: keras.Model, history: 
     Nothing reads these counts but the notebook that shows how much "the best epoch on the test set"
     would have flattered.
     """
-    x = as_input(dataset.x_test)
     rows = []
     for row in history:
         model.load_weights(_epoch_file(partial, row["epoch"]))
-        logits = model.predict(x, batch_size=1000, verbose=0)
+        logits = model.predict(as_input(dataset.x_test), batch_size=1000, verbose=0)
         wrong = int((logits[:, :10].argmax(1) != dataset.y_test).sum())
         rows.append({"epoch": row["epoch"], "n_wrong": wrong})
     pd.DataFrame(rows).to_csv(partial / "test_by_epoch.csv", index=False)

@@ -36,25 +36,26 @@ def build_cnn(config: Config) -> keras.Model:
         (n, `config.n_classes`).
     """
     keras.utils.set_random_seed(config.seed)
-    policy = keras.DTypePolicy(config.precision)
-    images = keras.Input(INPUT_SHAPE, name="image")
-    x = images
+    common = {"dtype": keras.DTypePolicy(config.precision)}
+    weights = {
+        "use_bias": not config.batch_norm,
+        **common,
+    }  # normalisation has an offset of its own
+    images = x = keras.Input(INPUT_SHAPE, name="image")
     for i, (filters, kernel) in enumerate(zip(config.filters, config.kernels, strict=True), 1):
-        x = kl.Conv2D(
-            filters, kernel, use_bias=not config.batch_norm, dtype=policy, name=f"conv{i}"
-        )(x)
+        x = kl.Conv2D(filters, kernel, name=f"conv{i}", **weights)(x)
         if config.batch_norm:
-            x = kl.BatchNormalization(dtype=policy, name=f"norm{i}")(x)
-        x = kl.ReLU(dtype=policy, name=f"relu{i}")(x)
+            x = kl.BatchNormalization(name=f"norm{i}", **common)(x)
+        x = kl.ReLU(name=f"relu{i}", **common)(x)
         if i % 2 == 0 or len(config.filters) == 2:
-            x = kl.MaxPooling2D(dtype=policy, name=f"pool{i}")(x)
-    x = kl.Flatten(dtype=policy, name="flatten")(x)
-    x = kl.Dropout(config.dropout, seed=config.seed, dtype=policy, name="dropout1")(x)
-    x = kl.Dense(config.dense_units, use_bias=not config.batch_norm, dtype=policy, name="dense")(x)
+            x = kl.MaxPooling2D(name=f"pool{i}", **common)(x)
+    x = kl.Flatten(name="flatten", **common)(x)
+    x = kl.Dropout(config.dropout, seed=config.seed, name="dropout1", **common)(x)
+    x = kl.Dense(config.dense_units, name="dense", **weights)(x)
     if config.batch_norm:
-        x = kl.BatchNormalization(dtype=policy, name="norm_dense")(x)
-    features = kl.ReLU(dtype=policy, name="features")(x)
-    x = kl.Dropout(config.dropout, seed=config.seed + 1, dtype=policy, name="dropout2")(features)
+        x = kl.BatchNormalization(name="norm_dense", **common)(x)
+    x = kl.ReLU(name="features", **common)(x)
+    x = kl.Dropout(config.dropout, seed=config.seed + 1, name="dropout2", **common)(x)
     logits = kl.Dense(config.n_classes, dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="digits_cnn")
 
@@ -98,9 +99,9 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
         Index: the layer's name. Columns ``kind`` (the Keras class), ``output_shape`` (without the
         batch's axis) and ``parameters`` (trained or not).
     """
-    return pd.DataFrame(
-        [(type(layer).__name__, layer.output.shape[1:], layer.count_params())
-         for layer in model.layers],
-        columns=["kind", "output_shape", "parameters"],
-        index=pd.Index([layer.name for layer in model.layers], name="layer"),
-    )  # fmt: skip
+    rows = [
+        (type(layer).__name__, layer.output.shape[1:], layer.count_params())
+        for layer in model.layers
+    ]
+    index = pd.Index([layer.name for layer in model.layers], name="layer")
+    return pd.DataFrame(rows, index, ["kind", "output_shape", "parameters"])

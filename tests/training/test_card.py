@@ -1,4 +1,3 @@
-import copy
 import json
 
 from digits.config import CHAMPION, Config
@@ -49,10 +48,10 @@ def test_what_was_measured_in_full():
 
 
 def test_a_model_without_the_rejecting_class_says_so():
-    card = copy.deepcopy(CARD)
-    card["config"] |= {"reject": False, "extra": False}
-    card["n_synthetic"] = {"digits": 0, "not digits": 0}
-    text = model_card.render(card)
+    config = CARD["config"] | {"reject": False, "extra": False}
+    text = model_card.render(
+        {**CARD, "config": config, "n_synthetic": {"digits": 0, "not digits": 0}}
+    )
     assert "Whatever it is shown it takes for a digit" in text and "synthetic digits:" not in text
 
 

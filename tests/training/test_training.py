@@ -1,5 +1,7 @@
 import dataclasses
 import json
+import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -7,13 +9,8 @@ import pytest
 
 keras = pytest.importorskip("keras")
 
-from digits import (  # noqa: E402
-    InputError,
-    data,
-    evaluation,
-    training,
-)
-from digits.config import Config  # noqa: E402
+from digits import InputError, data, evaluation, training  # noqa: E402
+from digits.config import CHAMPION, Config  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
 from digits.training import card, export, fit  # noqa: E402
 
@@ -71,6 +68,12 @@ def weights(folder):
     return keras.models.load_model(folder / "model.keras", compile=False).get_weights()
 
 
+def n_wrong(folder, dataset):
+    """Return how many test images the exported model misreads."""
+    read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
+    return (read != dataset.y_test).sum()
+
+
 def test_the_exported_features_are_what_the_logits_are_made_of(run, dataset):
     folder, _ = run
     recognizer, images = Recognizer.load(folder), dataset.x_val[:300]  # more than one batch
@@ -89,73 +92,52 @@ def test_a_run_folder_is_complete(run, dataset):
         "MODEL_CARD.md",
     }  # fmt: skip
     assert [row["epoch"] for row in rows] == [1, 2]
+    assert training.format_epoch(rows[1]).startswith("epoch   2  loss 0.")
     assert list(rows[0]) == pd.read_csv(folder / "history.csv").columns.to_list()
     assert not folder.with_name("whole.partial").exists()
     told = json.loads((folder / "card.json").read_text())
     assert told["data_digest"] == dataset.digest and told["config"] == SMALL.to_dict()
     assert told["metrics"]["test"]["n_scored"] == len(dataset.y_test)
     assert told["metrics"]["test"]["value"] > 0.5, "two epochs learn something"
-    read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
-    assert (read != dataset.y_test).sum() == told["metrics"]["test"]["n_wrong"]
+    audit = pd.read_csv(folder / "test_by_epoch.csv").set_index("epoch")["n_wrong"]
+    assert n_wrong(folder, dataset) == told["metrics"]["test"]["n_wrong"] == audit[told["epoch"]]
 
 
 def test_the_epoch_is_chosen_on_validation():
     rows = [
-        {"epoch": 1, "val_accuracy": 0.98, "val_loss": 0.1},
-        {"epoch": 2, "val_accuracy": 0.99, "val_loss": 0.3},
-        {"epoch": 3, "val_accuracy": 0.99, "val_loss": 0.2},
-        {"epoch": 4, "val_accuracy": 0.97, "val_loss": 0.0},
+        {"epoch": epoch, "val_accuracy": accuracy, "val_loss": loss}
+        for epoch, accuracy, loss in ((1, 0.98, 0.1), (2, 0.99, 0.3), (3, 0.99, 0.2), (4, 0.97, 0))
     ]
     assert fit.choose_epoch(rows)["epoch"] == 3
 
 
-def test_a_killed_run_resumes_to_the_same_bits(tmp_path, dataset, run):
-    class Kill(BaseException):
-        pass
-
-    def kill(row):
-        raise Kill
-
-    with pytest.raises(Kill):
-        training.train(dataset, SMALL, tmp_path / "broken", progress=kill)
-    assert not (tmp_path / "broken").exists()
-    rows = []
-    folder = training.train(dataset, SMALL, tmp_path / "broken", resume=True, progress=rows.append)
-    assert [row["epoch"] for row in rows] == [2], "done epochs are kept"
-    for ours, theirs in zip(weights(folder), weights(run[0]), strict=True):
-        assert np.array_equal(ours, theirs)
-    ours, theirs = (
-        pd.read_csv(f / "history.csv").drop(columns="seconds") for f in (folder, run[0])
-    )
-    assert ours.equals(theirs)
-
-
-def test_a_checkpoint_without_its_row_is_repeated_not_lost(tmp_path, dataset, run, monkeypatch):
-    """A kill between writing the history and the checkpoint leaves one row too many."""
-    replace = fit.os.replace
+@pytest.mark.parametrize("moment", ["after an epoch", "between history and checkpoint"])
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path, dataset, run, monkeypatch, moment):
+    replace, target = fit.os.replace, tmp_path / "broken"
 
     def stop(source, target):
         if str(target).endswith(fit.CHECKPOINT) and target.exists():
             raise KeyboardInterrupt
         replace(source, target)
 
-    monkeypatch.setattr(fit.os, "replace", stop)
-    with pytest.raises(KeyboardInterrupt):
-        training.train(dataset, SMALL, tmp_path / "broken")
-    monkeypatch.setattr(fit.os, "replace", replace)
-    rows = []
-    folder = training.train(dataset, SMALL, tmp_path / "broken", resume=True, progress=rows.append)
-    assert [row["epoch"] for row in rows] == [2]
-    assert all(np.array_equal(a, b) for a, b in zip(weights(folder), weights(run[0]), strict=True))
-
-
-def test_resuming_with_other_settings_is_refused(tmp_path, dataset):
-    partial = tmp_path / "a.partial"
-    partial.mkdir()
-    (partial / fit.CHECKPOINT).touch()
-    (partial / "config.json").write_text(json.dumps({"config": SMALL.to_dict()}))
+    with monkeypatch.context() as patch:
+        if moment == "after an epoch":
+            kill = Mock(side_effect=KeyboardInterrupt)
+        else:
+            kill = patch.setattr(fit.os, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(dataset, SMALL, target, progress=kill)
+    assert not target.exists()
     with pytest.raises(InputError, match="other settings or data"):
-        training.train(dataset, SMALL.replace(seed=12), tmp_path / "a", resume=True)
+        training.train(dataset, SMALL.replace(seed=12), target, resume=True)
+    rows = []
+    folder = training.train(dataset, SMALL, target, resume=True, progress=rows.append)
+    assert [row["epoch"] for row in rows] == [2], "done epochs are kept"
+    assert all(np.array_equal(a, b) for a, b in zip(weights(folder), weights(run[0]), strict=True))
+    ours, theirs = (
+        pd.read_csv(f / "history.csv").drop(columns="seconds") for f in (folder, run[0])
+    )
+    assert ours.equals(theirs)
 
 
 def test_a_loss_that_is_no_number_keeps_the_earlier_run(tmp_path, dataset, monkeypatch):
@@ -174,20 +156,19 @@ def test_the_training_images_depend_on_data_and_seed_alone(collect, dataset):
     few = first(60, dataset)
     one, again, other = (collect(few, SMALL.replace(seed=seed)) for seed in (11, 11, 12))
     assert np.array_equal(one.x, again.x) and np.array_equal(one.y, again.y)
-    assert [kind for kind, _, _ in one.pools] == [kind for kind, _, _ in again.pools]
-    for (_, x, y), (_, x_again, y_again), (_, x_other, _) in zip(
+    for (kind, *made), (same_kind, *same), (_, x, _) in zip(
         one.pools, again.pools, other.pools, strict=True
     ):
-        assert np.array_equal(x, x_again) and np.array_equal(y, y_again)
-        assert not np.array_equal(x, x_other)
+        assert kind == same_kind and all(map(np.array_equal, made, same))
+        assert not np.array_equal(made[0], x)
 
 
 def test_an_epoch_depends_on_seed_and_number_alone(dataset):
     images = fit.TrainingImages.collect(dataset, SMALL)
-    first, again, other = images.epoch(11, 1), images.epoch(11, 1), images.epoch(11, 2)
-    assert np.array_equal(first[0], again[0]) and not np.array_equal(first[1], other[1])
-    assert len(first[1]) == images.n_epoch
-    assert set(first[1]) == set(range(11)), "ten digits and the class that rejects"
+    (x, y), (x_again, _), (_, y_other) = (images.epoch(11, epoch) for epoch in (1, 1, 2))
+    assert np.array_equal(x, x_again) and not np.array_equal(y, y_other)
+    assert len(y) == images.n_epoch
+    assert set(y) == set(range(11)), "ten digits and the class that rejects"
 
 
 @pytest.mark.parametrize("kind", export.FORMATS)
@@ -204,19 +185,24 @@ def test_a_failed_parity_check_leaves_no_file(tmp_path, run, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_export_without_a_model_says_what_makes_one(tmp_path):
-    with pytest.raises(InputError, match="notebook 03"):
-        training.export_model(tmp_path, "onnx", tmp_path / "model.onnx")
-    with pytest.raises(InputError, match="LiteRT model"):
-        training.export_model(tmp_path, "litert", tmp_path / "model.lite")
-    with pytest.raises(InputError, match="onnx, litert, keras"):
-        training.export_model(tmp_path, "pmml", tmp_path / "model.pmml")
+def test_an_export_that_cannot_be_made_says_why(tmp_path, run):
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "model.keras").write_bytes(b"no archive")
+    for folder, kind, name, reason in (
+        (tmp_path, "onnx", "model.onnx", "notebook 03"),
+        (tmp_path, "litert", "model.lite", "LiteRT model"),
+        (tmp_path, "pmml", "model.pmml", "onnx, litert, keras"),
+        (tmp_path / "odd", "onnx", "model.onnx", r"model\.keras cannot be read"),
+        (run[0], "onnx", "odd/model.keras/model.onnx", "cannot write"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            training.export_model(folder, kind, tmp_path / name)
 
 
 def test_a_small_set_is_trained_in_enough_steps():
-    assert fit.choose_batch_size(SMALL.replace(batch_size=256), 55_000) == 256
-    assert fit.choose_batch_size(SMALL.replace(batch_size=256), 1_233) == 30
-    assert fit.choose_batch_size(SMALL.replace(batch_size=8), 1_233) == 8
+    for batch_size, n_images, expected in ((256, 55_000, 256), (256, 1_233, 30), (8, 1_233, 8)):
+        config = SMALL.replace(batch_size=batch_size)
+        assert fit.choose_batch_size(config, n_images) == expected
 
 
 def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset, monkeypatch, capsys):
@@ -230,9 +216,9 @@ def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset, monkeypat
     told = json.loads((folder / "card.json").read_text())
     assert told["started_from"]["config"] == SMALL.to_dict()
     assert told["precision"] == "float32" and "has no bfloat16" in capsys.readouterr().err
-    with pytest.raises(InputError, match="not a run to start from"):
+    with pytest.raises(InputError, match="cannot be started from: it holds another network"):
         training.train(dataset, plain.replace(filters=(4, 4)), tmp_path / "other", start=run[0])
-    with pytest.raises(InputError, match="not a run to start from"):
+    with pytest.raises(InputError, match=r"cannot be started from \(No such file"):
         training.train(dataset, plain, tmp_path / "other", start=tmp_path / "nowhere")
 
 
@@ -243,8 +229,7 @@ def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset)
     for one, other, between in zip(*map(weights, (run[0], second, folder)), strict=True):
         assert np.allclose((one + other) / 2, between, atol=1e-6)
     told = json.loads((folder / "card.json").read_text())
-    read = Recognizer.load(folder).predict(dataset.x_test)["digit"].to_numpy()
-    assert (read != dataset.y_test).sum() == told["metrics"]["test"]["n_wrong"]
+    assert n_wrong(folder, dataset) == told["metrics"]["test"]["n_wrong"]
     assert [part["config"]["epochs"] for part in told["averaged"]] == [SMALL.epochs, 1]
     assert set(told["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
     readings = told["readings"]
@@ -254,21 +239,19 @@ def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset)
 
 
 def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
+    odd = tmp_path / "odd"
+    shutil.copytree(run[0], odd)
     with pytest.raises(InputError, match="two or more"):
         training.average([run[0]], dataset, tmp_path / "a")
-    (tmp_path / "odd").mkdir()
-    for content, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
-        (tmp_path / "odd" / "card.json").write_text(content)
-        (tmp_path / "odd" / "model.keras").write_bytes((run[0] / "model.keras").read_bytes())
-        with pytest.raises(InputError, match=reason):
-            training.average([run[0], tmp_path / "odd"], dataset, tmp_path / "a")
-    (tmp_path / "file").write_text("")
-    for path, reason in (("nowhere", "No such file"), ("file", "Not a directory")):
-        with pytest.raises(InputError, match=reason):
-            training.average([run[0], tmp_path / path], dataset, tmp_path / "a")
-    (tmp_path / "odd" / "model.keras").write_bytes(b"no archive")
-    with pytest.raises(InputError, match=r"model\.keras cannot be read"):
-        training.export_model(tmp_path / "odd", "onnx", tmp_path / "out.onnx")
     with pytest.raises(InputError, match="other data"):
         training.average([run[0]] * 2, dataclasses.replace(dataset, digest="00"), tmp_path / "a")
+    shutil.copy(CHAMPION / "model.keras", odd)
+    with pytest.raises(InputError, match="different networks"):
+        training.average([run[0], odd], dataset, tmp_path / "a")
+    for content, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
+        (odd / "card.json").write_text(content)
+        with pytest.raises(InputError, match=reason):
+            training.average([run[0], odd], dataset, tmp_path / "a")
+    with pytest.raises(InputError, match="Not a directory"):
+        training.average([run[0], odd / "model.keras"], dataset, tmp_path / "a")
     assert not (tmp_path / "a").exists()
