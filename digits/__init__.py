@@ -21,7 +21,7 @@ class InputError(ValueError):
 def printable(text: str) -> str:
     """Return `text` with what a terminal cannot show, or would obey, written as an escape.
 
-    File names may hold bytes that are no UTF-8 (Python keeps them as surrogates), line ends and
+    File names may hold bytes that are not UTF-8 (Python keeps them as surrogates), line ends and
     control sequences.
     """
     text = os.fsencode(text).decode("utf-8", "backslashreplace")

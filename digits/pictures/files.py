@@ -43,7 +43,7 @@ def find_pictures(
 
 
 def is_picture(name: str) -> bool:
-    """Tell whether a name has the extension of a picture; hidden files are none."""
+    """Tell whether a name has the extension of a picture; hidden files do not count."""
     stem, extension = posixpath.splitext(posixpath.basename(name.replace(os.sep, "/")))
     return extension.lower() in EXTENSIONS and not stem.startswith(".")
 
