@@ -246,7 +246,7 @@ def test_without_a_path_it_says_what_to_give(reader):
 def test_a_command_names_the_extra_that_it_lacks(reader, arguments, extras):
     done = digits(reader, *arguments.split())
     assert (done.returncode, done.stdout) == (1, "")
-    checkout = ", and a checkout of the project, whose notebooks/ it runs" * (arguments == "report")
+    checkout = ", and a checkout of the project with its notebooks/" * (arguments == "report")
     assert done.stderr.endswith(f" not installed: pip install 'digits[{extras}]'{checkout}\n")
     assert done.stderr.count("\n") == 1
     assert os.listdir(reader / "empty") == ["photo.jpg"]
