@@ -213,10 +213,9 @@ def _read_parts(
     send()
     for future, content in running:
         number = sent.pop(future)
-        if future.status == "error":
-            error = content[1]
-            if not isinstance(error, KilledWorker):
-                raise error
+        if future.status != "finished":  # of a part that Dask gave up, too, the pictures are read
+            if future.status == "error" and not isinstance(content[1], KilledWorker):
+                raise content[1]
             # A picture of this part, or of another one on the same worker, ended it each time.
             content = _read_part(_entries(plan, number), partial(read_alone, read=read))
         yield number, content
