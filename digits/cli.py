@@ -33,7 +33,6 @@ from digits.config import (
 
 BAR_FROM = 20  # pictures from which a terminal shows a bar
 MANY = 4  # pictures from which several processes may be faster
-PART = 1000  # pictures in a part of a large collection
 
 
 def _known_data(context, parameter, source: str) -> str:
@@ -287,7 +286,7 @@ def _predict_collection(sources, output, model, single, part_size, workers, sche
             bar.length = n_pictures
             bar.update(n_read - bar.pos)
 
-        options = {"single": single, "part": part_size or PART, "workers": workers}
+        options = {"single": single, "part": part_size, "workers": workers}
         options |= {"scheduler": scheduler, "say": _say, "progress": progress}
         counts = read_collection(sources, output, model, **options)
     click.echo(f"{_short(output)}: {sum(counts.values()):,} pictures read ({_counted(counts)})")

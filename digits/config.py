@@ -59,7 +59,7 @@ class Config:
     batch_norm : bool
         Whether batch normalisation follows each convolution.
     augmentation : float
-        Strength of the augmentation: 0 none, 1 the strength that the champion is trained with.
+        Strength of the augmentation: 0 none, 1 the most.
     extra : bool
         Train also on the embedded digits' training images and on synthetic digits (`synthesis`).
     reject : bool

@@ -78,7 +78,7 @@ def read_collection(
     model: str | os.PathLike | None = None,
     *,
     single: bool = False,
-    part: int = PART,
+    part: int | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -99,7 +99,7 @@ def read_collection(
     single : bool
         Take each picture as one digit.
     part : int
-        Pictures in a part, at least 1.
+        Pictures in a part, at least 1; by default `PART`.
     workers : int or None
         Processes on this machine; by default one for each core.
     scheduler : str or None
@@ -126,7 +126,7 @@ def read_collection(
         "sources": [source if is_url(source) else os.path.abspath(source) for source in sources],
         "model": _digest(model),
         "single": single,
-        "part": part,
+        "part": part or PART,
     }
     output = Path(output)
     with locked(output):

@@ -124,7 +124,8 @@ def decode(
     except InputError:
         raise
     except Image.DecompressionBombError:
-        raise InputError(f"{name} has too many pixels; reduce it below 100 megapixels") from None
+        largest = f"{LARGEST / 1e6:.0f} megapixels"
+        raise InputError(f"{name} has too many pixels; reduce it below {largest}") from None
     except Exception as error:  # damage shows as anything from OSError to struct.error
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{name} cannot be opened ({reason}); save it as PNG or JPEG") from None

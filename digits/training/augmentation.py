@@ -1,8 +1,8 @@
 """Layers that change a batch of digits in training and leave it alone in prediction.
 
 Each takes and returns float images ``(n, 28, 28, 1)``, 0 background to 1 ink, and draws fresh random
-numbers for every image of every batch. `strength` 0 changes nothing; 1 is what the champion is
-trained with. They stand before the network in training and are not saved with it.
+numbers for every image of every batch. `strength` 0 changes nothing; 1 is the most that a person
+still reads. They stand before the network in training and are not saved with it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _sample(images, x, y):
     return ops.expand_dims(upper * (1 - fy) + lower * fy, -1)
 
 
-class Stroke(_Augmentation):
+class StrokeWidth(_Augmentation):
     """Make strokes thicker or thinner: a felt pen, a worn pencil, a mouse.
 
     Blends each image with its dilation by 3x3 pixels or its erosion by 2x2; the blend decides how much.
@@ -205,7 +205,7 @@ def layers(strength: float, seed: int) -> list[keras.layers.Layer]:
         return []
     few = min(strength, 1.0)
     shares = {
-        Stroke: 0.30 * few,
+        StrokeWidth: 0.30 * few,
         Warp: 1.0,
         Lines: 0.12 * few,
         Occlusion: 0.10 * few,

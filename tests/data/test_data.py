@@ -1,3 +1,5 @@
+"""Data sets: sources, splits, files that are damaged."""
+
 import contextlib
 import functools
 import gzip

@@ -1,3 +1,5 @@
+"""Degraded digits for training."""
+
 import numpy as np
 
 from digits.data import degradation

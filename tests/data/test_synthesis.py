@@ -1,3 +1,5 @@
+"""Synthetic digits and other drawings."""
+
 import numpy as np
 import pytest
 

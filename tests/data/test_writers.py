@@ -1,3 +1,5 @@
+"""Invented writers."""
+
 from dataclasses import replace
 
 import numpy as np

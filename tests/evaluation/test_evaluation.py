@@ -1,3 +1,5 @@
+"""Tables, metrics, calibration and corruptions."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,3 +1,5 @@
+"""What notebook 01 asks of the data."""
+
 import numpy as np
 import pytest
 

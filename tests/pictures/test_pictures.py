@@ -1,3 +1,5 @@
+"""From any picture to digits in MNIST form, stage by stage."""
+
 import io
 import os
 import sys

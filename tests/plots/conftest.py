@@ -1,3 +1,5 @@
+"""Figures are drawn without a screen, and closed."""
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest

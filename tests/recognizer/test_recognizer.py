@@ -1,3 +1,5 @@
+"""From a picture to a reading."""
+
 import io
 import json
 import subprocess

@@ -1,3 +1,5 @@
+"""Keras starts without notes."""
+
 import subprocess
 import sys
 

@@ -1,3 +1,5 @@
+"""The card for people says what the card for programs holds."""
+
 import json
 
 from digits.config import CHAMPION, Config

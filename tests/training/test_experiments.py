@@ -1,3 +1,5 @@
+"""The small trainings of notebooks 03 and 06."""
+
 import dataclasses
 
 import numpy as np

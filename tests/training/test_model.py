@@ -1,3 +1,5 @@
+"""The network: its layers, shapes and augmentation."""
+
 import numpy as np
 import pytest
 

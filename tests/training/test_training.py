@@ -1,3 +1,5 @@
+"""Training: runs, resuming, export."""
+
 import dataclasses
 import json
 import shutil
