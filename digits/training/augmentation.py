@@ -101,7 +101,7 @@ def _sample(images, x, y):
     return ops.expand_dims(upper * (1 - fy) + lower * fy, -1)
 
 
-class StrokeWidth(_Augmentation):
+class Thickness(_Augmentation):
     """Make strokes thicker or thinner: a felt pen, a worn pencil, a mouse.
 
     Blends each image with its dilation by 3x3 pixels or its erosion by 2x2; the blend decides how much.
@@ -205,7 +205,7 @@ def layers(strength: float, seed: int) -> list[keras.layers.Layer]:
         return []
     few = min(strength, 1.0)
     shares = {
-        StrokeWidth: 0.30 * few,
+        Thickness: 0.30 * few,
         Warp: 1.0,
         Lines: 0.12 * few,
         Occlusion: 0.10 * few,
