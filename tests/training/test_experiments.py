@@ -28,6 +28,6 @@ def test_the_ablation_has_a_row_for_each_choice(embedded, monkeypatch):
     kinds = experiments.augmentation.layers(1.0, 0)
     monkeypatch.setattr(experiments.augmentation, "layers", lambda strength, seed: kinds[:1])
     table = experiments.ablate_augmentation(embedded, epochs=1)
-    assert table["augmentation"].tolist() == ["none", "stroke", "all"]
+    assert table["augmentation"].tolist() == ["none", "thickness", "all"]
     errors = table[["clean", "corrupted"]].to_numpy()
     assert ((errors >= 0) & (errors <= 1)).all() and np.isnan(table["others"]).all()
