@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from digits.config import TEST_IMAGES
-from digits.recognizer import Recognizer
+from digits.recognizer import Reading, Recognizer
 
 PENS = (26, 2.5), (90, 8), (120, 17)  # height of the digit, width of the pen, in pixels
 HANDS = 5  # of each digit
+OUTCOMES = ["right", "unsure right", "unsure wrong", "refused", "confident wrong"]
 SIDES = ["below", "below above", "left right", "below above left right"]
 LETTERS = "AEHKMW"  # which do not look like digits
 # Signs and letters: strokes in the unit square, x and y in turn.
@@ -260,3 +262,23 @@ def scenes(n: int, seed: int) -> Iterator[Scene]:
         for _ in range(-(-n // 3) if name == "page: large photo" else n):
             pixels, text = draw(rng)
             yield Scene(name, image(pixels), text)
+
+
+def outcome(scene: Scene, reading: Reading) -> str:
+    """Return what an answer is worth. Where nothing is written, "no-digit" alone is right."""
+    if reading.status not in ("ok", "unsure"):
+        return "refused" if scene.text or reading.status == "error" else "right"
+    right = bool(scene.text) and reading.text == scene.text
+    if reading.status == "ok":
+        return "right" if right else "confident wrong"
+    return "unsure right" if right else "unsure wrong"
+
+
+def score(made: Iterable[Scene], readings: Iterable[Reading]) -> pd.DataFrame:
+    """Count the outcomes, a row a kind."""
+    pairs = [(s.name, outcome(s, r)) for s, r in zip(made, readings, strict=True)]
+    table = pd.DataFrame(pairs, columns=["kind", "outcome"])
+    counts = pd.crosstab(table["kind"], table["outcome"])
+    counts = counts.reindex(table["kind"].unique(), columns=OUTCOMES, fill_value=0)
+    counts.insert(0, "n", counts.sum(axis=1))
+    return counts.rename_axis(columns=None)

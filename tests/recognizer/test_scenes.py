@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from scenes import (
@@ -20,6 +18,7 @@ from scenes import (
     page,
     ruled,
     scenes,
+    score,
     squared,
 )
 
@@ -59,16 +58,11 @@ def test_each_kind_is_drawn_and_the_same_for_the_same_seed():
 
 @pytest.mark.slow
 def test_the_shipped_model_keeps_its_promise(recognizer):
-    made, right, confident_wrong = list(scenes(N, SEED)), Counter(), []
-    for scene, reading in zip(made, recognizer.read_many(s.image for s in made), strict=True):
-        status = "ok" if scene.text else "no-digit"
-        is_right = (reading.status, reading.text) == (status, scene.text)
-        right[scene.name] += is_right
-        if reading.status == "ok" and not is_right:
-            confident_wrong.append((scene.name, scene.text, reading.text))
-    least = dict(Counter(scene.name for scene in made)) | LEAST_RIGHT
-    assert {kind: n for kind, n in right.items() if n < least[kind]} == {}
-    assert len(confident_wrong) <= MOST_CONFIDENT_WRONG, confident_wrong
+    made = list(scenes(N, SEED))
+    counts = score(made, recognizer.read_many(scene.image for scene in made))
+    least = counts["n"].to_dict() | LEAST_RIGHT
+    assert {kind: n for kind, n in counts["right"].items() if n < least[kind]} == {}
+    assert counts["confident wrong"].sum() <= MOST_CONFIDENT_WRONG, counts
 
 
 # --- What holds for any picture ----------------------------------------------------------------------
