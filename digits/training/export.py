@@ -111,7 +111,8 @@ def _write_litert(model: keras.Model, path: Path, x: np.ndarray) -> np.ndarray:
 
 def _write_keras(model: keras.Model, path: Path, x: np.ndarray) -> np.ndarray:
     model.save(path)
-    return keras.ops.convert_to_numpy(keras.models.load_model(path, compile=False)(x))
+    again = keras.models.load_model(path, compile=False, safe_mode=True)
+    return keras.ops.convert_to_numpy(again(x))
 
 
 FORMATS = {"onnx": _write_onnx, "litert": _write_litert, "keras": _write_keras}
