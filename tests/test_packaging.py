@@ -70,6 +70,14 @@ def test_lock_is_made_from_all_other_extras():
     assert named == set(project["optional-dependencies"]) - NOT_LOCKED
 
 
+def test_lock_has_hashes_and_no_address():
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[a-z0-9])", text.strip())
+    assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert "://" not in text
+    assert "index-url" not in text
+
+
 def test_the_citation_names_the_version():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
