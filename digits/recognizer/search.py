@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import accumulate
 
 import numpy as np
 
@@ -69,13 +68,19 @@ def interpret(
         return [], [], alone  # grain, leaves, cloth: the pieces are not digits, nor are merges
     proposals = propose_merges(glyphs)
     merged = score_glyphs([merge([glyphs[i] for i in members]) for members in proposals], scorer)
-    chosen = sorted(select_merges(alone, proposals, merged), key=lambda c: c.glyph.ink.size)
+    chosen = select_merges(alone, proposals, merged)
     n_sure = sum(candidate.confidence >= threshold for candidate in chosen)
-    # The small ones first, while their areas are small together: a page of large scribbles
-    # would be split for minutes.
-    parts, areas = [], accumulate(candidate.glyph.ink.size for candidate in chosen)
-    for whole, area in zip(chosen, areas, strict=True):
-        parts += split_touching(whole, n_sure, scorer) if area <= MAX_SPLIT_PIXELS else [whole]
+    # The small ones are tried, while their areas are small together: a page of large scribbles
+    # would be split for minutes. Their order stays, as later rules depend on it.
+    areas = np.array([candidate.glyph.ink.size for candidate in chosen])
+    order = np.argsort(areas, kind="stable")
+    is_tried = np.zeros(len(chosen), bool)
+    is_tried[order] = np.cumsum(areas[order]) <= MAX_SPLIT_PIXELS
+    parts = [
+        part
+        for whole, tried in zip(chosen, is_tried, strict=True)
+        for part in (split_touching(whole, n_sure, scorer) if tried else [whole])
+    ]
     digits, unread = reject_non_digits(parts, scorer, threshold)
     if len(digits) > FEW and _is_clutter(digits, threshold):
         return [], [], alone
