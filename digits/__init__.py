@@ -5,6 +5,9 @@ the package itself loads nothing.
 """
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Before TensorFlow is imported by whichever module: no start-up notes in a learner's notebook.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -29,3 +32,18 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+@contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """Silence what C and C++ libraries write to the process's standard error, past Python."""
+    if sys.stderr:
+        sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -10,17 +10,3 @@ from digits.data.datasets import (
     read_mnist,
 )
 from digits.data.labels import NOTHING, PAGE, SINGLE, load_labels
-
-__all__ = [
-    "NOTHING",
-    "PAGE",
-    "SINGLE",
-    "SOURCES",
-    "Dataset",
-    "embedded_split",
-    "enlarge",
-    "find_mnist",
-    "load",
-    "load_labels",
-    "read_mnist",
-]

@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-SIDE = 28
+from digits.pictures.mnist_form import SIDE
+
 FINE = 4  # sub-pixels of a pixel, along each axis, where edges are moved or lines drawn
 
 

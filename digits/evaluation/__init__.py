@@ -20,25 +20,3 @@ from digits.evaluation.predictions import (
     is_wrong,
     prediction_table,
 )
-
-__all__ = [
-    "CORRUPTIONS",
-    "DISPUTED_TEST_LABELS",
-    "N_DIGITS",
-    "Score",
-    "accuracy",
-    "calibration_curve",
-    "choose_threshold",
-    "compare",
-    "corrupt",
-    "corruption_errors",
-    "errors",
-    "expected_calibration_error",
-    "fit_temperature",
-    "is_wrong",
-    "occlusion_map",
-    "occlusion_maps",
-    "prediction_table",
-    "risk_coverage_curve",
-    "summary",
-]

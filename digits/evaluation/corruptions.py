@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from digits import InputError
 from digits.evaluation.predictions import Reader, accuracy, prediction_table
-from digits.pictures.mnist_form import SIZE as SIDE
+from digits.pictures.mnist_form import SIDE
 
 # Each function below takes `images` as floats (n, 28, 28) from 0 to 1, an amount and a generator.
 

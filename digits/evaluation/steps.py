@@ -18,7 +18,7 @@ from digits.data.labels import PAGE, SINGLE
 from digits.evaluation.scoring import edit_distance
 from digits.pictures import decode, find_ink, to_mnist_form
 from digits.pictures.ink import DARK, to_grey
-from digits.pictures.mnist_form import SIZE, fit_and_centre, ink_box
+from digits.pictures.mnist_form import SIDE, fit_and_centre, ink_box
 
 if TYPE_CHECKING:
     from digits.recognizer import Recognizer
@@ -48,14 +48,14 @@ def reading_steps(path: str | Path) -> dict[str, np.ndarray]:
         cropped = ink.strength[top : top + height, left : left + width]
         fitted = [fit_and_centre(cropped), to_mnist_form(cropped)]
     else:
-        fitted = [np.zeros((SIZE, SIZE), np.uint8)] * 2
+        fitted = [np.zeros((SIDE, SIDE), np.uint8)] * 2
     return dict(zip(ONE_DIGIT_STEPS, squeezed + fitted, strict=True))
 
 
 def _squeezed(grey: np.ndarray) -> np.ndarray:
     """Resize to 28 by 28 without regard to the aspect."""
     image = Image.fromarray(np.uint8(np.clip(np.rint(grey), 0, 255)))
-    return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
 
 
 def score_steps(model: Recognizer, folder: str | Path, scores: pd.DataFrame) -> pd.DataFrame:
@@ -104,13 +104,13 @@ def degradations(image: np.ndarray) -> dict[str, np.ndarray]:
     left, top, width, height = ink_box(image)
     cropped = Image.fromarray(image[top : top + height, left : left + width])
     small = cropped.resize([max(1, side // 2) for side in cropped.size])
-    shrunk = Image.new("L", (SIZE, SIZE))
-    shrunk.paste(small, tuple((SIZE - side) // 2 for side in small.size))
+    shrunk = Image.new("L", (SIDE, SIDE))
+    shrunk.paste(small, tuple((SIDE - side) // 2 for side in small.size))
     return {
         "as it is": image,
         "inverted": 255 - image,
         "in the corner": np.roll(image, (-top, -left), (0, 1)),
-        "no margin, stretched": np.asarray(cropped.resize((SIZE, SIZE))),
+        "no margin, stretched": np.asarray(cropped.resize((SIDE, SIDE))),
         "half the size": np.asarray(shrunk),
         "thin strokes": ndimage.grey_erosion(image, 2),
         "thick strokes": ndimage.grey_dilation(image, 3),

@@ -7,14 +7,3 @@ from digits.pictures.glyphs import Glyph
 from digits.pictures.ink import Ink, find_ink
 from digits.pictures.mnist_form import to_mnist_form
 from digits.pictures.segmentation import find_digits
-
-__all__ = [
-    "EXTENSIONS",
-    "Glyph",
-    "Ink",
-    "Picture",
-    "decode",
-    "find_digits",
-    "find_ink",
-    "to_mnist_form",
-]

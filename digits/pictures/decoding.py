@@ -8,8 +8,8 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from digits import InputError
+from digits import InputError, silenced_stderr
 from digits.pictures.filters import quantile
 
 HEIC = frozenset({".heic", ".heif", ".hif"})  # read with an extra, see pyproject.toml
@@ -210,22 +210,6 @@ def _pages(stream: Path | io.BytesIO) -> str:
     return f"only the first of {number} pages was read" if n_pages > 1 else ""
 
 
-@contextmanager
-def _quiet_libtiff(image: Image.Image) -> Iterator[None]:
-    """Silence libtiff, which writes to the process's standard error, past Python."""
-    if image.format != "TIFF":
-        yield
-        return
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def _load(image: Image.Image, name: str | Path, window: Box | None = None) -> Picture:
     width, height = image.size
     costly = image.format in COSTLY or image.mode.startswith(("I", "F"))
@@ -239,7 +223,7 @@ def _load(image: Image.Image, name: str | Path, window: Box | None = None) -> Pi
         if window is None:
             image.draft(None, (WORKING_SIDE, WORKING_SIDE))
         orientation = image.getexif().get(ORIENTATION, 1)
-        with _quiet_libtiff(image):
+        with silenced_stderr() if image.format == "TIFF" else nullcontext():  # for libtiff
             image.load()
         if window is not None:
             image = _part(image, window, orientation)

@@ -17,7 +17,7 @@ from PIL.Image import Resampling
 from digits import InputError
 from digits.pictures.filters import bounding_box, connected_components
 
-SIZE = 28  # side of an MNIST image in pixels
+SIDE = 28  # side of an MNIST image in pixels
 BOX = 20  # side of the box that the digit fills
 # Index of the pixel on which the centre of mass lies: mean 13.99 (down) and 14.00 (across) over the
 # first 5,000 training images.
@@ -61,7 +61,7 @@ def to_mnist_form(ink: np.ndarray) -> np.ndarray:
     if not np.isfinite(peak):
         raise InputError("ink that is not finite arrived; expected numbers, 0 for background")
     if peak <= 0:
-        return np.zeros((SIZE, SIZE), np.uint8)
+        return np.zeros((SIDE, SIDE), np.uint8)
     ink = _crop(np.clip(ink / peak, 0.0, 1.0))
 
     width = stroke_width(ink) * BOX / max(ink.shape)
@@ -86,16 +86,16 @@ def is_mnist_form(images: np.ndarray) -> np.ndarray:
     right = images.max((1, 2), initial=0) >= FULL
     sides = []
     for profile in (down, across):
-        off = profile @ np.arange(SIZE) / total - CENTRE
+        off = profile @ np.arange(SIDE) / total - CENTRE
         right &= np.abs(off) <= OFF_CENTRE
         occupied = profile > 0
-        sides.append(SIZE - occupied.argmax(1) - occupied[:, ::-1].argmax(1))
+        sides.append(SIDE - occupied.argmax(1) - occupied[:, ::-1].argmax(1))
     right &= np.maximum(*sides) == BOX
     # One below the other, with a blank row between, all images are labelled at once.
-    column = np.zeros((len(images), SIZE + 1, SIZE), bool)
-    column[:, :SIZE] = images > BRIDGE
-    top = connected_components(column.reshape(-1, SIZE)).bounds[0]
-    return right & (np.bincount(top // (SIZE + 1), minlength=len(images)) == 1)
+    column = np.zeros((len(images), SIDE + 1, SIDE), bool)
+    column[:, :SIDE] = images > BRIDGE
+    top = connected_components(column.reshape(-1, SIDE)).bounds[0]
+    return right & (np.bincount(top // (SIDE + 1), minlength=len(images)) == 1)
 
 
 def ink_box(image: np.ndarray) -> tuple[int, int, int, int]:
@@ -115,9 +115,9 @@ def fit_and_centre(ink: np.ndarray) -> np.ndarray:
     total = float(ink.sum())
     down = float(ink.sum(1) @ np.arange(height)) / total
     across = float(ink.sum(0) @ np.arange(width)) / total
-    top = min(max(round(CENTRE - down), 0), SIZE - height)
-    left = min(max(round(CENTRE - across), 0), SIZE - width)
-    out = np.zeros((SIZE, SIZE), np.uint8)
+    top = min(max(round(CENTRE - down), 0), SIDE - height)
+    left = min(max(round(CENTRE - across), 0), SIDE - width)
+    out = np.zeros((SIDE, SIDE), np.uint8)
     out[top : top + height, left : left + width] = np.rint(ink * (255 / ink.max()))
     return out
 

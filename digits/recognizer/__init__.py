@@ -2,5 +2,3 @@
 
 from digits.recognizer.reader import Recognizer
 from digits.recognizer.reading import DigitReading, Reading
-
-__all__ = ["DigitReading", "Reading", "Recognizer"]

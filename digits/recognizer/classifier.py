@@ -15,11 +15,11 @@ import numpy as np
 
 from digits import InputError
 from digits.config import CHAMPION
+from digits.pictures.mnist_form import SIDE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SIDE = 28
 SLACK = 0.5  # what floats may lie beyond 0 and 1: enlarging and sharpening go a little further
 BATCH = 128  # images that are run at a time, which bounds the memory
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from digits import InputError
 from digits.pictures import Picture, decode
-from digits.pictures.mnist_form import ink_box, is_mnist_form
+from digits.pictures.mnist_form import SIDE, ink_box, is_mnist_form
 from digits.recognizer.candidates import CONFIDENT
-from digits.recognizer.classifier import BATCH, SIDE, Classifier
+from digits.recognizer.classifier import BATCH, Classifier
 from digits.recognizer.looks import Viewer
 from digits.recognizer.reading import DigitReading, Reading
 

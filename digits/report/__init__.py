@@ -2,15 +2,3 @@
 
 from digits.report.build import find_notebooks, make, plan, prepare, update_readme
 from digits.report.metrics import headline, read_metrics, record, results_table
-
-__all__ = [
-    "find_notebooks",
-    "headline",
-    "make",
-    "plan",
-    "prepare",
-    "read_metrics",
-    "record",
-    "results_table",
-    "update_readme",
-]

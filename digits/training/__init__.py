@@ -4,14 +4,3 @@ from digits.training.backend import keras
 from digits.training.export import PARITY, export_model
 from digits.training.fit import average, format_epoch, learning_rate_schedule, train
 from digits.training.model import as_input
-
-__all__ = [
-    "PARITY",
-    "as_input",
-    "average",
-    "export_model",
-    "format_epoch",
-    "keras",
-    "learning_rate_schedule",
-    "train",
-]

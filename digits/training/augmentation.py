@@ -11,11 +11,11 @@ import math
 
 import numpy as np
 
+from digits.pictures.mnist_form import SIDE
 from digits.training.backend import keras
 
 ops = keras.ops
 
-SIDE = 28
 CENTRE = (SIDE - 1) / 2
 X = np.arange(SIDE, dtype=np.float32)[None] - CENTRE  # of each column, (1, 28), from the middle
 Y = X.T  # of each row, (28, 1)

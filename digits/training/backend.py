@@ -6,28 +6,14 @@ level is looked at, past Python, to the process's standard error.
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
+from digits import silenced_stderr
 
-def _start():
-    """Import Keras and run a first operation with standard error closed; return Keras."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        import keras
+with silenced_stderr():
+    import keras
 
-        keras.ops.zeros(1)  # the first operation starts the rest
-        return keras
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-keras = _start()
+    keras.ops.zeros(1)  # the first operation starts the rest
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
