@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -265,9 +265,10 @@ def _readings(pictures: list, model: Path | None, single: bool, workers: int | N
 
 
 def _bar(readings: Iterator | None, n: int, least: int = 0):
-    """Return a progress bar over `n` readings, hidden where nobody would see it or need it."""
-    hidden = n < least or not sys.stderr.isatty()
-    return click.progressbar(readings, n, "Reading", file=sys.stderr, show_pos=True, hidden=hidden)
+    """Return a progress bar over `n` readings; they alone where nobody would see it or need it."""
+    if n < least or not sys.stderr.isatty():
+        return nullcontext(readings)
+    return click.progressbar(readings, n, "Reading", file=sys.stderr, show_pos=True)
 
 
 def _counted(counts: dict[str, int]) -> str:
@@ -283,8 +284,9 @@ def _predict_collection(sources, output, model, single, part_size, workers, sche
     with _bar(None, 1) as bar:
 
         def progress(n_read: int, n_pictures: int) -> None:
-            bar.length = n_pictures
-            bar.update(n_read - bar.pos)
+            if bar:
+                bar.length = n_pictures
+                bar.update(n_read - bar.pos)
 
         options = {"single": single, "part": part_size, "workers": workers}
         options |= {"scheduler": scheduler, "say": _say, "progress": progress}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import platform
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -257,6 +255,8 @@ def missing_packages(extra: str) -> list[str]:
 
 def package_versions() -> dict[str, str]:
     """Return Python's version and those of the installed packages that decide a result."""
+    import importlib.metadata  # takes longer than all else here
+
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -268,16 +268,17 @@ def package_versions() -> dict[str, str]:
 
 def git_commit() -> str:
     """Return the commit of the code, "+changes" added if it is not clean, or "" outside of git."""
+    import subprocess
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(ROOT), *arguments]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return run.stdout.strip()
+
     if PACKAGE.parent != ROOT:  # installed: what it was built from is not known
         return ""
     try:
-        commit = _git("rev-parse", "--short=12", "HEAD")
-        return commit + ("+changes" if _git("status", "--porcelain", "--", *CODE) else "")
+        commit = git("rev-parse", "--short=12", "HEAD")
+        return commit + ("+changes" if git("status", "--porcelain", "--", *CODE) else "")
     except (OSError, subprocess.SubprocessError):
         return ""
-
-
-def _git(*arguments: str) -> str:
-    command = ["git", "-C", str(ROOT), *arguments]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    return run.stdout.strip()

@@ -112,6 +112,7 @@ def decode(
         with warnings.catch_warnings():
             # Of odd metadata, which the user cannot correct, and of megapixels, which are checked.
             warnings.simplefilter("ignore")
+            Image.preinit()  # the commonest formats; for one that is not there Pillow loads all
             with Image.open(stream, formats=_formats(stream, name)) as image:
                 picture = _load(image, name, window)
                 if image.format == "TIFF" and image.is_animated:

@@ -11,7 +11,6 @@ import click
 
 from digits import printable
 from digits.pictures import decode
-from digits.recognizer.annotate import annotate
 from digits.recognizer.reading import Reading
 
 
@@ -76,5 +75,7 @@ def copy_names(sources: list, folder: Path) -> list[Path]:
 
 def write_annotated(source: bytes | Path, reading: Reading, path: Path) -> None:
     """Write a picture with what was read drawn on it; OSError if that fails."""
+    from digits.recognizer.annotate import annotate  # and Pillow's fonts
+
     path.parent.mkdir(parents=True, exist_ok=True)
     annotate(decode(source), reading).save(path)
