@@ -28,12 +28,22 @@ from digits.plots.pictures import (
     plot_stages,
     plot_ten,
 )
-from digits.plots.theme import BLACK, BLUE, CLASSES, ORANGE, VERMILION, WIDTH, style
+from digits.plots.theme import (
+    BLACK,
+    BLUE,
+    CLASSES,
+    ORANGE,
+    SKY,
+    STYLE,
+    VERMILION,
+    WIDTH,
+    mosaic,
+    style,
+)
 from digits.plots.training import (
     live_history,
     plot_gains,
     plot_history,
     plot_learning_curve,
     plot_maps,
-    plot_patch,
 )

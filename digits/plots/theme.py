@@ -19,23 +19,27 @@ SKY, VERMILION, BLACK = "#56B4E9", "#D55E00", "#000000"
 CLASSES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION, "#B8A800", BLACK, "#882255", "#999999")
 
 
+# The look of all figures: `plt.style.use(plots.STYLE)` gives it to those of a notebook's cells.
+STYLE = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "figure.figsize": (WIDTH, 3.2),
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.prop_cycle": plt.cycler(color=CLASSES),
+    "image.cmap": "gray_r",
+    "image.interpolation": "nearest",
+    "legend.frameon": False,
+}
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the look of all figures; as a decorator, to one function."""
-    settings = {
-        "figure.constrained_layout.use": True,
-        "figure.dpi": 100,
-        "font.size": 10,
-        "axes.titlesize": 11,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": False,
-        "axes.prop_cycle": plt.cycler(color=CLASSES),
-        "image.cmap": "gray_r",
-        "image.interpolation": "nearest",
-        "legend.frameon": False,
-    }
-    with plt.rc_context(settings):
+    with plt.rc_context(STYLE):
         yield
         interactive = plt.isinteractive()
     # A notebook's first figure turns interactive mode on, which leaving rc_context has undone.

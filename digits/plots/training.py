@@ -9,66 +9,54 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from digits.plots.theme import BLACK, BLUE, ORANGE, VERMILION, WIDTH, bare, mosaic, style
 
 
 @style()
-def plot_maps(maps: np.ndarray, title: str, columns: int = 8, weights: bool = False) -> Axes:
-    """Draw the response of each filter of a layer to one image, or the weights of the filters.
+def plot_maps(maps: np.ndarray, title: str, columns: int = 8, signed: bool = False) -> Axes:
+    """Draw the responses of a layer's filters to one image, or the weights of filters.
 
-    `maps` are float (h, w, k), drawn in rows of `columns`; weights are coloured around zero.
+    `maps` are float (h, w, k), drawn in rows of `columns`. Responses, none negative, have a scale
+    of their own each, as a common one would leave most of them dark; weights are `signed`, and have
+    a common scale around zero.
     """
-    sheet = mosaic(np.moveaxis(maps, -1, 0), columns, gap=max(1, maps.shape[0] // 12))
+    tiles = np.moveaxis(maps, -1, 0)
+    if not signed:
+        tiles = tiles / np.maximum(tiles.max((1, 2), keepdims=True), 1e-9)
+    sheet = mosaic(tiles, columns, gap=max(1, maps.shape[0] // 12))
+    limit = np.abs(tiles).max()
     _, ax = plt.subplots(figsize=(WIDTH, 0.4 + WIDTH * 0.85 * len(sheet) / sheet.shape[1]))
-    drawn = ax.imshow(sheet, cmap="PuOr_r" if weights else "viridis")
-    if weights:
-        limit = np.abs(maps).max()
-        drawn.set_clim(-limit, limit)
-    ax.figure.colorbar(drawn, label="weight" if weights else "activation", pad=0.01)
+    drawn = ax.imshow(
+        sheet, cmap="PuOr_r" if signed else "viridis", vmin=-limit * signed, vmax=limit
+    )
+    ax.figure.colorbar(drawn, label="weight" if signed else "share of the map's largest", pad=0.01)
     bare(ax)
     ax.set_title(title)
     return ax
 
 
 @style()
-def plot_patch(patch: np.ndarray, kernel: np.ndarray) -> Figure:
-    """Draw how a convolution computes one number: patch times kernel, both float (k, k), summed."""
-    products = patch * kernel
-    limit = np.abs(kernel).max()
-    panels = (
-        ("patch of the digit", patch, "gray_r", 0, 1),
-        ("× kernel", kernel, "PuOr_r", -limit, limit),
-        ("= products", products, "PuOr_r", -limit, limit),
-    )
-    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.7))
-    for ax, (name, values, colours, low, high) in zip(axes, panels, strict=True):
-        ax.imshow(values, cmap=colours, vmin=low, vmax=high)
-        for (y, x), value in np.ndenumerate(values):
-            color = "white" if abs(value) > 0.6 * high else "black"
-            ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8, color=color)
-        bare(ax)
-        ax.set_title(name)
-    figure.suptitle(f"The {products.size} products add up to {products.sum():.3f}")
-    return figure
-
-
-@style()
 def plot_history(history: pd.DataFrame, chosen: int | None = None) -> Figure:
-    """Draw loss and accuracy of training and validation over the epochs.
+    """Draw loss and error of training and validation over the epochs, on logarithmic axes.
 
     The history has the columns ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``;
     `chosen` is the epoch whose weights were kept.
     """
     by_epoch = history.set_index("epoch")
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3))
-    for ax, column in zip(axes, ("loss", "accuracy"), strict=True):
+    by_epoch[["error", "val_error"]] = 1 - by_epoch[["accuracy", "val_accuracy"]]
+    for ax, column in zip(axes, ("loss", "error"), strict=True):
         ax.plot(by_epoch[column], "o--", color=ORANGE, label="training")
         ax.plot(by_epoch["val_" + column], "s-", color=BLUE, label="validation")
         if chosen is not None:
             value = by_epoch.loc[chosen, "val_" + column]
             ax.plot(chosen, value, "*", color=BLACK, markersize=14, label=f"chosen: epoch {chosen}")
-        ax.set(xlabel="epoch", ylabel=column)
+        ax.set(xlabel="epoch", ylabel=column, yscale="log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_locator(NullLocator())
         ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0].legend()
     accuracy = by_epoch["val_accuracy"]

@@ -3,4 +3,4 @@
 from digits.training.backend import keras
 from digits.training.export import PARITY, export_model
 from digits.training.fit import average, format_epoch, learning_rate_schedule, train
-from digits.training.model import as_input
+from digits.training.model import as_input, build_cnn

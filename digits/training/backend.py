@@ -6,6 +6,7 @@ level is looked at, past Python, to the process's standard error.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from digits import silenced_stderr
@@ -14,6 +15,9 @@ with silenced_stderr():
     import keras
 
     keras.ops.zeros(1)  # the first operation starts the rest
+
+# It warns whoever computes with the fifth network of a process, as a comparison of seeds does.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:

@@ -73,12 +73,12 @@ def write_model(model: keras.Model, kind: str, path: Path, images: np.ndarray) -
 
 
 def _write_onnx(model: keras.Model, path: Path, x: np.ndarray) -> np.ndarray:
-    """Write ONNX with outputs "logits" and "penultimate", the features; return its logits."""
+    """Write ONNX with outputs "logits" and "penultimate", the last layer's input; return its logits."""
     import onnxruntime
 
     # The exporter puts outputs in the order of their names.
     both = keras.Model(
-        model.input, {"logits": model.output, "penultimate": model.get_layer("features").output}
+        model.inputs[0], {"logits": model.outputs[0], "penultimate": model.layers[-1].input}
     )
     both(x[:1])  # a model that was never called cannot be exported
     with warnings.catch_warnings():

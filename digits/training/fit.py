@@ -20,7 +20,7 @@ from digits.data import Dataset, degradation, synthesis
 from digits.storage import replaced_folder, write_json, write_text
 from digits.training import augmentation, card
 from digits.training.backend import has_bfloat16, keras
-from digits.training.model import as_input, augmented, build_cnn, load_network
+from digits.training.model import INPUT_SHAPE, as_input, augmented, build_cnn, load_network
 
 CHECKPOINT = "checkpoint.weights.h5"  # of network and optimiser
 POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, without longer epochs
@@ -111,6 +111,7 @@ def train(
     config: Config,
     run_dir: str | os.PathLike,
     *,
+    build: Callable[[Config], keras.Model] = build_cnn,
     start: str | os.PathLike | None = None,
     resume: bool = False,
     progress: Callable[[dict], None] | None = None,
@@ -127,6 +128,8 @@ def train(
     config : Config
     run_dir : path
         An earlier run there is replaced when, and only when, the new one is complete.
+    build : callable
+        Makes the network; its input and output must be as those of `build_cnn`.
     start : path, optional
         The folder of an earlier run of the same network, whose weights this one starts from.
     resume : bool
@@ -142,9 +145,9 @@ def train(
     Raises
     ------
     InputError
-        If the loss stops being a number, the folder cannot be written, or is being written by
-        another run, `start` is not a run of the same network, or `resume` finds a run with other
-        settings or other data.
+        If the network takes or gives something else, the loss stops being a number, the folder
+        cannot be written, or is being written by another run, `start` is not a run of the same
+        network, or `resume` finds a run with other settings or other data.
     """
     plan = {
         "config": config.to_dict(),
@@ -156,11 +159,12 @@ def train(
         history = _open_run(partial, plan, resume)
         images = TrainingImages.collect(dataset, config)
         precision = _usable_precision(config.precision)
-        network = build_cnn(config.replace(precision=precision))
+        network = build(config.replace(precision=precision))
+        _require_fit(network, config)
         origin = _start_from(network, start) if start else None
         history = _fit(network, images, dataset, config, partial, history, progress)
         chosen = choose_epoch(history)
-        network = build_cnn(config.replace(precision="float32"))  # whatever it was trained in
+        network = build(config.replace(precision="float32"))  # whatever it was trained in
         network.load_weights(_epoch_file(partial, chosen["epoch"]))
         facts = {
             "n_train": len(images.y),
@@ -256,6 +260,16 @@ def _open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
     partial.mkdir()
     write_json(partial / "config.json", plan)
     return []
+
+
+def _require_fit(network: keras.Model, config: Config) -> None:
+    """Refuse a network that does not take images and give a logit for each class."""
+    expected = (None, *INPUT_SHAPE), (None, config.n_classes)
+    if (network.input_shape, network.output_shape) != expected:
+        raise InputError(
+            f"the network takes {network.input_shape} and gives {network.output_shape}; "
+            f"expected {expected[0]} and {expected[1]}"
+        )
 
 
 def _usable_precision(wanted: str) -> str:

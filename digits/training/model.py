@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from digits import InputError
 from digits.config import Config
@@ -88,20 +87,3 @@ def load_network(folder: str | os.PathLike) -> keras.Model:
 def as_input(images: np.ndarray) -> np.ndarray:
     """Return uint8 images (n, 28, 28) as the network's input, float32 (n, 28, 28, 1), 0 to 1."""
     return images[..., None].astype(np.float32) / np.float32(255)
-
-
-def layer_table(model: keras.Model) -> pd.DataFrame:
-    """Describe a network's layers, one row each.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Index: the layer's name. Columns ``kind`` (the Keras class), ``output_shape`` (without the
-        batch's axis) and ``parameters`` (trained or not).
-    """
-    rows = [
-        (type(layer).__name__, layer.output.shape[1:], layer.count_params())
-        for layer in model.layers
-    ]
-    index = pd.Index([layer.name for layer in model.layers], name="layer")
-    return pd.DataFrame(rows, index, ["kind", "output_shape", "parameters"])
