@@ -5,17 +5,12 @@ title that states the finding. Digits are drawn as dark ink on light paper; colo
 Ito's, which the colour-blind can distinguish, and nothing is said by colour alone.
 """
 
-from digits.plots.evaluation import (
-    plot_epoch_choice,
-    plot_occlusion,
-    plot_reliability,
-    plot_severity,
-)
 from digits.plots.images import (
     plot_counts,
     plot_embedding,
     plot_map,
     plot_means,
+    plot_occlusion,
     plot_pairs,
     plot_predictions,
     plot_rows,
@@ -37,6 +32,7 @@ from digits.plots.theme import (
     STYLE,
     VERMILION,
     WIDTH,
+    log_scale,
     mosaic,
     style,
 )

@@ -159,3 +159,34 @@ def plot_embedding(points: np.ndarray, table: pd.DataFrame) -> Axes:
     ax.scatter(*points[wrong].T, s=45, marker="X", color="white", edgecolors=BLACK, label="mistake")
     ax.legend(loc="upper right")
     return ax
+
+
+@style()
+def plot_occlusion(images: np.ndarray, maps: np.ndarray, rows: pd.DataFrame) -> Figure:
+    """Draw images and, below each, what speaks for the digit that was read, and for the true one.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        uint8 (n, 28, 28), the images that the table's ``index`` counts.
+    maps : numpy.ndarray
+        Float (k, 2, 28, 28), from `evaluation.occlusion_maps`.
+    rows : pandas.DataFrame
+        The k rows of the prediction table. Without any, the figure is a title alone.
+    """
+    if rows.empty:
+        return grid(0, 1, 0, "There is no mistake to explain")[0]
+    figure, axes = plt.subplots(3, len(rows), figsize=(WIDTH, 4.4), squeeze=False)
+    limit = max(np.abs(maps).max(), 1e-6)
+    for column, row, shown in zip(axes.T, rows.itertuples(), maps, strict=True):
+        image = images[row.index]
+        draw_digit(column[0], image, f"#{row.index}")
+        captions = f"for {row.predicted} (read)", f"for {row.true} (true)"
+        for ax, values, caption in zip(column[1:], shown, captions, strict=True):
+            drawn = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
+            ax.contour(image > 127, levels=[0.5], colors="black", linewidths=0.7)
+            bare(ax)
+            ax.set_title(caption, fontsize=9)
+    figure.colorbar(drawn, ax=axes[1:], shrink=0.8, label="probability lost when covered")
+    figure.suptitle("Where the ink spoke for the digit read, and for the true one")
+    return figure

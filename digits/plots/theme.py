@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 WIDTH = 7.0  # inches, of every figure
 
@@ -56,6 +57,15 @@ def frame(ax: Axes) -> None:
     """Take the ticks away and show where a picture ends, as the edge of white paper is not seen."""
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set(visible=True, color="0.8", linewidth=0.6)
+
+
+def log_scale(ax: Axes) -> None:
+    """Give a logarithmic scale, with ticks at 1, 2 and 5, to values over whole numbers."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def draw_digit(ax: Axes, image: np.ndarray, caption: str = "", fontsize: int = 10) -> None:

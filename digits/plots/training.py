@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 
-from digits.plots.theme import BLACK, BLUE, ORANGE, VERMILION, WIDTH, bare, mosaic, style
+from digits.plots.theme import BLACK, BLUE, ORANGE, VERMILION, WIDTH, bare, log_scale, mosaic, style
 
 
 @style()
@@ -53,11 +52,8 @@ def plot_history(history: pd.DataFrame, chosen: int | None = None) -> Figure:
         if chosen is not None:
             value = by_epoch.loc[chosen, "val_" + column]
             ax.plot(chosen, value, "*", color=BLACK, markersize=14, label=f"chosen: epoch {chosen}")
-        ax.set(xlabel="epoch", ylabel=column, yscale="log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_locator(NullLocator())
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set(xlabel="epoch", ylabel=column)
+        log_scale(ax)
     axes[0].legend()
     accuracy = by_epoch["val_accuracy"]
     if chosen is None:
