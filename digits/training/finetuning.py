@@ -45,7 +45,7 @@ N_VARIATIONS = 1200  # in all, where the number of copies is between these bound
 N_REPLAY = 4000  # training images that are replayed, or as many as there are
 N_SYNTHETIC = 500  # replayed besides: synthetic digits, and as many synthetic other things
 FOLDS = 5
-LARGEST_FALL = 0.001  # of the test accuracy; more is refused
+LARGEST_FALL = 0.001  # of the validation accuracy; more is refused
 
 
 @dataclass(frozen=True)
@@ -59,23 +59,23 @@ class Outcome:
         seen it.
     still_wrong : tuple of (str, int, int)
         Name, label and reading of the examples that such a network misreads.
-    test_before, test_after : Score
-        On the test images of the data set that was replayed, by the exported models.
+    val_before, val_after : Score
+        On the validation images of the data set that was replayed, by the exported models.
     """
 
     hand_before: Score
     hand_after: Score
     still_wrong: tuple[tuple[str, int, int], ...]
-    test_before: Score
-    test_after: Score
+    val_before: Score
+    val_after: Score
 
     @property
     def problem(self) -> str:
         """Why the new model is worse than the one that it started from, or ""."""
-        more, n = self.test_after.n_wrong - self.test_before.n_wrong, self.test_after.n_scored
+        more, n = self.val_after.n_wrong - self.val_before.n_wrong, self.val_after.n_scored
         if has_forgotten(more, n):
             return (
-                f"it reads {more} more of {n:,} test images wrong, which is over "
+                f"it reads {more} more of {n:,} validation images wrong, which is over "
                 f"{100 * LARGEST_FALL:.1f} points"
             )
         if self.hand_after.n_wrong > self.hand_before.n_wrong:
@@ -92,8 +92,8 @@ class Outcome:
                 f"the hand before: {self.hand_before}",
                 f"the hand after:  {self.hand_after}, each picture read by a network taught others",
                 *([f"still misread:   {', '.join(wrong)}"] if wrong else []),
-                f"test before:     {self.test_before}",
-                f"test after:      {self.test_after}",
+                f"others before:   {self.val_before}",
+                f"others after:    {self.val_after}",
             ]
         )
 
@@ -246,8 +246,8 @@ def finetune(
     ----------
     examples : Examples
     dataset : Dataset
-        Its training images are replayed, its validation images calibrate, and its test images say
-        whether something was forgotten.
+        Its training images are replayed; its validation images calibrate, and say whether something
+        was forgotten. Its test images are read once, for the card.
     output : path
         The new model's folder, which `Recognizer.load` takes. It replaces an earlier one when it is
         complete, and not worse than `base`.
@@ -255,8 +255,8 @@ def finetune(
         The folder of the model to start from.
     seed : int
     force : bool
-        Keep the model even if it is worse: if it misreads more of the hand, or if its test accuracy
-        has fallen by more than `LARGEST_FALL`.
+        Keep the model even if it is worse: if it misreads more of the hand, or if its validation
+        accuracy has fallen by more than `LARGEST_FALL`.
     progress : callable, optional
         Called with a line about what is done next.
 
@@ -289,10 +289,10 @@ def finetune(
         for layer in adapter.network.layers:
             layer.trainable = True  # as a trained network is saved: who trains it on decides anew
         seconds = time.perf_counter() - started
-        say(f"measuring on the test images of {dataset.name}")
+        say(f"measuring on the validation images of {dataset.name}")
         hand_before = _score(before.predict(examples.images)["digit"], labels)
         hand_after = _score(read, labels)
-        test_before = _score(before.predict(dataset.x_test)["digit"], dataset.y_test)
+        val_before = _score(before.predict(dataset.x_val)["digit"], dataset.y_val)
         facts = {
             "n_train": len(labels),
             **{key: earlier[key] for key in ("config", "n_parameters", "epoch")},
@@ -306,15 +306,15 @@ def finetune(
                 "folds": FOLDS,
                 "hand_before": asdict(hand_before),
                 "hand_after": asdict(hand_after),
-                "test_before": asdict(test_before),
+                "val_before": asdict(val_before),
             },
             "training_seconds": round(seconds, 1),
         }
-        test = card.write(partial, adapter.network, dataset, facts)["metrics"]["test"]
-        test_after = Score.of(test["n_scored"], test["n_wrong"])
+        val = card.write(partial, adapter.network, dataset, facts)["metrics"]["val"]
+        val_after = Score.of(val["n_scored"], val["n_wrong"])
         wrong = np.flatnonzero(read != labels)
         still_wrong = tuple((examples.names[i], int(labels[i]), int(read[i])) for i in wrong)
-        outcome = Outcome(hand_before, hand_after, still_wrong, test_before, test_after)
+        outcome = Outcome(hand_before, hand_after, still_wrong, val_before, val_after)
         if outcome.problem and not force:
             shutil.rmtree(partial)
     return outcome
