@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -51,12 +52,18 @@ class Scene(NamedTuple):
 
 
 @cache
-def hands() -> dict[str, list[np.ndarray]]:
-    """Return the lines of the digits that are read for certain alone. The first call takes seconds."""
+def drawing() -> ModuleType:
+    """Return the script that draws `test_images`."""
     spec = importlib.util.spec_from_file_location("make_test_images", TEST_IMAGES / "make.py")
     make = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look there
     spec.loader.exec_module(make)
-    model, rng = Recognizer.load(threads=1), np.random.default_rng(0)
+    return make
+
+
+@cache
+def hands() -> dict[str, list[np.ndarray]]:
+    """Return the lines of the digits that are read for certain alone. The first call takes seconds."""
+    make, model, rng = drawing(), Recognizer.load(threads=1), np.random.default_rng(0)
 
     def certain(line: np.ndarray, digit: int) -> bool:
         pages = (np.pad(written(line, *pen), round(0.6 * pen[0])) for pen in PENS)

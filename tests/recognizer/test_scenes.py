@@ -7,23 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scenes
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from scenes import (
-    KINDS,
-    dark_corner,
-    dotted,
-    image,
-    number,
-    on_desk,
-    page,
-    ruled,
-    scenes,
-    score,
-    squared,
-)
-
-from digits.recognizer import Recognizer
+from scenes import KINDS, dotted, number, page, ruled, squared
 
 N, SEED = 6, 0  # a third of the large photos
 # All others are read right, every one.
@@ -46,17 +33,12 @@ SOME = settings(
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
-@pytest.fixture(scope="module")
-def recognizer():
-    return Recognizer.load(threads=1)
-
-
 # --- The pictures are what they are said to be -------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_each_kind_is_drawn_and_the_same_for_the_same_seed():
-    made, again = list(scenes(3, SEED)), list(scenes(3, SEED))
+    made, again = list(scenes.scenes(3, SEED)), list(scenes.scenes(3, SEED))
     assert list(dict.fromkeys(scene.name for scene in made)) == list(KINDS)
     for scene, other in zip(made, again, strict=True):
         assert scene.text == other.text and np.array_equal(scene.image, other.image), scene.name
@@ -68,8 +50,8 @@ def test_each_kind_is_drawn_and_the_same_for_the_same_seed():
 
 @pytest.mark.slow
 def test_the_shipped_model_keeps_its_promise(recognizer):
-    made = list(scenes(N, SEED))
-    counts = score(made, recognizer.read_many(scene.image for scene in made))
+    made = list(scenes.scenes(N, SEED))
+    counts = scenes.score(made, recognizer.read_many(scene.image for scene in made))
     least = counts["n"].to_dict() | LEAST_RIGHT
     assert {kind: n for kind, n in counts["right"].items() if n < least[kind]} == {}
     assert counts["confident wrong"].sum() <= MOST_CONFIDENT_WRONG, counts
@@ -92,14 +74,14 @@ LOOKS = {
     "turned by 180": lambda p, r: np.rot90(p, 2),
     "turned by 270": lambda p, r: np.rot90(p, 3),
     "inverted": lambda p, r: 255 - p,
-    "on a desk": on_desk,
-    "dark corner": dark_corner,
+    "on a desk": scenes.on_desk,
+    "dark corner": scenes.dark_corner,
 }
 
 
 def sure(recognizer, pixels) -> str | None:
     """Return the answer, if it is sure."""
-    reading = recognizer.read(image(pixels))
+    reading = recognizer.read(scenes.image(pixels))
     return reading.text if reading.status == "ok" else None
 
 
