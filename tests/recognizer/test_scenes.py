@@ -33,9 +33,6 @@ SOME = settings(
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
-# --- The pictures are what they are said to be -------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_each_kind_is_drawn_and_the_same_for_the_same_seed():
     made, again = list(scenes.scenes(3, SEED)), list(scenes.scenes(3, SEED))
@@ -43,9 +40,6 @@ def test_each_kind_is_drawn_and_the_same_for_the_same_seed():
     for scene, other in zip(made, again, strict=True):
         assert scene.text == other.text and np.array_equal(scene.image, other.image), scene.name
         assert (scene.text == "") == scene.name.startswith("blank"), scene.name
-
-
-# --- What the shipped model makes of them ------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -57,7 +51,6 @@ def test_the_shipped_model_keeps_its_promise(recognizer):
     assert counts["confident wrong"].sum() <= MOST_CONFIDENT_WRONG, counts
 
 
-# --- What holds for any picture ----------------------------------------------------------------------
 # Each digit here is read for certain alone.
 
 SURROUNDINGS = {
@@ -70,9 +63,7 @@ SURROUNDINGS = {
     "squares": lambda i, r: squared(i, r.integers(24, 80), r.uniform(0.2, 0.6)),
 }
 LOOKS = {
-    "turned by 90": lambda p, r: np.rot90(p),
-    "turned by 180": lambda p, r: np.rot90(p, 2),
-    "turned by 270": lambda p, r: np.rot90(p, 3),
+    **{f"turned by {90 * n}": lambda p, r, n=n: np.rot90(p, n) for n in (1, 2, 3)},
     "inverted": lambda p, r: 255 - p,
     "on a desk": scenes.on_desk,
     "dark corner": scenes.dark_corner,

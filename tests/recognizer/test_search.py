@@ -17,10 +17,9 @@ THRESHOLD = 0.7
 
 def log_p(digit, p, p_reject=None):
     """Return log-probabilities, (11,), with `p` for one of the outputs."""
-    row = np.full(11, (1 - p) / 10)
-    if p_reject is not None:
-        row = np.full(11, max(1 - p - p_reject, 1e-5) / 9)
-        row[10] = p_reject
+    others = (1 - p) / 10 if p_reject is None else max(1 - p - p_reject, 1e-5) / 9
+    row = np.full(11, others)
+    row[10] = others if p_reject is None else p_reject
     row[digit] = p
     return np.log(row)
 
