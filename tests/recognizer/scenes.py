@@ -3,17 +3,16 @@
 The handwriting is that of `test_images/make.py`: digits of the test fifth of scikit-learn's set,
 which no model is trained on, written again with a pen. Of them only those are used that the shipped
 model reads right and for certain alone on blank paper, with each of `PENS`: what a scene loses is
-the scene's.
+the scene's. Ink goes from 0, none, to 1, full; a picture's pixels from 0 to 255.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import runpy
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
-from types import ModuleType
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -48,16 +47,10 @@ class Scene(NamedTuple):
     text: str
 
 
-# --- Ink, 0 none to 1 full ---------------------------------------------------------------------------
-
-
 @cache
-def drawing() -> ModuleType:
+def drawing() -> SimpleNamespace:
     """Return the script that draws `test_images`."""
-    spec = importlib.util.spec_from_file_location("make_test_images", TEST_IMAGES / "make.py")
-    make = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look there
-    spec.loader.exec_module(make)
-    return make
+    return SimpleNamespace(**runpy.run_path(TEST_IMAGES / "make.py", run_name="make"))
 
 
 @cache
@@ -150,9 +143,6 @@ def ringed(ink: np.ndarray, size: float) -> np.ndarray:
     return ink[: np.flatnonzero(ink.any(1))[-1] + 1]
 
 
-# --- Pictures, 0 to 255 ------------------------------------------------------------------------------
-
-
 def paper(ink: np.ndarray, rng, level=235.0, grain=3.0) -> np.ndarray:
     """Lay the ink on paper."""
     return rng.normal(level, grain, ink.shape) * (1 - ink) + 45 * ink
@@ -183,9 +173,6 @@ def dark_corner(page: np.ndarray, rng) -> np.ndarray:
 def image(pixels: np.ndarray) -> Image.Image:
     """Return an 8-bit picture."""
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-
-
-# --- Scenes ------------------------------------------------------------------------------------------
 
 
 def number(rng, least: int, most: int = 0, first="0123456789") -> str:
