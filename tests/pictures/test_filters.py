@@ -1,7 +1,5 @@
 """Each operation against SciPy's."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np

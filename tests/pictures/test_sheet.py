@@ -1,7 +1,5 @@
 """Finding the sheet that is written on, and opening a part of a picture again."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

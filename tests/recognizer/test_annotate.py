@@ -1,7 +1,5 @@
 """Copies of pictures with what was read on them."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from digits.pictures import Picture, decode

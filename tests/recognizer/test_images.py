@@ -1,7 +1,5 @@
 """The pictures of test_images/: labelled, used, and drawn by the script beside them."""
 
-from __future__ import annotations
-
 import csv
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Processes that share the work: order, bounds, and what happens to those that die."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
@@ -61,20 +59,17 @@ def test_no_more_work_is_taken_while_the_first_is_slow():
 
 @needs_sigkill
 def test_pictures_that_kill_their_process_are_named_and_the_rest_is_read():
-    chunks = [
-        ["a", "kill", "b", "kill"],
-        ["c"],
-        ["kill"],
-        ["d", "e"],
-        *([str(n)] for n in range(30)),
+    chunks = [["a", "kill", "b", "kill"], ["c"], ["kill"], ["d", "e"]] + [
+        [str(n)] for n in range(30)
     ]
     results = map_ordered(chunks, killed, 2)
     first = next(results)
     time.sleep(1)  # what comes next breaks the pool while nothing is asked of it
     readings = [*first, *chain.from_iterable(results)]
     assert [reading.file for reading in readings] == [*chain.from_iterable(chunks)]
-    lost = [r.status == "error" and r.message == LOST for r in readings]
-    assert lost == [reading.file == "kill" for reading in readings]
+    for reading in readings:
+        what = ("error", LOST) if reading.file == "kill" else ("ok", "")
+        assert (reading.status, reading.message) == what
 
 
 def test_processes_that_cannot_start_end_the_run_in_one_line():
@@ -119,9 +114,6 @@ def is_alive(process: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"  # nobody collects orphans here
 
 
-# --- Pictures --------------------------------------------------------------------------------------
-
-
 class Reader:
     """Stands in for the recogniser: answers with the picture, and fails at some."""
 
@@ -147,14 +139,14 @@ def test_each_picture_gets_a_reading_whatever_happens():
         return picture
 
     readings = read_each(Reader(), ["a", "fault", "gone", "b"], True, fetch)
-    assert [(reading.file, reading.message) for reading in readings] == [
-        ("a", ""),
-        ("fault", "reading it failed (ZeroDivisionError: of its own)"),
-        ("", "it is gone"),
-        ("b", ""),
+    assert readings == [
+        Reading("a", text="True"),
+        Reading(
+            "fault", status="error", message="reading it failed (ZeroDivisionError: of its own)"
+        ),
+        Reading("", status="error", message="it is gone"),
+        Reading("b", text="True"),
     ]
-    assert [reading.status for reading in readings] == ["ok", "error", "error", "ok"]
-    assert readings[0].text == "True"
 
 
 @pytest.mark.parametrize("slow", [1, 5, 50, None])

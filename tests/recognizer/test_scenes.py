@@ -3,8 +3,6 @@
 `scenes` makes the pictures. What is lost in them is the scenes', not the handwriting's.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import scenes

@@ -1,7 +1,5 @@
 """The search and the rejection, with scorers in place of a model."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
