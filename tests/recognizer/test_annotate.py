@@ -27,15 +27,11 @@ def test_unsure_digits_differ_by_a_question_mark_not_by_colour_alone():
     assert lengths[1] > lengths[0] + 3
 
 
-def test_boxes_are_drawn_where_they_are_after_a_picture_was_turned_and_reduced():
-    picture = Picture(np.full((600, 400, 3), 255, np.uint8), (1600, 2400))
+def test_boxes_are_drawn_where_they_are_however_large_the_copy_is():
+    picture = Picture(np.full((600, 400, 3), 255, np.uint8), (1600, 2400))  # turned and reduced
     blue = near(drawn(picture, (400, 800, 400, 400)), SURE)
     columns = np.flatnonzero(blue[-300])  # below the middle, away from the label
     assert np.ptp(np.flatnonzero(blue.any(1))) > 100
     assert abs(columns.min() - 100) < 5 and abs(columns.max() - 200) < 5
-
-
-def test_a_tiny_picture_is_enlarged():
-    copy = annotate(decode(np.zeros((28, 28), np.uint8)), Reading("x", status="no-digit"))
-    assert copy.width == 224
-    assert copy.mode == "RGB"
+    tiny = annotate(decode(np.zeros((28, 28), np.uint8)), Reading("x", status="no-digit"))
+    assert (tiny.width, tiny.mode) == (224, "RGB")
