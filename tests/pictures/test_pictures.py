@@ -58,9 +58,6 @@ def boxes(source):
 STROKE = [(100, 60), (100, 200)]
 
 
-# --- MNIST form --------------------------------------------------------------------------------
-
-
 def bar(width):
     return np.pad(np.ones((100, width)), 20)
 
@@ -138,9 +135,6 @@ def test_mnist_passes_nearly_unchanged():
     assert np.abs(forms.astype(float) - images).mean() < 6
 
 
-# --- Decoding ----------------------------------------------------------------------------------
-
-
 def test_every_kind_of_pixel_shows_the_same_ink():
     colour = page(STROKE)
     grey = colour.convert("L")
@@ -212,18 +206,16 @@ def test_heic_without_its_extra_names_the_way_out_and_avif_is_none(tmp_path, mon
 
 def test_heic_is_recognized_by_its_content(tmp_path):
     heif = pytest.importorskip("pillow_heif", reason="needs the extra heic")
-    image = page(STROKE)
     stream, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6
-    heif.from_pillow(image).save(stream, exif=exif.tobytes())
-    for name in ("as.heic", "as.jpg"):
-        (tmp_path / name).write_bytes(stream.getvalue())
-        assert decode(tmp_path / name).size == (300, 400)
-    assert len(boxes(stream.getvalue())) == 1
-    (tmp_path / "jpeg.HEIC").write_bytes(png(image, "JPEG"))
-    assert decode(tmp_path / "jpeg.HEIC").size == (400, 300)
+    heif.from_pillow(page(STROKE)).save(stream, exif=exif.tobytes())
+    heic, jpeg = stream.getvalue(), png(page(STROKE), "JPEG")
+    for name, content in (("as.heic", heic), ("as.jpg", heic), ("jpeg.HEIC", jpeg)):
+        (tmp_path / name).write_bytes(content)
+        assert decode(tmp_path / name).size == ((300, 400) if content is heic else (400, 300))
+    assert len(boxes(heic)) == 1
     with pytest.raises(InputError, match="save it as PNG or JPEG"):
-        decode(stream.getvalue()[:-100])
+        decode(heic[:-100])
 
 
 def test_transparency_gets_the_background_that_shows_the_ink():
@@ -275,9 +267,6 @@ def test_large_pictures_are_reduced_and_boxes_keep_their_scale():
     picture = decode(image)
     assert picture.size == (4000, 3000) and max(picture.pixels.shape) <= WORKING_SIDE
     assert boxes(image)[0] == pytest.approx((1460, 600, 80, 1800), abs=12)
-
-
-# --- Ink ---------------------------------------------------------------------------------------
 
 
 def test_one_colour_and_noise_alone_are_blank():
@@ -349,9 +338,6 @@ def test_straight_strokes_of_digits_are_no_ruled_lines():
         assert not find_ink(decode(page(digit))).rules.any(), digit
 
 
-# --- Segmentation ------------------------------------------------------------------------------
-
-
 def test_rows_need_not_be_level_or_of_one_size_and_words_are_close_together():
     places = [(60 + 70 * i, y + 8 * i, 20) for y in (60, 140) for i in range(5)]
     glyphs = found(*[places[i] for i in np.random.default_rng(1).permutation(10)])
@@ -416,9 +402,6 @@ def test_printed_cells_are_taken_away_and_digits_stay():
 def test_a_digit_whose_foot_lies_on_the_edge_stays_beside_a_fragment():
     digit = [[(60, 60), (200, 20), (340, 60), (60, 297), (340, 297)], [(380, 100), (380, 126)]]
     assert any(box[3] > 250 for box in boxes(page(*digit)))
-
-
-# --- A part at its own resolution --------------------------------------------------------------
 
 
 def test_a_part_is_that_of_the_upright_picture():

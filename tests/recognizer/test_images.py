@@ -57,15 +57,10 @@ def test_the_handwriting_is_held_out_and_listed_under_its_digit():
 
 
 # Other versions of scipy and of the JPEG library may differ in the last grey levels.
-@pytest.mark.parametrize(
-    ("file", "most"),
-    [
-        ("grey28_5.png", 1),
-        ("mouse_one_pixel_2.png", 0),
-        ("touching_5407.png", 2),
-        ("pencil_4.jpg", 6),
-    ],
-)
+LEVELS = {"grey28_5.png": 1, "mouse_one_pixel_2.png": 0, "touching_5407.png": 2, "pencil_4.jpg": 6}
+
+
+@pytest.mark.parametrize(("file", "most"), LEVELS.items())
 def test_the_script_draws_the_committed_picture(file, most):
     drawn = drawing().render(file).convert("L")
     with Image.open(TEST_IMAGES / file) as image:

@@ -57,9 +57,6 @@ ZERO = always(logits_for(0))
 MNIST_ZERO = to_mnist_form((255.0 - ring())[20:61, 20:61])
 
 
-# --- The model ---------------------------------------------------------------------------------
-
-
 def test_probabilities_are_calibrated_and_leave_room_for_no_digit():
     logits, images = np.arange(11.0), np.zeros((3, 28, 28), np.uint8)
     table = always(logits, temperature=2.0).probabilities(images)
@@ -101,9 +98,6 @@ def test_what_is_no_model_with_its_card_is_refused(tmp_path):
         keras.touch()
         for path in (keras, tmp_path):
             refused(path, rf"digits export --format onnx --run {tmp_path} {model}")
-
-
-# --- What is said of a picture -------------------------------------------------------------------
 
 
 def test_a_digit_is_ok_with_its_box_and_image_and_becomes_json():
@@ -184,9 +178,6 @@ def test_nothing_that_takes_long_to_import_is_imported_to_read():
     assert run.stdout.split() == []
 
 
-# --- Clear digits, whatever is done to the picture -----------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def clear(recognizer):
     """Return one clear digit of each kind, float ink 0 to 1 with paper around it, by its label."""
@@ -204,16 +195,12 @@ def clear(recognizer):
 
 colours = st.tuples(*[st.integers(0, 255)] * 3).map(np.array)
 margins = st.tuples(*[st.integers(0, 150)] * 2)
+encodings = st.sampled_from(["array", "PNG", "JPEG", "transparent"])
 
 
 @pytest.mark.slow
 @given(
-    label=st.integers(0, 9),
-    paper=colours,
-    ink=colours,
-    pads=st.tuples(margins, margins),
-    factor=st.floats(0.4, 6),
-    encoding=st.sampled_from(["array", "PNG", "JPEG", "transparent"]),
+    st.integers(0, 9), colours, colours, st.tuples(margins, margins), st.floats(0.4, 6), encodings
 )
 @settings(max_examples=25, deadline=None)
 def test_the_answer_stays_the_same(recognizer, clear, label, paper, ink, pads, factor, encoding):
@@ -286,9 +273,6 @@ def test_digits_that_touch_are_cut_and_said_to_be(recognizer, clear):
     assert (pair.text, three.text) == ("00", "530")
     assert all(digit["cut"] for digit in pair.to_dict()["digits"])
     assert any(digit.cut for digit in three.digits)
-
-
-# --- Further looks -----------------------------------------------------------------------------
 
 
 def number_on(size, at, height):
