@@ -32,16 +32,16 @@ def reading(text: str, status: str = "ok", confidence: float = 0.9) -> Reading:
 
 
 def test_readings_are_right_wrong_or_unsure():
-    nothing = reading("", "error", 0), reading("", "no-digit", 0)
-    scores = score_readings(
-        table := labels(*[("3", False)] * 4, ("", False)),
-        iter([reading("3"), reading("8"), reading("3", "unsure", 0.4), *nothing]),
-    )
+    table = labels(*[("3", False)] * 4, ("", False))
+    answers = [
+        ("3", "ok", 0.9), ("8", "ok", 0.9), ("3", "unsure", 0.4), ("", "error", 0),
+        ("", "no-digit", 0),
+    ]  # fmt: skip
+    scores = score_readings(table, (reading(*answer) for answer in answers))
     assert scores["outcome"].tolist() == ["right", "wrong", "unsure", "wrong", "right"]
     assert scores["exact"].tolist() == [True, False, True, False, True]
-    assert scores["text"].tolist() == ["3", "8", "3", "", ""]
-    assert scores["status"].tolist() == ["ok", "ok", "unsure", "error", "no-digit"]
-    assert scores["confidence"].tolist() == [0.9, 0.9, 0.4, 0, 0]
+    found = scores[["text", "status", "confidence"]].itertuples(index=False, name=None)
+    assert list(found) == answers
     assert list(table) == ["label", "scattered", "file", "group"], "the labels stay as they were"
 
 
@@ -70,11 +70,8 @@ def test_pictures_digits_and_wrong_answers_are_counted():
     }  # fmt: skip
     assert summary.loc[PAGE].tolist() == [1, 0, 2, 2, 1, 1]
     assert summary.loc[NOTHING].tolist() == [1, 0, 0, 1, 1, 1]
-
-
-def test_a_group_without_pictures_counts_nothing():
-    summary = summarise(score_readings(labels(("3", False)), [reading("3")]))
-    assert summary.loc[PAGE].tolist() == summary.loc[NOTHING].tolist() == [0] * 6
+    summary = summarise(scores[:1])
+    assert not summary.loc[[PAGE, NOTHING]].any(axis=None), "groups without pictures count nothing"
     assert all(dtype.kind == "i" for dtype in summary.dtypes)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from scipy.ndimage import center_of_mass
 
 from digits.config import TEST_IMAGES
 from digits.data.labels import load_labels
@@ -20,10 +21,6 @@ from digits.evaluation.steps import (
 from digits.recognizer import Reading
 
 PLAIN, DECODE, POLARITY, INK, FIT, STROKES = ONE_DIGIT_STEPS
-
-
-def centre_of_mass(image: np.ndarray) -> np.ndarray:
-    return np.average(np.indices(image.shape), axis=(1, 2), weights=image)
 
 
 class Answers:
@@ -69,9 +66,8 @@ def test_paper_is_taken_away_and_ink_stays(tmp_path):
 
 def test_fitted_digits_fill_the_box_around_their_centre_of_mass(thin):
     for step in (FIT, STROKES):
-        rows, columns = np.nonzero(thin[step] > 8)
-        assert 17 <= max(np.ptp(rows), np.ptp(columns)) + 1 <= 20
-        assert np.abs(centre_of_mass(thin[step]) - 14).max() <= 1
+        assert 17 <= max(box(thin[step] > 8)[2:]) <= 20
+        assert center_of_mass(thin[step]) == pytest.approx((14, 14), abs=1)
     # Thin strokes are thickened.
     assert thin[STROKES].sum(dtype=float) > 1.5 * thin[FIT].sum(dtype=float)
 
@@ -94,22 +90,20 @@ def test_a_sheet_without_ink_gives_empty_images(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     """A folder with a 1, a page of two and an empty sheet, white on black."""
-    one = np.zeros((40, 60), np.uint8)
-    one[8:32, 14:18] = 255
-    two = one.copy()
-    two[8:32, 40:44] = 255
-    for name, pixels in (("one", one), ("two", two), ("none", np.zeros_like(one))):
-        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    pixels = np.zeros((3, 40, 60), np.uint8)
+    pixels[:2, 8:32, 14:18] = pixels[1, 8:32, 40:44] = 255
+    for name, one in zip(("one", "two", "none"), pixels, strict=True):
+        Image.fromarray(one).save(tmp_path / f"{name}.png")
     (tmp_path / "labels.csv").write_text("file,label\none.png,1\ntwo.png,11\nnone.png,\n")
     return tmp_path
 
 
 def test_steps_are_scored(folder):
+    labels = load_labels(folder)
     readings = [Reading("", "1"), Reading("", "17", status="unsure"), Reading("", "")]
-    scores = score_readings(load_labels(folder), readings)
     # A narrow upright is a 1; the same squeezed out of its place is taken for a 7.
-    model = Answers(lambda image: 1 if centre_of_mass(image)[1] > 12 else 7)
-    table = score_steps(model, folder, scores)
+    model = Answers(lambda image: 1 if center_of_mass(image)[1] > 12 else 7)
+    table = score_steps(model, folder, score_readings(labels, readings))
     assert list(table.index) == [*ONE_DIGIT_STEPS, SEGMENTATION]
     assert list(table) == [
         "n_singles", "singles_right", "singles_accepted", "singles_accepted_wrong",
@@ -118,9 +112,11 @@ def test_steps_are_scored(folder):
     # One answer to a page of two leaves out at least one digit.
     for step in (PLAIN, DECODE, POLARITY, INK):
         assert table.loc[step].tolist() == [1, 0, 1, 1, 1, 0, 1], step
-    for step in (FIT, STROKES):
+    for step in (FIT, STROKES, SEGMENTATION):
         assert table.loc[step].tolist() == [1, 1, 1, 0, 1, 0, 1], step
-    assert table.loc[SEGMENTATION].tolist() == [1, 1, 1, 0, 1, 0, 1]
+    without = labels.query("group == 'no digit'").reset_index(drop=True)
+    table = score_steps(model, folder, score_readings(without, [Reading("", "")]))
+    assert table.loc[SEGMENTATION].tolist() == [0, 0, 0, 0, 0, 0, 0]
 
 
 def test_an_answer_that_is_withheld_is_not_wrong(folder):
@@ -129,23 +125,7 @@ def test_an_answer_that_is_withheld_is_not_wrong(folder):
     assert not table.filter(like="singles_").any(axis=None)
 
 
-def test_a_folder_without_digits_has_nothing_to_score(folder):
-    labels = load_labels(folder).query("group == 'no digit'").reset_index(drop=True)
-    scores = score_readings(labels, [Reading("", "")])
-    table = score_steps(Answers(lambda image: 1), folder, scores)
-    assert table.loc[SEGMENTATION].tolist() == [0, 0, 0, 0, 0, 0, 0]
-
-
 # --- One step left out -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def seven():
-    """A 7 in MNIST form, 12 wide and 18 high."""
-    image = np.zeros((28, 28), np.uint8)
-    image[5:8, 8:20] = 255
-    image[8:23, 14:17] = 255
-    return image
 
 
 def box(image: np.ndarray) -> tuple[int, int, int, int]:
@@ -154,11 +134,11 @@ def box(image: np.ndarray) -> tuple[int, int, int, int]:
     return rows.min(), columns.min(), np.ptp(rows) + 1, np.ptp(columns) + 1
 
 
-def test_each_degradation_leaves_one_step_out(seven):
+def test_each_degradation_leaves_one_step_out():
+    seven = np.zeros((28, 28), np.uint8)  # in MNIST form, 12 wide and 18 high
+    seven[5:8, 8:20] = seven[8:23, 14:17] = 255
     spoiled = degradations(seven)
-    assert {(image.shape, image.dtype) for image in spoiled.values()} == {
-        ((28, 28), np.dtype("u1"))
-    }
+    assert all(image.shape == (28, 28) and image.dtype == np.uint8 for image in spoiled.values())
     assert next(iter(spoiled)) == "as it is"
     np.testing.assert_array_equal(spoiled["as it is"], seven)
     np.testing.assert_array_equal(spoiled["inverted"], 255 - seven)
@@ -169,7 +149,7 @@ def test_each_degradation_leaves_one_step_out(seven):
     assert box(spoiled["thick strokes"])[2:] == (20, 14)
 
 
-def test_a_dot_can_be_halved(seven):
+def test_a_dot_can_be_halved():
     dot = np.zeros((28, 28), np.uint8)
     dot[14, 14] = 255
     assert box(degradations(dot)["half the size"])[2:] == (1, 1)

@@ -3,16 +3,16 @@
 The handwriting is that of `test_images/make.py`: digits of the test fifth of scikit-learn's set,
 which no model is trained on, written again with a pen. Of them only those are used that the shipped
 model reads right and for certain alone on blank paper, with each of `PENS`: what a scene loses is
-the scene's.
+the scene's. Ink goes from 0, none, to 1, full; a picture's pixels from 0 to 255.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import runpy
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import islice
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,16 +47,16 @@ class Scene(NamedTuple):
     text: str
 
 
-# --- Ink, 0 none to 1 full ---------------------------------------------------------------------------
+@cache
+def drawing() -> SimpleNamespace:
+    """Return the script that draws `test_images`."""
+    return SimpleNamespace(**runpy.run_path(TEST_IMAGES / "make.py", run_name="make"))
 
 
 @cache
 def hands() -> dict[str, list[np.ndarray]]:
     """Return the lines of the digits that are read for certain alone. The first call takes seconds."""
-    spec = importlib.util.spec_from_file_location("make_test_images", TEST_IMAGES / "make.py")
-    make = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look there
-    spec.loader.exec_module(make)
-    model, rng = Recognizer.load(threads=1), np.random.default_rng(0)
+    make, model, rng = drawing(), Recognizer.load(threads=1), np.random.default_rng(0)
 
     def certain(line: np.ndarray, digit: int) -> bool:
         pages = (np.pad(written(line, *pen), round(0.6 * pen[0])) for pen in PENS)
@@ -143,9 +143,6 @@ def ringed(ink: np.ndarray, size: float) -> np.ndarray:
     return ink[: np.flatnonzero(ink.any(1))[-1] + 1]
 
 
-# --- Pictures, 0 to 255 ------------------------------------------------------------------------------
-
-
 def paper(ink: np.ndarray, rng, level=235.0, grain=3.0) -> np.ndarray:
     """Lay the ink on paper."""
     return rng.normal(level, grain, ink.shape) * (1 - ink) + 45 * ink
@@ -176,9 +173,6 @@ def dark_corner(page: np.ndarray, rng) -> np.ndarray:
 def image(pixels: np.ndarray) -> Image.Image:
     """Return an 8-bit picture."""
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-
-
-# --- Scenes ------------------------------------------------------------------------------------------
 
 
 def number(rng, least: int, most: int = 0, first="0123456789") -> str:

@@ -1,12 +1,12 @@
 """Processes that share the work: order, bounds, and what happens to those that die."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
 import time
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,44 +43,33 @@ def ended(chunk):
 
 
 def test_results_come_in_order_from_several_processes():
-    results = [
-        pair for chunk in map_ordered([[n] for n in range(12)], doubled, 2) for pair in chunk
-    ]
+    results = list(chain.from_iterable(map_ordered([[n] for n in range(12)], doubled, 2)))
     assert [result for _, result in results] == [2 * n for n in range(12)]
     processes = {process for process, _ in results}
     assert len(processes) == 2 and os.getpid() not in processes
 
 
 def test_no_more_work_is_taken_while_the_first_is_slow():
-    taken = []
-
-    def chunks():
-        for n in range(3, 100):
-            taken.append(n)
-            yield [n]
-
-    results = map_ordered(chunks(), doubled, 2)
+    rest = iter(range(4, 100))
+    results = map_ordered(chain([[3]], ([n] for n in rest)), doubled, 2)
     assert next(results)[0][1] == 6
-    assert len(taken) <= 2 * parallel.PREFETCH
+    assert next(rest) <= 3 + 2 * parallel.PREFETCH
     results.close()
 
 
 @needs_sigkill
 def test_pictures_that_kill_their_process_are_named_and_the_rest_is_read():
-    chunks = [
-        ["a", "kill", "b", "kill"],
-        ["c"],
-        ["kill"],
-        ["d", "e"],
-        *([[str(n)] for n in range(30)]),
+    chunks = [["a", "kill", "b", "kill"], ["c"], ["kill"], ["d", "e"]] + [
+        [str(n)] for n in range(30)
     ]
     results = map_ordered(chunks, killed, 2)
     first = next(results)
     time.sleep(1)  # what comes next breaks the pool while nothing is asked of it
-    readings = [*first, *(reading for chunk in results for reading in chunk)]
-    assert [reading.file for reading in readings] == [name for chunk in chunks for name in chunk]
-    lost = [r.status == "error" and r.message == LOST for r in readings]
-    assert lost == [reading.file == "kill" for reading in readings]
+    readings = [*first, *chain.from_iterable(results)]
+    assert [reading.file for reading in readings] == [*chain.from_iterable(chunks)]
+    for reading in readings:
+        what = ("error", LOST) if reading.file == "kill" else ("ok", "")
+        assert (reading.status, reading.message) == what
 
 
 def test_processes_that_cannot_start_end_the_run_in_one_line():
@@ -106,28 +95,23 @@ if __name__ == "__main__":
 def test_no_process_survives_the_first(tmp_path):
     script = tmp_path / "run.py"
     script.write_text(ORPHANS.format(tests=os.path.dirname(__file__)))
-    run = subprocess.Popen(
-        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    run = subprocess.Popen([sys.executable, script], **pipes)
     others = {int(run.stdout.readline()) for _ in range(3)}
     run.kill()
     assert run.communicate()[1] == ""
     deadline = time.monotonic() + 10
-    while others and time.monotonic() < deadline:
-        others = {process for process in others if is_alive(process)}
+    while others := set(filter(is_alive, others)):
+        assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert not others
 
 
 def is_alive(process: int) -> bool:
     try:
-        with open(f"/proc/{process}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"  # nobody collects orphans here
+        status = Path(f"/proc/{process}/stat").read_text()
     except FileNotFoundError:
         return False
-
-
-# --- Pictures --------------------------------------------------------------------------------------
+    return status.rpartition(")")[2].split()[0] != "Z"  # nobody collects orphans here
 
 
 class Reader:
@@ -154,21 +138,19 @@ def test_each_picture_gets_a_reading_whatever_happens():
             raise InputError("it is gone")
         return picture
 
-    readings = read_each(Reader(), ["a", "fault", "gone", "b"], True, fetch)
-    assert [(reading.file, reading.status, reading.message) for reading in readings] == [
-        ("a", "ok", ""),
-        ("fault", "error", "reading it failed (ZeroDivisionError: of its own)"),
-        ("", "error", "it is gone"),
-        ("b", "ok", ""),
+    failed = "reading it failed (ZeroDivisionError: of its own)"
+    assert read_each(Reader(), ["a", "fault", "gone", "b"], True, fetch) == [
+        Reading("a", text="True"),
+        Reading("fault", status="error", message=failed),
+        Reading("", status="error", message="it is gone"),
+        Reading("b", text="True"),
     ]
-    assert readings[0].text == "True"
 
 
 @pytest.mark.parametrize("slow", [1, 5, 50, None])
 def test_many_pictures_are_shared_and_stay_in_order(monkeypatch, slow):
     """Where all are fast, or one process is asked for, this one reads them all."""
-    shared = []
-    clock = [0.0]
+    shared, clock = [], [0.0]
 
     class Slow(Reader):
         def read_many(self, pictures, *, single=False):

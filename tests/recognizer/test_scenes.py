@@ -3,27 +3,12 @@
 `scenes` makes the pictures. What is lost in them is the scenes', not the handwriting's.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
+import scenes
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from scenes import (
-    KINDS,
-    dark_corner,
-    dotted,
-    image,
-    number,
-    on_desk,
-    page,
-    ruled,
-    scenes,
-    score,
-    squared,
-)
-
-from digits.recognizer import Recognizer
+from scenes import KINDS, dotted, number, page, ruled, squared
 
 N, SEED = 6, 0  # a third of the large photos
 # All others are read right, every one.
@@ -46,36 +31,24 @@ SOME = settings(
 seeds = st.integers(0, 2**32 - 1).map(np.random.default_rng)
 
 
-@pytest.fixture(scope="module")
-def recognizer():
-    return Recognizer.load(threads=1)
-
-
-# --- The pictures are what they are said to be -------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_each_kind_is_drawn_and_the_same_for_the_same_seed():
-    made, again = list(scenes(3, SEED)), list(scenes(3, SEED))
+    made, again = list(scenes.scenes(3, SEED)), list(scenes.scenes(3, SEED))
     assert list(dict.fromkeys(scene.name for scene in made)) == list(KINDS)
     for scene, other in zip(made, again, strict=True):
         assert scene.text == other.text and np.array_equal(scene.image, other.image), scene.name
         assert (scene.text == "") == scene.name.startswith("blank"), scene.name
 
 
-# --- What the shipped model makes of them ------------------------------------------------------------
-
-
 @pytest.mark.slow
 def test_the_shipped_model_keeps_its_promise(recognizer):
-    made = list(scenes(N, SEED))
-    counts = score(made, recognizer.read_many(scene.image for scene in made))
+    made = list(scenes.scenes(N, SEED))
+    counts = scenes.score(made, recognizer.read_many(scene.image for scene in made))
     least = counts["n"].to_dict() | LEAST_RIGHT
     assert {kind: n for kind, n in counts["right"].items() if n < least[kind]} == {}
     assert counts["confident wrong"].sum() <= MOST_CONFIDENT_WRONG, counts
 
 
-# --- What holds for any picture ----------------------------------------------------------------------
 # Each digit here is read for certain alone.
 
 SURROUNDINGS = {
@@ -88,18 +61,16 @@ SURROUNDINGS = {
     "squares": lambda i, r: squared(i, r.integers(24, 80), r.uniform(0.2, 0.6)),
 }
 LOOKS = {
-    "turned by 90": lambda p, r: np.rot90(p),
-    "turned by 180": lambda p, r: np.rot90(p, 2),
-    "turned by 270": lambda p, r: np.rot90(p, 3),
+    **{f"turned by {90 * n}": lambda p, r, n=n: np.rot90(p, n) for n in (1, 2, 3)},
     "inverted": lambda p, r: 255 - p,
-    "on a desk": on_desk,
-    "dark corner": dark_corner,
+    "on a desk": scenes.on_desk,
+    "dark corner": scenes.dark_corner,
 }
 
 
 def sure(recognizer, pixels) -> str | None:
     """Return the answer, if it is sure."""
-    reading = recognizer.read(image(pixels))
+    reading = recognizer.read(scenes.image(pixels))
     return reading.text if reading.status == "ok" else None
 
 

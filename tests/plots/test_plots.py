@@ -1,0 +1,266 @@
+"""The figures: what they hold, never how their pixels look. Drawn without a screen, and closed."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import softmax
+
+from digits import evaluation, plots
+from digits.pictures import decode, find_digits, find_ink, to_mnist_form
+from digits.recognizer import DigitReading, Reading
+
+plt.switch_backend("Agg")
+IMAGES = np.random.default_rng(0).integers(0, 256, (60, 28, 28)).astype(np.uint8)
+LABELS = np.arange(60) % 10
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def table():
+    logits = np.random.default_rng(1).normal(0, 1, (60, 10)) + 3 * np.eye(10)[LABELS]
+    return evaluation.prediction_table(softmax(logits, axis=1), LABELS, 0.6)
+
+
+def texts(place) -> list[str]:
+    return [text.get_text() for text in place.texts]
+
+
+def titles(figure) -> list[str]:
+    return [ax.get_title() for ax in figure.axes]
+
+
+def drawn(panel):
+    return panel.images[0].get_array()
+
+
+def line(ax, label) -> np.ndarray:
+    """Return the points of the one line that the legend gives that name."""
+    (found,) = [line for line in ax.lines if line.get_label() == label]
+    return found.get_xydata()
+
+
+def test_style_leaves_the_settings_as_they_were_but_the_interactive_mode():
+    before = dict(plt.rcParams)
+    with plots.style():
+        assert plt.rcParams["image.cmap"] == "gray_r"
+    assert dict(plt.rcParams) == before
+    plt.ioff()
+    with plots.style():
+        plt.ion()  # as a notebook's first figure does
+    assert plt.isinteractive()
+    plt.ioff()
+
+
+# --- Images of digits ------------------------------------------------------------------------------
+
+
+def test_counts_are_labelled_and_the_title_states_the_imbalance():
+    ax = plots.plot_counts(np.repeat(np.arange(10), [10, 25, *[20] * 8]))
+    assert [bar.get_height() for bar in ax.patches] == [10, 25, *[20] * 8]
+    assert texts(ax) == ["10", "25", *["20"] * 8]
+    assert ax.get_title() == "There are 2.50 times as many 1s as 0s"
+    assert plots.plot_counts(np.array([3, 3, 3])).get_title() == "There is no 0"
+
+
+def test_rows_hold_the_images_and_are_named():
+    rows = {"first": IMAGES[:3], "second": IMAGES[3:4] / 255.0, "third": IMAGES[:1]}
+    figure = plots.plot_rows(rows, "Rows", 2)
+    first, second = map(drawn, figure.axes[:2])
+    assert first.shape == second.shape == (28, 3 * 30 - 2)
+    assert np.array_equal(first[:, 30:58], IMAGES[1])
+    assert np.allclose(second[:, :28], IMAGES[3] / 255.0)
+    assert np.ma.getmaskarray(np.ma.masked_invalid(second))[:, 30:].all()
+    assert [ax.images[0].get_clim() for ax in figure.axes[:2]] == [(0, 255), (0, 1)]
+    assert [ax.get_ylabel() for ax in figure.axes] == [*rows, ""]
+    assert figure.get_suptitle() == "Rows"
+
+
+def test_means_share_fixed_limits():
+    figure = plots.plot_means(IMAGES[:10] / 255, IMAGES[10:20] / 510)
+    limits = [ax.images[0].get_clim() for ax in figure.axes if ax.images]
+    assert limits == [(0, 1), (0, 0.5)]
+
+
+def test_seen_images_are_drawn_in_order():
+    figure = plots.plot_seen(IMAGES[:3], ["first", "second", "third"], "three", n_columns=2)
+    assert titles(figure) == ["first", "second", "third", ""]
+    assert [ax.axison for ax in figure.axes] == [True] * 3 + [False]
+
+
+def test_predictions_show_the_image_of_each_row():
+    probabilities = np.random.default_rng(0).random((60, 10))
+    rows = evaluation.errors(evaluation.prediction_table(probabilities, LABELS), 5)
+    figure = plots.plot_predictions(IMAGES, rows, "worst")
+    for ax, row in zip(figure.axes, rows.itertuples(), strict=False):
+        assert np.array_equal(drawn(ax), IMAGES[row.index])
+        for text in (f"#{row.index} ✗", f"true {row.true}", f"read {row.predicted}"):
+            assert text in ax.get_title()
+    assert plots.plot_predictions(IMAGES, rows.head(0), "nothing").get_suptitle() == "nothing"
+
+
+def test_pairs_show_both_images_and_their_difference():
+    figure = plots.plot_pairs(IMAGES[:2], IMAGES[2:4], ["a", "b"], "Pairs", names=("up", "down"))
+    axes = np.reshape(figure.axes, (3, 2))
+    assert np.array_equal(drawn(axes[1, 0]), IMAGES[2])
+    assert np.array_equal(drawn(axes[2, 1]), IMAGES[1].astype(int) - IMAGES[3])
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["up", "down", "difference"]
+    assert titles(figure)[:2] == ["a", "b"]
+
+
+def test_embedding_draws_each_point_as_its_digit_and_marks_the_mistakes():
+    points = np.random.default_rng(3).normal(size=(60, 2))
+    right = evaluation.prediction_table(np.eye(10)[LABELS], LABELS)
+    mistaken = right.assign(predicted=np.where(right["index"] < 7, 0, right["true"]))
+    ax = plots.plot_embedding(points, mistaken)
+    *digits, marked = ax.collections
+    assert np.array_equal(digits[3].get_offsets(), points[LABELS == 3])
+    shapes = {len(collection.get_paths()[0].vertices) for collection in digits}
+    assert len(shapes) > 1, "every digit has the same marker"
+    assert texts(ax) == [str(digit) for digit in range(10)]
+    assert marked.get_label() == "mistake"
+    assert np.array_equal(marked.get_offsets(), points[1:7])
+    assert "6 mistakes" in ax.get_title()
+
+
+# --- A model's quality -----------------------------------------------------------------------------
+
+
+def test_reliability_has_a_panel_for_each_calibration(table):
+    bins = evaluation.calibration_curve(table)
+    figure = plots.plot_reliability({"a": bins, "b": bins}, {"a": 0.05, "b": 0.02})
+    assert titles(figure) == ["a: error 5.00%", "b: error 2.00%"]
+    assert figure.get_suptitle().endswith("accuracy b")
+    assert [int(text) for text in texts(figure.axes[0])] == bins["n"].tolist()
+
+
+def test_occlusion_draws_image_and_two_maps(table):
+    rows = evaluation.errors(table, 2)
+    maps = np.random.default_rng(2).normal(size=(2, 2, 28, 28))
+    figure = plots.plot_occlusion(IMAGES, maps, rows)
+    grid = np.array(figure.axes[:6]).reshape(3, 2)
+    assert np.array_equal(drawn(grid[0, 1]), IMAGES[rows["index"].iloc[1]])
+    assert np.array_equal(drawn(grid[2, 0]), maps[0, 1])
+    assert grid[1, 0].get_title() == f"for {rows['predicted'].iloc[0]} (read)"
+    figure = plots.plot_occlusion(IMAGES, maps[:0], rows.head(0))
+    assert "no mistake" in figure.get_suptitle()
+
+
+def test_severity_has_a_panel_for_each_corruption():
+    rows = [("blur", 0.5, 0.02), ("blur", 1.0, 0.3), ("fog", 0.5, 0.1), ("fog", 1.0, 0.2)]
+    errors = pd.DataFrame(rows, columns=["corruption", "severity", "error"])
+    errors["amount"], errors["unit"] = errors["severity"] * 3, "pixels, any"
+    errors["low"], errors["high"] = errors["error"] / 2, errors["error"] * 2
+    figure = plots.plot_severity(errors)
+    assert titles(figure) == ["blur", "fog"]
+    assert figure.axes[0].get_xlabel() == "pixels"
+    assert figure.axes[1].lines[0].get_xydata() == pytest.approx(np.array([[1.5, 10], [3, 20]]))
+    assert "30% wrong at 1 times" in figure.get_suptitle()
+
+
+def test_epoch_choice_counts_the_flattery():
+    audit = pd.DataFrame({"epoch": [1, 2, 3], "n_wrong": [50, 20, 30]})
+    ax = plots.plot_epoch_choice(audit, chosen=3, n_test=1000)
+    assert "flatter by 1.00 points" in ax.get_title()
+    assert line(ax, "best on test (cheat)") == pytest.approx(np.array([[2, 2.0]]))
+
+
+# --- Pictures --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def picture():
+    page = np.full((60, 80), 255, np.uint8)
+    page[10:50, 20:26] = 0
+    page[10:50, 50:56] = 0
+    return decode(page)
+
+
+def test_stages_are_drawn_with_a_box_for_each_glyph(picture):
+    ink = find_ink(picture)
+    glyphs = find_digits(ink)
+    figure = plots.plot_stages(picture, ink, glyphs, to_mnist_form(glyphs[0].ink))
+    assert len(figure.axes) == 6
+    assert len(figure.axes[3].patches) == len(glyphs) == 2
+    assert "2 found" in figure.get_suptitle()
+
+
+def test_unsure_digits_have_a_broken_frame(picture):
+    def reading(accepted: bool) -> Reading:
+        digit = DigitReading(1, 0.9, (20, 10, 6, 40), 0, accepted, False, IMAGES[0])
+        return Reading("a.png", "1", ("1",), 0.9, "ok", "", (digit,))
+
+    given = [picture, picture], [reading(True), reading(False)], ["a", "b"]
+    figure = plots.plot_readings(*given, "two", 2)
+    assert [ax.patches[0].get_linestyle() for ax in figure.axes] == ["-", "--"]
+    assert figure.axes[0].patches[0].get_bbox().bounds == (20, 10, 6, 40)
+    assert plots.plot_readings([], [], [], "0 pictures").get_suptitle() == "0 pictures"
+
+
+def test_outcomes_fill_each_bar():
+    rows = {"plain": [4, 3, 0, 0, 1, 0], "turned": [2, 0, 0, 1, 0, 1]}
+    names = ["n", "right", "unsure right", "unsure wrong", "refused", "confident wrong"]
+    ax = plots.plot_outcomes(pd.DataFrame(rows, names).T)
+    widths = np.array([[bar.get_width() for bar in part] for part in ax.containers])
+    assert widths.T.tolist() == [[75, 0, 0, 25, 0], [0, 0, 50, 0, 50]]
+    assert texts(ax.get_legend()) == names[1:]
+    assert ax.get_title() == "3 of 6 read right, 1 wrong and sure"
+
+
+# --- The network and its training ------------------------------------------------------------------
+
+
+def test_channels_are_laid_out_in_order():
+    maps = np.arange(5 * 5 * 6, dtype=float).reshape(5, 5, 6)
+    for weights in (False, True):
+        sheet = np.asarray(drawn(plots.plot_maps(maps, "Maps", columns=4, weights=weights)))
+        assert np.array_equal(sheet[:5, 6:11], maps[..., 1])
+        assert np.array_equal(sheet[6:11, :5], maps[..., 4])
+    ax = plots.plot_maps(np.full((3, 3, 2), -0.5), "Kernels", weights=True)
+    assert ax.images[0].get_clim() == (-0.5, 0.5)
+
+
+def test_patch_states_the_sum():
+    figure = plots.plot_patch(np.full((3, 3), 0.5), np.arange(9.0).reshape(3, 3))
+    assert figure.get_suptitle() == "The 9 products add up to 18.000"
+    assert texts(figure.axes[2])[8] == "4.00"
+
+
+def test_history_draws_both_sets_and_marks_the_epoch_alive_too():
+    rows = [(1, 0.9, 0.6, 0.5, 0.8), (2, 0.4, 0.9, 0.3, 0.92), (3, 0.2, 0.95, 0.35, 0.91)]
+    columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+    history = pd.DataFrame(rows, columns=columns)
+    figure = plots.plot_history(history, chosen=2)
+    loss, accuracy = figure.axes
+    assert line(loss, "training")[:, 1].tolist() == [0.9, 0.4, 0.2]
+    assert line(accuracy, "validation")[:, 1].tolist() == [0.8, 0.92, 0.91]
+    assert line(accuracy, "chosen: epoch 2").tolist() == [[2, 0.92]]
+    assert "epoch 2, at 92.00%" in figure.get_suptitle()
+    assert plots.plot_history(history).get_suptitle() == "Epoch 3: validation accuracy 91.00%"
+    plt.close("all")
+    show = plots.live_history()
+    for row in history.to_dict("records"):
+        show(row)
+    assert plt.get_fignums() == [], "each drawing is closed, or a notebook shows it again"
+
+
+def test_learning_curve_draws_every_network_and_their_mean():
+    rows = [(5, True, 0.2, 0.01), (5, True, 0.4, 0.03), (9, True, 0.1, 0.02), (5, False, 0.5, 0.1)]
+    curve = pd.DataFrame(rows, columns=["n", "replay", "hand_error", "test_error"])
+    figure = plots.plot_learning_curve(curve, "Curve")
+    shown = [list(line.get_ydata()) for line in figure.axes[0].lines]
+    assert shown[:2] == [pytest.approx([20, 40, 10]), pytest.approx([30, 10])]
+    assert [text.get_text() for text in figure.axes[1].get_xticklabels()] == ["5", "9"]
+
+
+def test_gains_state_both_errors():
+    gains = pd.DataFrame({"before": [0.2, 0.1], "after": [0.05, 0.1]}, index=["digits", "pages"])
+    ax = plots.plot_gains(gains, "Gains")
+    assert texts(ax) == ["20.0 to 5.0", "10.0 to 10.0"]
+    assert line(ax, "after")[:, 0] == pytest.approx([5, 10])
+    assert ax.get_xlim()[1] > 20, "the text beside the larger error has room"
