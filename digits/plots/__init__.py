@@ -38,8 +38,6 @@ from digits.plots.theme import (
 )
 from digits.plots.training import (
     live_history,
-    plot_gains,
     plot_history,
-    plot_learning_curve,
     plot_maps,
 )

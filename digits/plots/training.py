@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from digits.plots.theme import BLACK, BLUE, ORANGE, VERMILION, WIDTH, bare, log_scale, mosaic, style
+from digits.plots.theme import BLACK, BLUE, ORANGE, WIDTH, bare, log_scale, mosaic, style
 
 
 @style()
@@ -82,49 +82,3 @@ def live_history() -> Callable[[dict], None]:
             place.update(figure)
 
     return show
-
-
-@style()
-def plot_learning_curve(curve: pd.DataFrame, title: str) -> Figure:
-    """Draw the errors of fine-tuned networks, as from `experiments.learning_curve`, by examples."""
-    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3.3))
-    sizes = sorted(curve["n"].unique())
-    looks = ((True, "with replay", "o-", BLUE, -1), (False, "without replay", "^--", VERMILION, 1))
-    for ax, column in zip(axes, ("hand_error", "test_error"), strict=True):
-        for replay, name, look, color, side in looks:
-            rows = curve[curve["replay"] == replay]
-            # Beside one another, or the two would hide each other.
-            place = rows["n"].map(sizes.index) + 0.07 * side
-            ax.plot(place, 100 * rows[column], look[0], color=color, alpha=0.5, markersize=4)
-            mean = 100 * rows.groupby("n")[column].mean()
-            ax.plot(np.arange(len(mean)) + 0.07 * side, mean, look[1:], color=color)
-            ax.plot([], [], look, color=color, label=name)  # line and marks in one key
-        ax.set_xticks(range(len(sizes)), sizes)
-        ax.set(xlabel="examples of the hand", ylabel="misread (%)", ylim=(0, None))
-    axes[0].set_title("this hand, held-out pictures")
-    axes[1].set_title("test images of other hands")
-    axes[0].legend()
-    figure.suptitle(title)
-    return figure
-
-
-@style()
-def plot_gains(gains: pd.DataFrame, title: str) -> Axes:
-    """Draw errors before and after fine-tuning, a line for each kind of reading.
-
-    The table is indexed by what is read; its columns ``before`` and ``after`` are shares, 0 to 1.
-    """
-    _, ax = plt.subplots(figsize=(WIDTH, 0.9 + 0.45 * len(gains)))
-    places = np.arange(len(gains))
-    before, after = 100 * gains["before"], 100 * gains["after"]
-    ax.hlines(places, before, after, color="0.7", linewidth=2)
-    ax.plot(before, places, "o", color=ORANGE, markerfacecolor="white", label="before")
-    ax.plot(after, places, "D", color=BLUE, label="after")
-    for place, *ends in zip(places, before, after, strict=True):
-        text = f"{ends[0]:.1f} to {ends[1]:.1f}"
-        ax.annotate(text, (max(ends), place), (9, 0), textcoords="offset points", va="center")
-    ax.set_yticks(places, gains.index)
-    ax.invert_yaxis()
-    ax.set(xlabel="misread (%)", xlim=(-1, 1.25 * max(before.max(), after.max(), 1)), title=title)
-    ax.legend(loc="lower right")
-    return ax

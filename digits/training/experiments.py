@@ -1,13 +1,10 @@
-"""Small trainings that each answer one question of notebook 03 or 06.
+"""Small trainings that each answer one question of notebook 03.
 
-Those of 03 use the quick network and a part of the data: they compare, so the order of their numbers
-counts, which are worse than the real model's. Those of 06 fine-tune an `Adapter`.
+They use the quick network and a part of the data: they compare, so the order of their numbers counts,
+which are worse than the real model's.
 """
 
 from __future__ import annotations
-
-import itertools
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,10 +13,8 @@ from scipy.special import softmax
 from digits import data, evaluation
 from digits.config import Config
 from digits.data import Dataset
-from digits.data.writers import Writer
 from digits.training import augmentation
 from digits.training.backend import keras
-from digits.training.finetuning import Adapter
 from digits.training.model import as_input, augmented, build_cnn
 
 N_TRAIN = 20_000  # training images of one small training, at most
@@ -106,84 +101,3 @@ def _logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 def _error(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:
     return float((_logits(model, x).argmax(1) != y).mean())
-
-
-def balanced_order(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Return an order of the examples, int64 (n,), in which the digits take turns while they last."""
-    rng = np.random.default_rng([seed, 9])
-    shuffled = rng.permutation(len(labels))
-    turns = pd.Series(labels[shuffled]).groupby(labels[shuffled]).cumcount().to_numpy()
-    return shuffled[np.argsort(turns, kind="stable")]
-
-
-def learning_curve(
-    adapter: Adapter,
-    examples: tuple[np.ndarray, np.ndarray],
-    held_out: tuple[np.ndarray, np.ndarray],
-    kept: tuple[np.ndarray, np.ndarray],
-    sizes: Sequence[int],
-    n_draws: int,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Fit on ever more examples, with and without replay, and measure on other images.
-
-    Parameters
-    ----------
-    adapter : Adapter
-    examples : tuple
-        Variations (n, copies, k) and labels (n,) to draw from.
-    held_out, kept : tuple
-        Features (m, k) and labels (m,): pictures of the same hand, and test images of others.
-    sizes : sequence of int
-        Numbers of examples.
-    n_draws : int
-        How often other examples are drawn for each size.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a training: ``n``, ``draw``, ``replay`` (bool), ``hand_error``, ``test_error`` (shares,
-        0 to 1); the rows with n = 0 are the network as it came.
-    """
-
-    def measure(n: int, draw: int, replay: bool) -> dict:
-        errors = {"hand_error": adapter.error(*held_out), "test_error": adapter.error(*kept)}
-        return {"n": n, "draw": draw, "replay": replay, **errors}
-
-    variations, labels = examples
-    adapter.reset()
-    rows = [measure(0, 0, replay) for replay in (True, False)]
-    for draw in range(n_draws):
-        order = balanced_order(labels, seed + draw)
-        for n, replay in itertools.product(sizes, (True, False)):
-            chosen = order[:n]
-            adapter.fit(variations[chosen], labels[chosen], seed + draw, replay=replay)
-            rows.append(measure(n, draw, replay))
-    return pd.DataFrame(rows)
-
-
-def invented(adapter: Adapter, seed: int, odd: int = 7) -> tuple[np.ndarray, np.ndarray]:
-    """Return features (100, k) and labels (100,) of pictures in an invented hand."""
-    images, labels = Writer.invent(seed, odd=odd).sample(100, seed)
-    return adapter.features(images), labels
-
-
-def gains(
-    adapter: Adapter,
-    examples: tuple[np.ndarray, np.ndarray],
-    read: dict[str, tuple[np.ndarray, np.ndarray]],
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Fit on examples, and return the shares misread before and after, 0 to 1.
-
-    `examples` are variations (n, copies, k) and labels (n,); `read` gives features (m, k) and labels
-    (m,) by name. Indexed by the names; columns ``before`` and ``after``.
-    """
-
-    def errors() -> dict:
-        return {name: adapter.error(*part) for name, part in read.items()}
-
-    adapter.reset()
-    before = errors()
-    adapter.fit(*examples, seed)
-    return pd.DataFrame({"before": before, "after": errors()})

@@ -18,7 +18,7 @@ from digits.data.examples import Examples
 from digits.data.writers import Writer
 from digits.evaluation import Score
 from digits.recognizer import Recognizer
-from digits.training import experiments, finetuning
+from digits.training import finetuning
 from digits.training.finetuning import Adapter, Outcome, finetune, split_folds
 
 pytestmark = pytest.mark.slow
@@ -170,40 +170,19 @@ def test_more_is_replayed_where_validation_asks_for_it(adapter, monkeypatch):
     assert tried == [10, 30, 100], "12 of 1,000 instead of 10 is too many, 11 would be none"
 
 
-def test_digits_take_turns():
-    labels = np.array([3] * 8 + [5, 5, 7])
-    order = experiments.balanced_order(labels, 0)
-    assert sorted(order) == list(range(11))
-    assert sorted(labels[order[:3]]) == [3, 5, 7] and sorted(labels[order[3:5]]) == [3, 5]
-
-
-def test_curve_and_gains_begin_with_the_network_as_it_came(adapter, taught, hand, monkeypatch):
-    monkeypatch.setattr(finetuning, "STEPS", 3)
-    held_out = adapter.features(hand[1][0][:50]), hand[1][1][:50]
-    kept = experiments.invented(adapter, 1, odd=0)
-    adapter.reset()
-    before = adapter.error(*held_out), adapter.error(*kept)
-    curve = experiments.learning_curve(adapter, taught, held_out, kept, [5, 10], n_draws=1)
-    assert curve["n"].tolist() == [0, 0, 5, 5, 10, 10]
-    assert curve["replay"].tolist() == [True, False] * 3
-    assert (curve[["hand_error", "test_error"]][:2].to_numpy() == before).all()
-    gains = experiments.gains(adapter, taught, {"hand": held_out, "others": kept})
-    assert tuple(gains["before"]) == before and gains["after"].between(0, 1).all()
-
-
 # --- What is written -----------------------------------------------------------------------------
 
 
-def outcome(hand_wrong, test_wrong, n_test=10_000) -> Outcome:
+def outcome(hand_wrong, val_wrong, n_val=10_000) -> Outcome:
     """Return the outcome with these mistakes before and after."""
     hands = [Score.of(20, n) for n in hand_wrong]
-    return Outcome(*hands, (("7.png", 7, 1),), *(Score.of(n_test, n) for n in test_wrong))
+    return Outcome(*hands, (("7.png", 7, 1),), *(Score.of(n_val, n) for n in val_wrong))
 
 
 def test_what_counts_as_worse():
     for counts, words in (
         (((5, 2), (30, 40)), ""),
-        (((5, 2), (30, 41)), "11 more of 10,000 test images"),
+        (((5, 2), (30, 41)), "11 more of 10,000 validation images"),
         (((5, 2), (1, 2), 359), ""),
         (((5, 2), (1, 3), 359), "2 more of 359"),
         (((5, 5), (30, 30)), ""),
@@ -249,8 +228,8 @@ def test_by_force_a_worse_model_replaces_an_earlier_one(earlier, examples, embed
     assert len(outcome.still_wrong) == outcome.hand_after.n_wrong
     model = Recognizer.load(earlier)
     assert card["threshold"] == model.threshold > 0
-    n_wrong = (model.predict(embedded.x_test)["digit"].to_numpy() != embedded.y_test).sum()
-    assert n_wrong == outcome.test_after.n_wrong == card["metrics"]["test"]["n_wrong"]
+    n_wrong = (model.predict(embedded.x_val)["digit"].to_numpy() != embedded.y_val).sum()
+    assert n_wrong == outcome.val_after.n_wrong == card["metrics"]["val"]["n_wrong"]
     text = (earlier / "MODEL_CARD.md").read_text()
     for words in (
         "20 pictures of one hand (2, 2, 2",
@@ -259,7 +238,7 @@ def test_by_force_a_worse_model_replaces_an_earlier_one(earlier, examples, embed
         "57,466 images of handwriting: the training images of mnist",  # of what it started from
     ):
         assert words in text
-    for words in ("the hand before: ", "the hand after:  ", "test before:     ", "of 359 wrong"):
+    for words in ("the hand before: ", "the hand after:  ", "others before:   ", "of 205 wrong"):
         assert words in str(outcome)
     training.export_model(earlier, "keras", earlier.parent / "again.keras")
     assert Adapter(earlier, embedded).n_replayed["not digits"] == 100

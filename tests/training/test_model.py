@@ -7,7 +7,7 @@ keras = pytest.importorskip("keras")
 
 from digits.config import PROFILES, Config  # noqa: E402
 from digits.training import augmentation  # noqa: E402
-from digits.training.model import augmented, build_cnn, layer_table  # noqa: E402
+from digits.training.model import augmented, build_cnn  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +26,9 @@ def test_every_profile_is_a_small_network_of_keras_own_layers(name, digit):
     assert logits.shape == (2, config.n_classes) and str(logits.dtype).endswith("float32'>")
     assert model.count_params() < 1_000_000
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
-    table = layer_table(model)
-    assert {"Conv2D", "MaxPooling2D", "Dropout", "Dense"} <= set(table["kind"])
-    assert table["parameters"].sum() == model.count_params()
-    assert table.loc["logits", "output_shape"] == (config.n_classes,)
+    assert {"Conv2D", "MaxPooling2D", "Dropout", "Dense"} <= {
+        type(x).__name__ for x in model.layers
+    }
 
 
 def test_the_seed_decides_the_weights():

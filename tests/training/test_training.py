@@ -105,6 +105,23 @@ def test_a_run_folder_is_complete(run, dataset):
     assert n_wrong(folder, dataset) == told["metrics"]["test"]["n_wrong"] == audit[told["epoch"]]
 
 
+def lean(config):
+    """Return a network without the layers of `build_cnn`."""
+    layers = keras.layers
+    found = [layers.Conv2D(8, 5, strides=3, activation="relu"), layers.GlobalAveragePooling2D()]
+    return keras.Sequential([keras.Input((28, 28, 1)), *found, layers.Dense(config.n_classes)])
+
+
+def test_a_network_of_ones_own_is_trained_or_refused(tmp_path, dataset):
+    config = SMALL.replace(extra=False, reject=False, epochs=1)
+    folder = training.train(dataset, config, tmp_path / "own", build=lean)
+    model = Recognizer.load(folder)
+    assert model.features(dataset.x_val[:3]).shape == (3, 8)
+    assert model.card["n_parameters"] == lean(config).count_params() == 298
+    with pytest.raises(InputError, match=r"gives \(None, 11\); expected .*\(None, 10\)"):
+        training.train(dataset, config, folder, build=lambda _: lean(config.replace(reject=True)))
+
+
 def test_the_epoch_is_chosen_on_validation():
     rows = [
         {"epoch": epoch, "val_accuracy": accuracy, "val_loss": loss}
