@@ -370,17 +370,20 @@ def test_a_part_keeps_the_rest_of_an_earlier_report(made, monkeypatch):
     assert list(metrics["report"]["notebooks"]) == ["01_look", "04_score"]
 
 
-def test_figures_of_tagged_cells_are_preferred_for_the_index(made, tmp_path, monkeypatch):
+def test_figures_of_tagged_cells_are_preferred_for_the_index_and_solutions_are_folded(
+    made, tmp_path, monkeypatch
+):
     _, folder = made
     assert "01_look.html#cell-id=cell-3" in Page(folder / "index.html").links
     monkeypatch.setattr(pages, "own_pictures", lambda: [])
-    plain = notebook(("a",), ("b", "index"))
+    plain = notebook(("a",), ("b", "index"), ("c", "solution"))
     for cell in plain.cells:
         cell.outputs = [SMALL]
     nbformat.write(plain, tmp_path / "01_a.ipynb")
     pages.write(tmp_path, report.read_metrics(folder / "metrics.json"))
     links = [link for link in Page(tmp_path / "index.html").links if "#" in link]
     assert links == ["01_a.html#cell-id=cell-1"]
+    assert (tmp_path / "01_a.html").read_text().count('<details class="solution">') == 1
 
 
 # --- failures --------------------------------------------------------------------------------------
