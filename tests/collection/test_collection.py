@@ -235,7 +235,8 @@ def test_options_that_do_not_go_together(folder, capfd):
 def test_a_killed_run_continues_and_reads_each_picture_once(folder):
     for n in range(400):
         shutil.copy(f"in/{n % 3:02}.png", f"in/more-{n:03}.png")
-    command = [sys.executable, *["-m", "digits", "predict", "in", "--output", "out", "--part-size", "20"]]
+    command = [sys.executable, "-m", "digits", "predict", "in", "--output", "out"]
+    command += ["--part-size", "20"]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while len(list(Path("out").glob("part-*"))) < 2 and time.monotonic() < deadline:
