@@ -200,9 +200,6 @@ def test_no_scheduler_is_said_in_one_line(folder, monkeypatch):
         read_collection(["in"], "out", scheduler="tcp://127.0.0.1:9")
 
 
-# --- The command -----------------------------------------------------------------------------------
-
-
 def run(*arguments):
     with pytest.raises(SystemExit) as ended:
         cli.main([str(argument) for argument in arguments])
@@ -252,9 +249,6 @@ def test_a_killed_run_continues_and_reads_each_picture_once(folder):
     assert line.endswith("of 411 pictures are read already")
     assert there.items() < written().items()
     assert files("out") == sorted(f"in/{name}" for name in os.listdir("in"))
-
-
-# --- Processes -------------------------------------------------------------------------------------
 
 
 def deadly(model, digest, single, pictures):

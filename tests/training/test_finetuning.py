@@ -56,12 +56,7 @@ def taught(adapter, hand):
     return adapter.augment_features(x, 0, copies=16), y
 
 
-# --- What is gained and kept ---------------------------------------------------------------------
-
-
-def test_twenty_pictures_halve_the_error_of_an_odd_hand_and_little_is_forgotten(
-    adapter, taught, hand, embedded
-):
+def test_twenty_pictures_halve_the_error_and_little_is_forgotten(adapter, taught, hand, embedded):
     _, (x, y) = hand
     held_out, test = (adapter.features(x), y), (adapter.features(embedded.x_test), embedded.y_test)
     others = adapter.features(synthesis.non_digits(150, embedded.x_val, embedded.y_val, 5))
@@ -93,7 +88,7 @@ def test_mnist_is_not_forgotten(hand, monkeypatch):
     assert adapter.error(*test) - before <= finetuning.LARGEST_FALL + 1e-9
 
 
-def test_a_fit_changes_the_last_layers_alone_and_begins_anew_each_time(
+def test_a_fit_changes_the_last_layers_alone_and_begins_anew(
     adapter, taught, embedded, monkeypatch
 ):
     def weights() -> dict:
@@ -125,9 +120,6 @@ def test_variations_differ_and_are_decided_by_the_seed(adapter, hand):
     assert first.shape[:2] == (2, 8), "as many copies as the bounds allow"
     assert np.allclose(first, again) and not np.allclose(first, other)
     assert not np.allclose(first[0, 0], first[0, 1])
-
-
-# --- Folds and orders ----------------------------------------------------------------------------
 
 
 def test_equal_labels_are_spread_over_the_folds():
@@ -186,9 +178,6 @@ def test_curve_and_gains_begin_with_the_network_as_it_came(adapter, taught, hand
     assert tuple(gains["before"]) == before and gains["after"].between(0, 1).all()
 
 
-# --- What is written -----------------------------------------------------------------------------
-
-
 def outcome(hand_wrong, test_wrong, n_test=10_000) -> Outcome:
     """Return the outcome with these mistakes before and after."""
     hands = [Score.of(20, n) for n in hand_wrong]
@@ -226,9 +215,7 @@ def names(folder) -> set[str]:
     return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
 
 
-def test_by_force_a_worse_model_replaces_an_earlier_one_and_is_whole(
-    earlier, examples, embedded, monkeypatch
-):
+def test_by_force_a_worse_model_replaces_an_earlier_one(earlier, examples, embedded, monkeypatch):
     read = Adapter.cross_val_predict
     monkeypatch.setattr(Adapter, "cross_val_predict", lambda *args: (read(*args) + 1) % 10)
     monkeypatch.setattr(finetuning, "STEPS", 40)
@@ -260,8 +247,8 @@ def test_by_force_a_worse_model_replaces_an_earlier_one_and_is_whole(
     assert Adapter(earlier, embedded).n_replayed["not digits"] == 100
 
 
-def test_an_earlier_model_goes_only_when_a_better_one_is_complete(
-    monkeypatch, earlier, examples, embedded
+def test_an_earlier_model_goes_only_for_a_whole_better_one(
+    earlier, examples, embedded, monkeypatch
 ):
     monkeypatch.setattr(finetuning, "STEPS", 1)
     for error in (KeyboardInterrupt(), RuntimeError("broken"), OSError(28, "full")):
@@ -292,9 +279,6 @@ def test_what_is_not_a_model_is_neither_replaced_nor_started_from(tmp_path, exam
     with pytest.raises(InputError, match="'config'"):
         finetune(examples, embedded, tmp_path / "hand", base=base)
     assert not (tmp_path / "hand").exists()
-
-
-# --- The command ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
