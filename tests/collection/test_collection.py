@@ -29,14 +29,16 @@ from digits.recognizer import Recognizer
 from digits.recognizer.parallel import LOST, read_each
 from digits.storage import locked
 
+ELEVEN = [f"in/{n:02}.png" for n in range(11)]
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Eleven pictures, one of them damaged; the current folder."""
     monkeypatch.chdir(tmp_path)
     Path("in").mkdir()
-    for n in range(11):
-        Image.fromarray(np.full((12, 12), 20 * n, np.uint8)).save(f"in/{n:02}.png")
+    for n, name in enumerate(ELEVEN):
+        Image.fromarray(np.full((12, 12), 20 * n, np.uint8)).save(name)
     Path("in/04.png").write_bytes(b"no picture")
     return tmp_path
 
@@ -61,13 +63,13 @@ def rows(output):
     return pq.read_table(output).to_pylist()
 
 
-def test_a_collection_becomes_rows_in_parts(read):
-    assert read(["in"], "out", part=4) == {"no-digit": 10, "error": 1}
-    names = ["_plan", "part-000000.parquet", "part-000001.parquet", "part-000002.parquet"]
-    assert sorted(os.listdir("out")) == names
-    found = rows("out")
-    assert [row["file"] for row in found] == [f"in/{n:02}.png" for n in range(11)]
-    assert found[4]["status"] == "error" and "can be opened" in found[4]["message"]
+def files(output):
+    return [row["file"] for row in rows(output)]
+
+
+def written():
+    """Return the finished parts, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
 
 
 def test_a_row_is_what_json_prints(read):
@@ -88,7 +90,7 @@ def test_several_sources_follow_one_another(read):
         archive.write("in/05.png")
     sources = ["list.txt", "in/0[23].png", "packed.zip"]
     assert read(sources, "out") == {"no-digit": 4, "error": 1}
-    assert [row["file"] for row in rows("out")] == [
+    assert files("out") == [
         "in/01.png", "in/missing.png", "in/02.png", "in/03.png", "packed.zip/in/05.png",
     ]  # fmt: skip
 
@@ -100,8 +102,7 @@ def test_names_that_are_not_text(read):
     with tarfile.open("packed.tar", "w") as archive:
         archive.add(os.fsdecode(b"in/\xff.png"))
     assert read(["in", "packed.tar"], "out") == {"no-digit": 11, "error": 1}
-    expected = {r"in/\udcff.png", r"in/\udcfe.png", r"packed.tar/in/\udcff.png"}
-    assert expected < {row["file"] for row in rows("out")}
+    assert {r"in/\udcff.png", r"in/\udcfe.png", r"packed.tar/in/\udcff.png"} < set(files("out"))
 
 
 def test_a_stopped_run_continues_with_what_is_missing(read):
@@ -111,7 +112,7 @@ def test_a_stopped_run_continues_with_what_is_missing(read):
 
     with pytest.raises(KeyboardInterrupt):
         read(["in"], "out", part=4, progress=stop)
-    first = {path: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
+    first = written()
     # Whatever happened to the folder meanwhile.
     Path("in/00.png").unlink()
     Image.fromarray(np.zeros((5, 5), np.uint8)).save("in/000.png")
@@ -119,11 +120,10 @@ def test_a_stopped_run_continues_with_what_is_missing(read):
     again = partial(read, ["in"], "out", part=4)
     counts = again(say=said.append, progress=lambda *done: heard.append(done))
     assert counts == {"no-digit": 10, "error": 1}
-    assert len(first) == 2
-    assert all(path.stat().st_mtime_ns == time for path, time in first.items())
+    assert len(first) == 2 and first.items() < written().items()
     assert said[0] == "8 of 11 pictures are read already" and "dashboard" in said[1]
     assert heard == [(8, 11), (11, 11)]
-    assert [row["file"] for row in rows("out")] == [f"in/{n:02}.png" for n in range(11)]
+    assert files("out") == ELEVEN
     shutil.rmtree("in")
     assert again(scheduler="tcp://nobody.invalid:1") == counts  # nothing is left to read
 
@@ -140,8 +140,8 @@ def test_what_was_not_finished_is_not_there(read, monkeypatch, target):
         with pytest.raises(OSError, match="No space"):
             read(["in"], "out", part=11)
     assert rows("out") == []
-    assert sum(read(["in"], "out", part=11).values()) == 11
-    assert len(rows("out")) == 11
+    assert read(["in"], "out", part=11) == {"no-digit": 10, "error": 1}
+    assert files("out") == ELEVEN
 
 
 def test_another_run_in_the_same_folder_is_refused(read):
@@ -149,6 +149,8 @@ def test_another_run_in_the_same_folder_is_refused(read):
     shutil.copytree(CHAMPION, "other")
     card = json.loads(Path("other/card.json").read_text())
     Path("other/card.json").write_text(json.dumps({**card, "threshold": 0.1}))
+    shutil.copytree(CHAMPION, "copy")
+    assert read([os.path.abspath("in")], "out", "copy/model.onnx", part=4)  # the same
     for differing, said in (
         ({"part": 5}, "--part-size: 4"),
         ({"single": True}, "another single"),
@@ -160,13 +162,7 @@ def test_another_run_in_the_same_folder_is_refused(read):
             read(**options)
 
 
-def test_a_copy_of_the_model_is_the_same_model(read, folder):
-    read(["in"], "out")
-    shutil.copytree(CHAMPION, "copy")
-    assert read([str(folder / "in")], "out", "copy/model.onnx")
-
-
-def test_workers_with_another_model_or_version_are_refused(read, monkeypatch):
+def test_workers_with_another_model_or_version_are_refused(read):
     shutil.copytree(CHAMPION, "copy")
 
     def change(n_read, n_pictures):
@@ -176,25 +172,21 @@ def test_workers_with_another_model_or_version_are_refused(read, monkeypatch):
         read(["in"], "out", "copy", progress=change)
 
 
-def test_other_folders_are_left_alone(read):
-    with pytest.raises(InputError, match="in exists, and is not a run"):
-        read(["in"], "in")
-    assert len(os.listdir("in")) == 11
+def test_what_cannot_be_read_or_written_leaves_all_as_it_was(read):
+    Path("empty").mkdir()
+    for sources, output, model, said in (
+        (["in"], "in", None, "in exists, and is not a run"),
+        (["empty"], "out", None, "no pictures in empty"),
+        (["nowhere"], "out", None, "nowhere does not exist; give a folder, a pattern"),
+        (["in"], "out", "nothing.onnx", r"nothing\.onnx"),
+    ):
+        with pytest.raises(InputError, match=said):
+            read(sources, output, model)
+        assert len(os.listdir("in")) == 11 and not Path("out").exists()
     Path("out/_plan").mkdir(parents=True)
     Path("out/_plan/pictures.parquet").write_text("{")
     with pytest.raises(InputError, match=r"pictures\.parquet is damaged; remove out"):
         read(["in"], "out")
-
-
-def test_nothing_is_left_where_there_are_no_pictures(read):
-    Path("empty").mkdir()
-    with pytest.raises(InputError, match="no pictures in empty"):
-        read(["empty"], "out")
-    with pytest.raises(InputError, match="nowhere does not exist"):
-        read(["nowhere"], "out")
-    with pytest.raises(InputError, match=r"nothing\.onnx"):
-        read(["in"], "out", "nothing.onnx")
-    assert not Path("out").exists()
 
 
 def test_a_second_run_at_once_is_refused(read):
@@ -208,21 +200,22 @@ def test_no_scheduler_is_said_in_one_line(folder, monkeypatch):
         read_collection(["in"], "out", scheduler="tcp://127.0.0.1:9")
 
 
-# --- The command -----------------------------------------------------------------------------------
-
-
 def run(*arguments):
     with pytest.raises(SystemExit) as ended:
         cli.main([str(argument) for argument in arguments])
     return ended.value.code or 0
 
 
-def test_the_command_counts_and_says_that_a_picture_failed(folder, here, capfd):
+def test_a_collection_becomes_rows_in_parts_and_the_command_counts_them(folder, here, capfd):
     command = ["predict", "--scheduler", here, "--output"]
     assert run(*command, "out", "in", "--part-size", 4) == 1
     captured = capfd.readouterr()
     assert captured.out == "out: 11 pictures read (1 error, 10 no-digit)\n"
     assert captured.err.startswith("digits: the dashboard of the cluster is at")
+    assert sorted(os.listdir("out")) == ["_plan", *(f"part-{n:06}.parquet" for n in range(3))]
+    assert files("out") == ELEVEN
+    broken = rows("out")[4]
+    assert broken["status"] == "error" and "can be opened" in broken["message"]
     assert run(*command, "ok", "in/00.png") == 0
 
 
@@ -239,28 +232,23 @@ def test_options_that_do_not_go_together(folder, capfd):
 def test_a_killed_run_continues_and_reads_each_picture_once(folder):
     for n in range(400):
         shutil.copy(f"in/{n % 3:02}.png", f"in/more-{n:03}.png")
-    command = [
-        *(sys.executable, "-m", "digits", "predict"),
-        *("--output", "out", "--part-size", "20", "in"),
-    ]
+    command = [sys.executable, "-m", "digits", "predict", "in", "--output", "out"]
+    command += ["--part-size", "20"]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while len(list(Path("out").glob("part-*"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.005)
     first.kill()
     assert first.communicate() == (b"", b"")
-    there = {path: path.stat().st_mtime_ns for path in Path("out").glob("part-*")}
+    there = written()
     assert 2 <= len(there) < 21
     second = subprocess.run(command, capture_output=True, text=True)
-    assert second.returncode == 1
-    assert second.stdout == "out: 411 pictures read (1 error, 410 no-digit)\n"
+    expected = "out: 411 pictures read (1 error, 410 no-digit)\n"
+    assert (second.returncode, second.stdout) == (1, expected)
     (line,) = second.stderr.splitlines()
     assert line.endswith("of 411 pictures are read already")
-    assert {path: path.stat().st_mtime_ns for path in there} == there
-    assert [row["file"] for row in rows("out")] == sorted(f"in/{name}" for name in os.listdir("in"))
-
-
-# --- Processes -------------------------------------------------------------------------------------
+    assert there.items() < written().items()
+    assert files("out") == sorted(f"in/{name}" for name in os.listdir("in"))
 
 
 def deadly(model, digest, single, pictures):
@@ -274,9 +262,8 @@ def deadly(model, digest, single, pictures):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 def test_a_picture_that_kills_its_worker_is_named_and_the_rest_is_read(folder, monkeypatch):
     monkeypatch.setattr(parts, "_read", deadly)
-    counts = read_collection(["in"], "out", part=3, workers=2)
-    assert counts == {"no-digit": 9, "error": 2}
+    assert read_collection(["in"], "out", part=3, workers=2) == {"no-digit": 9, "error": 2}
     found = rows("out")
-    assert [row["file"] for row in found] == [f"in/{n:02}.png" for n in range(11)]
+    assert files("out") == ELEVEN
     assert [n for n, row in enumerate(found) if row["status"] == "error"] == [4, 5]
     assert found[5]["message"] == LOST

@@ -20,9 +20,6 @@ def made(true, predicted, confidence=0.9):
     return pd.DataFrame({**columns, "confidence": confidence})
 
 
-# --- Predictions -----------------------------------------------------------------------------------
-
-
 def test_a_table_carries_one_run():
     p = np.full((4, 11), 0.02)
     p[0, 3], p[1, 7], p[1, 2] = 0.82, 0.6, 0.34
@@ -55,9 +52,6 @@ def test_arrays_that_do_not_belong_together_are_refused():
             evaluation.prediction_table(np.zeros(shape), np.array(labels))
 
 
-# --- Accuracy --------------------------------------------------------------------------------------
-
-
 def test_a_score_has_wilsons_interval():
     # 98 % of 100: Wilson's interval worked out by hand from its formula with z = 1.959964.
     score = evaluation.Score.of(100, 2)
@@ -86,9 +80,6 @@ def test_compare_counts_what_tells_two_models_apart():
     assert evaluation.compare(first, first)["p_value"] == 1.0
     with pytest.raises(InputError, match="same images"):
         evaluation.compare(made([0, 1], [0, 1]), made([0, 2], [0, 1]))
-
-
-# --- Confidence ------------------------------------------------------------------------------------
 
 
 def test_calibration_error_by_hand():
@@ -152,9 +143,6 @@ def test_occlusion_finds_the_pixel_that_decides():
     table = evaluation.prediction_table(one_pixel(images), np.array([8, 8, 8]))
     maps = evaluation.occlusion_maps(one_pixel, images, evaluation.errors(table))
     assert np.array_equal(maps, [found[[3, 8]]]), "of the digit read and of the true one"
-
-
-# --- Corruptions -----------------------------------------------------------------------------------
 
 
 def test_corruptions_change_every_image_visibly_reproducibly_and_by_their_severity(images):

@@ -28,9 +28,6 @@ def reading(text: str, status: str = "ok", confidence: float = 0.9) -> Reading:
     return Reading("", text, (text,), confidence, status)
 
 
-# --- Scores ----------------------------------------------------------------------------------------
-
-
 def test_readings_are_right_wrong_or_unsure():
     table = labels(*[("3", False)] * 4, ("", False))
     answers = [
@@ -73,9 +70,6 @@ def test_pictures_digits_and_wrong_answers_are_counted():
     summary = summarise(scores[:1])
     assert not summary.loc[[PAGE, NOTHING]].any(axis=None), "groups without pictures count nothing"
     assert all(dtype.kind == "i" for dtype in summary.dtypes)
-
-
-# --- Distances -------------------------------------------------------------------------------------
 
 
 def test_distances():

@@ -37,9 +37,6 @@ class Answers:
         return pd.DataFrame({"digit": digits, "confidence": 0.9, "accepted": accepted})
 
 
-# --- Steps -----------------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def thin():
     return reading_steps(TEST_IMAGES / "mouse_one_pixel_2.png")
@@ -84,9 +81,6 @@ def test_a_sheet_without_ink_gives_empty_images(tmp_path):
     assert not any(steps[step].any() for step in (INK, FIT, STROKES))
 
 
-# --- Scores ----------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def folder(tmp_path):
     """A folder with a 1, a page of two and an empty sheet, white on black."""
@@ -125,9 +119,6 @@ def test_an_answer_that_is_withheld_is_not_wrong(folder):
     assert not table.filter(like="singles_").any(axis=None)
 
 
-# --- One step left out -----------------------------------------------------------------------------
-
-
 def box(image: np.ndarray) -> tuple[int, int, int, int]:
     """Return top, left, height and width of the ink."""
     rows, columns = np.nonzero(image)
@@ -147,9 +138,6 @@ def test_each_degradation_leaves_one_step_out():
     assert box(spoiled["half the size"]) == (9, 11, 9, 6)
     assert box(spoiled["thin strokes"])[2:] == (17, 11)
     assert box(spoiled["thick strokes"])[2:] == (20, 14)
-
-
-def test_a_dot_can_be_halved():
     dot = np.zeros((28, 28), np.uint8)
     dot[14, 14] = 255
-    assert box(degradations(dot)["half the size"])[2:] == (1, 1)
+    assert box(degradations(dot)["half the size"])[2:] == (1, 1), "a dot can be halved, too"

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -23,28 +23,25 @@ from digits.training.finetuning import Adapter, Outcome, finetune, split_folds
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"N_REPLAY": 600, "N_SYNTHETIC": 100, "FOLDS": 2, "COPIES": (4, 8)}
-
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
     """Replay fewer images than usual, and vary the new ones less."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in SMALL.items():
-            patch.setattr(finetuning, name, value)
+    few = {"N_REPLAY": 600, "N_SYNTHETIC": 100, "FOLDS": 2, "COPIES": (4, 8)}
+    with patch.multiple(finetuning, **few):
         yield
+
+
+def misread(model, x, y) -> int:
+    """Return how many images a model reads otherwise than they are labelled."""
+    return int((model.predict(x)["digit"].to_numpy() != y).sum())
 
 
 @pytest.fixture(scope="module")
 def hand():
     """Return 20 examples, and 200 other pictures, of that of a few hands which is read worst."""
-    model = Recognizer.load()
-
-    def n_wrong(seed: int) -> int:
-        x, y = Writer.invent(seed).sample(50, 9)
-        return (model.predict(x)["digit"].to_numpy() != y).sum()
-
-    chosen = Writer.invent(max(range(6), key=n_wrong))
+    model, writers = Recognizer.load(), map(Writer.invent, range(6))
+    chosen = max(writers, key=lambda writer: misread(model, *writer.sample(50, 9)))
     return chosen.sample(20, 1), chosen.sample(200, 2)
 
 
@@ -55,16 +52,11 @@ def adapter(embedded):
 
 @pytest.fixture(scope="module")
 def taught(adapter, hand):
-    (x, y), _ = hand
+    x, y = hand[0]
     return adapter.augment_features(x, 0, copies=16), y
 
 
-# --- What is gained and kept ---------------------------------------------------------------------
-
-
-def test_twenty_pictures_halve_the_error_of_an_odd_hand_and_little_is_forgotten(
-    adapter, taught, hand, embedded
-):
+def test_twenty_pictures_halve_the_error_and_little_is_forgotten(adapter, taught, hand, embedded):
     _, (x, y) = hand
     held_out, test = (adapter.features(x), y), (adapter.features(embedded.x_test), embedded.y_test)
     others = adapter.features(synthesis.non_digits(150, embedded.x_val, embedded.y_val, 5))
@@ -91,12 +83,12 @@ def test_mnist_is_not_forgotten(hand, monkeypatch):
     adapter = Adapter(CHAMPION, mnist)
     test = adapter.features(mnist.x_test), mnist.y_test
     before = adapter.error(*test)
-    (x, y), _ = hand
+    x, y = hand[0]
     adapter.fit(adapter.augment_features(x, 0, copies=16), y)
     assert adapter.error(*test) - before <= finetuning.LARGEST_FALL + 1e-9
 
 
-def test_a_fit_changes_the_last_layers_alone_and_begins_anew_each_time(
+def test_a_fit_changes_the_last_layers_alone_and_begins_anew(
     adapter, taught, embedded, monkeypatch
 ):
     def weights() -> dict:
@@ -111,27 +103,23 @@ def test_a_fit_changes_the_last_layers_alone_and_begins_anew_each_time(
     x = embedded.x_test[:50]
     whole = Recognizer.load().logits(x)
     assert np.allclose(adapter.logits(adapter.features(x)), whole, atol=1e-3)
-    start = weights()
-    adapter.fit(*taught, seed=3)
-    first = weights()
-    adapter.fit(*taught, seed=4)
-    other = weights()
-    adapter.fit(*taught, seed=3)
+    found = [weights()]
+    for seed in (3, 4, 3):
+        adapter.fit(*taught, seed=seed)
+        found.append(weights())
+    start, first, other, again = found
     assert changed(start, first) == changed(first, other) == {"dense", "logits"}
-    assert not changed(first, weights())
+    assert not changed(first, again)
     adapter.reset()
     assert not changed(start, weights())
 
 
 def test_variations_differ_and_are_decided_by_the_seed(adapter, hand):
-    (x, _), _ = hand
-    first, again, other = (adapter.augment_features(x[:2], seed) for seed in (1, 1, 2))
+    x = hand[0][0][:2]
+    first, again, other = (adapter.augment_features(x, seed) for seed in (1, 1, 2))
     assert first.shape[:2] == (2, 8), "as many copies as the bounds allow"
     assert np.allclose(first, again) and not np.allclose(first, other)
     assert not np.allclose(first[0, 0], first[0, 1])
-
-
-# --- Folds and orders ----------------------------------------------------------------------------
 
 
 def test_equal_labels_are_spread_over_the_folds():
@@ -143,21 +131,20 @@ def test_equal_labels_are_spread_over_the_folds():
 
 
 def test_no_picture_is_read_by_a_network_that_was_taught_it(adapter, monkeypatch):
-    labels = np.arange(20) % 10
     features = np.arange(20, dtype=np.float32)[:, None]
-    now_taught = set()
+    taught = set()
 
     def fit(variations, labels, seed, weight):
-        now_taught.clear()
-        now_taught.update(variations.ravel().tolist())
+        taught.clear()
+        taught.update(variations.ravel().tolist())
 
     def predict(features):
-        assert not now_taught & set(features.ravel().tolist())
+        assert not taught & set(features.ravel().tolist())
         return features[:, 0].astype(int)
 
     monkeypatch.setattr(adapter, "fit", fit)
     monkeypatch.setattr(adapter, "predict", predict)
-    found = adapter.cross_val_predict(features[:, None, :], features, labels)
+    found = adapter.cross_val_predict(features[:, None, :], features, np.arange(20) % 10)
     assert found.tolist() == list(range(20)), "each is read, and put in its place"
 
 
@@ -168,9 +155,6 @@ def test_more_is_replayed_where_validation_asks_for_it(adapter, monkeypatch):
     monkeypatch.setattr(adapter, "error", lambda *args: next(errors))
     assert adapter.choose_weight(None, None, (None, np.zeros(1000))) == 100
     assert tried == [10, 30, 100], "12 of 1,000 instead of 10 is too many, 11 would be none"
-
-
-# --- What is written -----------------------------------------------------------------------------
 
 
 def outcome(hand_wrong, val_wrong, n_val=10_000) -> Outcome:
@@ -194,7 +178,7 @@ def test_what_counts_as_worse():
 
 @pytest.fixture(scope="module")
 def examples(hand):
-    (x, y), _ = hand
+    x, y = hand[0]
     return Examples(x, y, tuple(f"{digit}_{i}.png" for i, digit in enumerate(y)))
 
 
@@ -211,7 +195,6 @@ def names(folder) -> set[str]:
 
 
 def test_by_force_a_worse_model_replaces_an_earlier_one(earlier, examples, embedded, monkeypatch):
-    """And it is whole: its cards say what was done, and it can be exported and tuned further."""
     read = Adapter.cross_val_predict
     monkeypatch.setattr(Adapter, "cross_val_predict", lambda *args: (read(*args) + 1) % 10)
     monkeypatch.setattr(finetuning, "STEPS", 40)
@@ -220,15 +203,14 @@ def test_by_force_a_worse_model_replaces_an_earlier_one(earlier, examples, embed
     assert len(lines) == 5 and "misreads" in outcome.problem
     assert names(earlier) == {"model.keras", "model.onnx", "card.json", "MODEL_CARD.md"}
     assert names(earlier.parent) == {"hand"}
-    card = json.loads((earlier / "card.json").read_text())
+    card, model = json.loads((earlier / "card.json").read_text()), Recognizer.load(earlier)
     assert card["name"] == "hand" and card["data_digest"] == embedded.digest
     assert card["n_train"] == 20 and card["finetuning"]["n_by_digit"] == [2] * 10
     assert card["started_from"]["created"] == Recognizer.load().card["created"]
     assert card["finetuning"]["hand_after"]["n_wrong"] == outcome.hand_after.n_wrong >= 10
     assert len(outcome.still_wrong) == outcome.hand_after.n_wrong
-    model = Recognizer.load(earlier)
     assert card["threshold"] == model.threshold > 0
-    n_wrong = (model.predict(embedded.x_val)["digit"].to_numpy() != embedded.y_val).sum()
+    n_wrong = misread(model, embedded.x_val, embedded.y_val)
     assert n_wrong == outcome.val_after.n_wrong == card["metrics"]["val"]["n_wrong"]
     text = (earlier / "MODEL_CARD.md").read_text()
     for words in (
@@ -244,8 +226,8 @@ def test_by_force_a_worse_model_replaces_an_earlier_one(earlier, examples, embed
     assert Adapter(earlier, embedded).n_replayed["not digits"] == 100
 
 
-def test_an_earlier_model_goes_only_when_a_better_one_is_complete(
-    monkeypatch, earlier, examples, embedded
+def test_an_earlier_model_goes_only_for_a_whole_better_one(
+    earlier, examples, embedded, monkeypatch
 ):
     monkeypatch.setattr(finetuning, "STEPS", 1)
     for error in (KeyboardInterrupt(), RuntimeError("broken"), OSError(28, "full")):
@@ -278,9 +260,6 @@ def test_what_is_not_a_model_is_neither_replaced_nor_started_from(tmp_path, exam
     assert not (tmp_path / "hand").exists()
 
 
-# --- The command ---------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def run(capsys, tmp_path):
     """Run the command on ten pictures and one without a label; return status, output and error."""
@@ -308,17 +287,17 @@ def test_the_command_tells_what_it_used_and_what_came_out(monkeypatch, run, tmp_
 
     monkeypatch.setattr(finetuning, "finetune", work)
     status, out, err = run("--data", "embedded", "--seed", "5")
-    assert status == 0
-    assert (given["n"], given["data"], given["seed"], given["force"]) == (10, "embedded", 5, False)
-    assert "what.png is left out" in err and err.count("\n") == 1
+    assert [given[key] for key in ("n", "data", "seed", "force")] == [10, "embedded", 5, False]
+    assert status == 0 and "what.png is left out" in err and err.count("\n") == 1
     assert "10 pictures of 10 digits" in out and "7.png (7) as 1" in out
     assert f"digits predict --model {tmp_path / 'model'}" in out
-    status, out, err = run("--data", "embedded", "--seed", "6")
-    assert status == 1 and "The model is in" not in out
-    assert "not saved: it misreads 6" in err and "; --force saves it all the same" in err
-    status, out, err = run("--data", "embedded", "--seed", "6", "--force")
-    assert status == 0 and "The model is in" in out
-    assert "saved as --force asks, although it misreads 6" in err
+    for force, expected, words in (
+        ([], 1, ("not saved: it misreads 6", "; --force saves it all the same")),
+        (["--force"], 0, ("saved as --force asks, although it misreads 6",)),
+    ):
+        status, out, err = run("--data", "embedded", "--seed", "6", *force)
+        assert status == expected and all(some in err for some in words)
+        assert ("The model is in" in out) == bool(force) == given["force"]
 
 
 def test_too_few_pictures_change_nothing_and_wait_for_nothing(monkeypatch, run, tmp_path):

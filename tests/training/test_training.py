@@ -37,19 +37,16 @@ def first(n, dataset):
 
 @pytest.fixture(scope="module", autouse=True)
 def collect(embedded):
-    """Train on fewer images than usual, made once for all trainings of this file.
+    """Make the training images once for all trainings of this file; yield what makes them anew."""
+    made, collect = {}, fit.TrainingImages.collect
 
-    Yields what makes them, each time anew.
-    """
+    def collected(dataset, config):
+        what = (dataset.digest, config.extra, config.reject, config.seed)
+        if what not in made:
+            made[what] = collect(dataset, config)
+        return made[what]
+
     with pytest.MonkeyPatch.context() as patch:
-        made, collect = {}, fit.TrainingImages.collect
-
-        def collected(dataset, config):
-            what = (dataset.digest, config.extra, config.reject, config.seed)
-            if what not in made:
-                made[what] = collect(dataset, config)
-            return made[what]
-
         patch.setattr(fit.TrainingImages, "collect", collected)
         patch.setattr(card, "N_CORRUPTED", 50)
         patch.setattr(data, "load", lambda source: first(600, embedded))
@@ -59,15 +56,16 @@ def collect(embedded):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, dataset):
     """Return the folder of an unbroken run and the rows that it reported."""
-    rows = []
-    folder = training.train(
-        dataset, SMALL, tmp_path_factory.mktemp("runs") / "whole", progress=rows.append
-    )
-    return folder, rows
+    rows, target = [], tmp_path_factory.mktemp("runs") / "whole"
+    return training.train(dataset, SMALL, target, progress=rows.append), rows
 
 
 def weights(folder):
     return keras.models.load_model(folder / "model.keras", compile=False).get_weights()
+
+
+def told(folder):
+    return json.loads((folder / "card.json").read_text())
 
 
 def n_wrong(folder, dataset):
@@ -88,8 +86,7 @@ def test_the_exported_features_are_what_the_logits_are_made_of(run, dataset):
 
 def test_a_run_folder_is_complete(run, dataset):
     folder, rows = run
-    names = {path.name for path in folder.iterdir()}
-    assert names == {
+    assert {path.name for path in folder.iterdir()} == {
         "config.json", "history.csv", "test_by_epoch.csv", "model.keras", "model.onnx", "card.json",
         "MODEL_CARD.md",
     }  # fmt: skip
@@ -97,12 +94,12 @@ def test_a_run_folder_is_complete(run, dataset):
     assert training.format_epoch(rows[1]).startswith("epoch   2  loss 0.")
     assert list(rows[0]) == pd.read_csv(folder / "history.csv").columns.to_list()
     assert not folder.with_name("whole.partial").exists()
-    told = json.loads((folder / "card.json").read_text())
-    assert told["data_digest"] == dataset.digest and told["config"] == SMALL.to_dict()
-    assert told["metrics"]["test"]["n_scored"] == len(dataset.y_test)
-    assert told["metrics"]["test"]["value"] > 0.5, "two epochs learn something"
+    card, test = told(folder), told(folder)["metrics"]["test"]
+    assert card["data_digest"] == dataset.digest and card["config"] == SMALL.to_dict()
+    assert test["n_scored"] == len(dataset.y_test)
+    assert test["value"] > 0.5, "two epochs learn something"
     audit = pd.read_csv(folder / "test_by_epoch.csv").set_index("epoch")["n_wrong"]
-    assert n_wrong(folder, dataset) == told["metrics"]["test"]["n_wrong"] == audit[told["epoch"]]
+    assert n_wrong(folder, dataset) == test["n_wrong"] == audit[card["epoch"]]
 
 
 def lean(config):
@@ -123,11 +120,9 @@ def test_a_network_of_ones_own_is_trained_or_refused(tmp_path, dataset):
 
 
 def test_the_epoch_is_chosen_on_validation():
-    rows = [
-        {"epoch": epoch, "val_accuracy": accuracy, "val_loss": loss}
-        for epoch, accuracy, loss in ((1, 0.98, 0.1), (2, 0.99, 0.3), (3, 0.99, 0.2), (4, 0.97, 0))
-    ]
-    assert fit.choose_epoch(rows)["epoch"] == 3
+    columns = "epoch", "val_accuracy", "val_loss"
+    rows = (1, 0.98, 0.1), (2, 0.99, 0.3), (3, 0.99, 0.2), (4, 0.97, 0)
+    assert fit.choose_epoch([dict(zip(columns, row, strict=True)) for row in rows])["epoch"] == 3
 
 
 @pytest.mark.parametrize("moment", ["after an epoch", "between history and checkpoint"])
@@ -153,10 +148,8 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path, dataset, run, monkeypat
     folder = training.train(dataset, SMALL, target, resume=True, progress=rows.append)
     assert [row["epoch"] for row in rows] == [2], "done epochs are kept"
     assert all(np.array_equal(a, b) for a, b in zip(weights(folder), weights(run[0]), strict=True))
-    ours, theirs = (
-        pd.read_csv(f / "history.csv").drop(columns="seconds") for f in (folder, run[0])
-    )
-    assert ours.equals(theirs)
+    ours, theirs = (pd.read_csv(path / "history.csv") for path in (folder, run[0]))
+    assert ours.drop(columns="seconds").equals(theirs.drop(columns="seconds"))
 
 
 def test_a_loss_that_is_no_number_keeps_the_earlier_run(tmp_path, dataset, monkeypatch):
@@ -171,15 +164,13 @@ def test_a_loss_that_is_no_number_keeps_the_earlier_run(tmp_path, dataset, monke
 
 
 def test_the_training_images_depend_on_data_and_seed_alone(collect, dataset):
-    """A resumed run makes them anew, and must go on with the same."""
     few = first(60, dataset)
     one, again, other = (collect(few, SMALL.replace(seed=seed)) for seed in (11, 11, 12))
     assert np.array_equal(one.x, again.x) and np.array_equal(one.y, again.y)
-    for (kind, *made), (same_kind, *same), (_, x, _) in zip(
-        one.pools, again.pools, other.pools, strict=True
-    ):
-        assert kind == same_kind and all(map(np.array_equal, made, same))
-        assert not np.array_equal(made[0], x)
+    pools = zip(one.pools, again.pools, other.pools, strict=True)
+    for (kind, x, y), (same_kind, same_x, same_y), (_, other_x, _) in pools:
+        assert kind == same_kind and np.array_equal(x, same_x) and np.array_equal(y, same_y)
+        assert not np.array_equal(x, other_x)
 
 
 def test_an_epoch_depends_on_seed_and_number_alone(dataset):
@@ -228,17 +219,18 @@ def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset, monkeypat
     monkeypatch.setattr(fit, "has_bfloat16", lambda: False)
     seen = []
     plain = SMALL.replace(epochs=1, learning_rate=1e-5, precision="mixed_bfloat16")
-    folder = training.train(
-        dataset, plain, tmp_path / "finished", start=run[0], progress=seen.append
-    )
+    target, start = tmp_path / "finished", run[0]
+    folder = training.train(dataset, plain, target, start=start, progress=seen.append)
     assert seen[0]["val_accuracy"] >= run[1][-1]["val_accuracy"] - 0.1, "it starts from nothing"
-    told = json.loads((folder / "card.json").read_text())
-    assert told["started_from"]["config"] == SMALL.to_dict()
-    assert told["precision"] == "float32" and "has no bfloat16" in capsys.readouterr().err
-    with pytest.raises(InputError, match="cannot be started from: it holds another network"):
-        training.train(dataset, plain.replace(filters=(4, 4)), tmp_path / "other", start=run[0])
-    with pytest.raises(InputError, match=r"cannot be started from \(No such file"):
-        training.train(dataset, plain, tmp_path / "other", start=tmp_path / "nowhere")
+    assert told(folder)["started_from"]["config"] == SMALL.to_dict()
+    assert told(folder)["precision"] == "float32"
+    assert "has no bfloat16" in capsys.readouterr().err
+    for config, start, reason in (
+        (plain.replace(filters=(4, 4)), run[0], "from: it holds another network"),
+        (plain, tmp_path / "nowhere", r"from \(No such file"),
+    ):
+        with pytest.raises(InputError, match=f"cannot be started {reason}"):
+            training.train(dataset, config, tmp_path / "other", start=start)
 
 
 def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset):
@@ -247,30 +239,29 @@ def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset)
     folder = training.average([run[0], second], dataset, tmp_path / "both")
     for one, other, between in zip(*map(weights, (run[0], second, folder)), strict=True):
         assert np.allclose((one + other) / 2, between, atol=1e-6)
-    told = json.loads((folder / "card.json").read_text())
-    assert n_wrong(folder, dataset) == told["metrics"]["test"]["n_wrong"]
-    assert [part["config"]["epochs"] for part in told["averaged"]] == [SMALL.epochs, 1]
-    assert set(told["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
-    readings = told["readings"]
-    n = len(dataset.y_test)
-    assert readings["n_scored"] == n == sum(readings[k] for k in ("right", "unsure", "wrong"))
+    card = told(folder)
+    assert n_wrong(folder, dataset) == card["metrics"]["test"]["n_wrong"]
+    assert [part["config"]["epochs"] for part in card["averaged"]] == [SMALL.epochs, 1]
+    assert set(card["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
+    counts = [card["readings"][key] for key in ("n_scored", "right", "unsure", "wrong")]
+    assert counts[0] == len(dataset.y_test) == sum(counts[1:])
     assert "digits average RUN RUN" in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
     odd = tmp_path / "odd"
     shutil.copytree(run[0], odd)
-    with pytest.raises(InputError, match="two or more"):
-        training.average([run[0]], dataset, tmp_path / "a")
-    with pytest.raises(InputError, match="other data"):
-        training.average([run[0]] * 2, dataclasses.replace(dataset, digest="00"), tmp_path / "a")
+
+    def refused(runs, reason, dataset=dataset):
+        with pytest.raises(InputError, match=reason):
+            training.average(runs, dataset, tmp_path / "a")
+
+    refused([run[0]], "two or more")
+    refused([run[0]] * 2, "other data", dataclasses.replace(dataset, digest="00"))
     shutil.copy(CHAMPION / "model.keras", odd)
-    with pytest.raises(InputError, match="different networks"):
-        training.average([run[0], odd], dataset, tmp_path / "a")
+    refused([run[0], odd], "different networks")
     for content, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
         (odd / "card.json").write_text(content)
-        with pytest.raises(InputError, match=reason):
-            training.average([run[0], odd], dataset, tmp_path / "a")
-    with pytest.raises(InputError, match="Not a directory"):
-        training.average([run[0], odd / "model.keras"], dataset, tmp_path / "a")
+        refused([run[0], odd], reason)
+    refused([run[0], odd / "model.keras"], "Not a directory")
     assert not (tmp_path / "a").exists()
