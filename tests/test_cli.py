@@ -204,17 +204,6 @@ def test_wrong_usage_is_one_line_with_its_status(run, tmp_path, monkeypatch, lin
     assert words in err
 
 
-def test_packages_that_are_not_installed_are_named_with_what_installs_them(run, monkeypatch):
-    monkeypatch.setattr("digits.config.find_spec", lambda name: None)
-    for line, words in (
-        ("train", "train needs filelock, which is not installed: pip install 'digits[train]'"),
-        ("report", "pip install 'digits[train,notebooks]'"),
-        ("predict --output out x.png", "pip install 'digits[scale]'"),
-    ):
-        status, _, err = run(*line.split())
-        assert (status, err.count("\n"), words in err) == (1, 1, True)
-
-
 def test_errors_while_reading_are_one_line_and_debug_shows_where(run, folder, monkeypatch):
     for error, status, words in (
         (EOFError(), 1, "digits: unexpected RuntimeError: a file ended too early"),

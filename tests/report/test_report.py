@@ -34,7 +34,7 @@ from digits.report.metrics import README_END, README_START, readme_with
 PARAMETERS = 'DATA: str = "auto"  # data\nSEED: int = 0  # seed\nRUN_DIR: str = ""  # run folder'
 
 
-def notebook(*cells, kernel="python3"):
+def notebook(*cells):
     """Build a notebook: texts are Markdown, ("source", tag...) tuples are code."""
     made = []
     for number, cell in enumerate(cells):
@@ -44,25 +44,21 @@ def notebook(*cells, kernel="python3"):
             new = nbformat.v4.new_code_cell(cell[0], metadata={"tags": list(cell[1:])})
         new["id"] = f"cell-{number}"
         made.append(new)
-    metadata = {"kernelspec": {"name": kernel, "display_name": kernel, "language": "python"}}
-    return nbformat.v4.new_notebook(cells=made, metadata=metadata)
+    kernel = {"name": "python3", "display_name": "python3", "language": "python"}
+    return nbformat.v4.new_notebook(cells=made, metadata={"kernelspec": kernel})
 
 
-FIGURE = (
-    "import matplotlib.pyplot as plt\n"
-    "figure, ax = plt.subplots(figsize=(1, 1))\n"
-    "ax.plot([0, SEED])\n"
-    "plt.show()"
-)
-RECORD = (
-    "from digits.report import record\n"
-    "from pathlib import Path\n"
-    "run = Path.cwd().parent / RUN_DIR\n"
-    "run.mkdir(parents=True, exist_ok=True)\n"
-    'score = {"n_scored": 1000, "n_wrong": SEED, "value": 1 - SEED / 1000, "low": 0.9, "high": 1.0}\n'
-    "confusion = [[100 if row == column else 0 for column in range(10)] for row in range(10)]\n"
-    'record(run, "evaluation", {"accuracy": score, "confusion": confusion});'
-)
+FIGURE = """import matplotlib.pyplot as plt
+figure, ax = plt.subplots(figsize=(1, 1))
+ax.plot([0, SEED])
+plt.show()"""
+RECORD = """from digits.report import record
+from pathlib import Path
+run = Path.cwd().parent / RUN_DIR
+run.mkdir(parents=True, exist_ok=True)
+score = {"n_scored": 1000, "n_wrong": SEED, "value": 1 - SEED / 1000, "low": 0.9, "high": 1.0}
+confusion = [[100 if row == column else 0 for column in range(10)] for row in range(10)]
+record(run, "evaluation", {"accuracy": score, "confusion": confusion});"""
 
 
 def patch(tmp_path, monkeypatch):
@@ -375,10 +371,9 @@ def test_a_failing_notebook_is_kept_and_the_earlier_report_stays(project):
     folder = project / "reports" / "embedded"
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text('{"evaluation": {"old": 1}}')
-    path = project / "notebooks" / "02_break.ipynb"
-    nbformat.write(notebook("# 2. Broken", ("print('before')",), ("1 / 0",)), path)
-    words = r"02_break\.ipynb failed: cell 2 raised ZeroDivisionError"
-    with pytest.raises(InputError, match=words):
+    broken = notebook("# 2. Broken", ("print('before')",), ("1 / 0",))
+    nbformat.write(broken, project / "notebooks" / "02_break.ipynb")
+    with pytest.raises(InputError, match=r"02_break\.ipynb failed: cell 2 raised ZeroDivisionErr"):
         make(project)
     assert [file.name for file in folder.iterdir()] == ["metrics.json"]
     failed = project / "reports" / "embedded.failed"
