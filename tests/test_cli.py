@@ -204,6 +204,12 @@ def test_wrong_usage_is_one_line_with_its_status(run, tmp_path, monkeypatch, lin
     assert words in err
 
 
+def test_a_package_that_is_not_installed_is_named_with_what_installs_it(run, monkeypatch):
+    monkeypatch.setattr("digits.config.find_spec", lambda name: None)
+    words = "train needs filelock, which is not installed: pip install 'digits[train]'"
+    assert run("train") == (1, "", f"digits: {words}\n")
+
+
 def test_errors_while_reading_are_one_line_and_debug_shows_where(run, folder, monkeypatch):
     for error, status, words in (
         (EOFError(), 1, "digits: unexpected RuntimeError: a file ended too early"),

@@ -21,6 +21,7 @@ def test_settings_survive_json_and_are_converted_to_the_field_type():
 
 WRONG = [
     (lambda: Config().with_overrides(["reject=maybe"]), "expected bool"),
+    (lambda: Config.from_dict({"epochs": 3.5}), "expected int"),
     (lambda: Config(epochs=0), "1 to 1000"),
     (lambda: Config(seed=-1), "from 0"),
     (lambda: Config(filters=(8,), kernels=(3,)), "two to six"),

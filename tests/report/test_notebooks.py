@@ -11,7 +11,7 @@ import json
 import re
 import statistics
 import symtable
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,6 @@ from digits.config import NOTEBOOKS, ROOT
 from digits.pictures.decoding import EXTENSIONS
 
 Finding = tuple[int, str]
-Rule = Callable[[dict, Path], Iterator[Finding]]
 
 NAMES = sorted(NOTEBOOKS.glob("*.ipynb"))
 LONGEST = 20  # lines of a code cell
@@ -285,7 +284,7 @@ BROKEN = [
     (sections_that_every_lesson_has, 8, code("print(SEED)"), "checks nothing"),
 ]
 # A rule without a notebook that breaks it is not run.
-RULES: list[Rule] = list(dict.fromkeys(rule for rule, *_ in BROKEN))
+RULES = list(dict.fromkeys(rule for rule, *_ in BROKEN))
 
 
 def test_a_good_notebook_keeps_every_rule(path):

@@ -129,23 +129,14 @@ def test_record_merges_sections_and_makes_values_plain(tmp_path):
     report.record(tmp_path, "evaluation", {"old": 1})
     report.record(tmp_path, "pictures", {"n_right": np.int64(3)})
     values = {
-        "matrix": np.eye(2, dtype=int),
-        "share": np.float32(0.5),
-        "rows": pd.DataFrame({"a": [1]}),
-        "errors": pd.Series({"blur": 0.25}),
-        "score": Score(2, 0, 1.0, 0.25, 1.0),
-    }
+        "matrix": np.eye(2, dtype=int), "share": np.float32(0.5), "rows": pd.DataFrame({"a": [1]}),
+        "errors": pd.Series({"blur": 0.25}), "score": Score(2, 0, 1.0, 0.25, 1.0),
+    }  # fmt: skip
     path = report.record(tmp_path, "evaluation", values)
-    assert json.loads(path.read_text()) == {
-        "evaluation": {
-            "matrix": [[1, 0], [0, 1]],
-            "share": 0.5,
-            "rows": [{"a": 1}],
-            "errors": {"blur": 0.25},
-            "score": {"n_scored": 2, "n_wrong": 0, "value": 1.0, "low": 0.25, "high": 1.0},
-        },
-        "pictures": {"n_right": 3},
-    }
+    score = {"n_scored": 2, "n_wrong": 0, "value": 1.0, "low": 0.25, "high": 1.0}
+    plain = {"matrix": [[1, 0], [0, 1]], "share": 0.5, "rows": [{"a": 1}]}
+    plain |= {"errors": {"blur": 0.25}, "score": score}
+    assert json.loads(path.read_text()) == {"evaluation": plain, "pictures": {"n_right": 3}}
     assert [file.name for file in tmp_path.iterdir()] == ["metrics.json"]
 
 
@@ -455,12 +446,10 @@ def test_nbval_runs_prepared_copies_and_compares_tagged_cells(tmp_path):
 
 def test_own_pictures_show_first_what_went_wrong(tmp_path, monkeypatch):
     assert pages.own_pictures(tmp_path, tmp_path) == []  # no labels, no model
-    truth = dict(zip(("right.png", "wrong.png", "unsure.png", "bad.png"), "7177", strict=True))
-    truth["page.png"] = "7|7"
-    for name in truth:
-        Image.new("L", (60, 40), 255).save(tmp_path / name)
-    rows = ["file,label", *(f"{name},{label}" for name, label in truth.items())]
-    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    rows = ["right.png,7", "wrong.png,1", "unsure.png,7", "bad.png,7", "page.png,7|7"]
+    for row in rows:
+        Image.new("L", (60, 40), 255).save(tmp_path / row.partition(",")[0])
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]))
     (tmp_path / "card.json").touch()
 
     def read_many(pictures):
