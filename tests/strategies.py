@@ -16,14 +16,10 @@ MORE = settings(max_examples=60, deadline=None)
 KINDS = ("?", "u1", "i1", "u2", "i4", "i8", "f2", "f4", "f8", "c8", "S3", "U3", "O", "M8[s]")
 LONG = 10**400  # a whole number beyond all floats, which JSON may hold
 
+numbers = st.integers() | st.just(LONG) | st.floats()
+texts = st.text(max_size=8) | st.sampled_from(["", "0.5", "many", " 0\n", "nan"])
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.just(LONG)
-    | st.floats()
-    | st.text(max_size=8)
-    | st.sampled_from(["", "0.5", "many", " 0\n", "nan"]),
+    st.none() | st.booleans() | numbers | texts,
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
     ),

@@ -10,53 +10,49 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from digits.config import ROOT
+from digits.config import EXTRAS, ROOT
 
 # conda's `tensorflow` is what two packages of PyPI are, each for some machines.
 ALIASES = {"tensorflow-cpu": "tensorflow"}
+MODULES = {"sklearn": "scikit-learn", "pillow_heif": "pillow-heif"}  # of other names than packages
 NOT_LOCKED = {"bench"}  # extras that neither `make` nor conda users need
 LARGEST = 500_000  # bytes of a file in git, apart from reports, the shipped model and the lock
 
 
-def declared() -> dict[str, str]:
-    """Return the packages that are locked, those of extras included, with their lowest versions."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = list(project["dependencies"])
-    for name, extra in project["optional-dependencies"].items():
-        lines += [] if name in NOT_LOCKED else extra
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+PROJECT = tomllib.loads(text_of("pyproject.toml"))["project"]
+OPTIONAL = PROJECT["optional-dependencies"]
+
+
+def versions_of(lines: list[str]) -> dict[str, str]:
     requirements = [Requirement(line) for line in lines]
     return {canonicalize_name(r.name): str(r.specifier) for r in requirements}
 
 
-def conda_lines() -> list[str]:
-    lines = (ROOT / "environment.yml").read_text(encoding="utf-8").splitlines()
-    found = [line.strip(" -") for line in lines if re.match(r"  - [a-z]", line)]
-    return [line for line in found if line not in ("conda-forge", "pip", "pip:")]
+# The packages that are locked, those of extras included, with their lowest versions.
+DECLARED = versions_of(
+    [*PROJECT["dependencies"], *(p for e in OPTIONAL if e not in NOT_LOCKED for p in OPTIONAL[e])]
+)
 
 
-def locked() -> dict[str, str]:
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    return dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", text, re.MULTILINE))
-
-
-def test_environment_has_the_packages_of_pyproject():
-    wanted = {ALIASES.get(name, name): versions for name, versions in declared().items()}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted["python"] = project["requires-python"]
-    found = dict(re.match(r"([a-z0-9-]+)([^ ]+)", line).groups() for line in conda_lines())
-    assert found == wanted
-
-
-def test_each_package_of_the_environment_has_its_reason():
-    lines = [line for line in conda_lines() if not line.startswith("python>")]
-    assert [line for line in lines if " # " not in line] == []
+def test_environment_has_the_packages_of_pyproject_each_with_its_reason():
+    wanted = {ALIASES.get(name, name): versions for name, versions in DECLARED.items()}
+    wanted["python"] = PROJECT["requires-python"]
+    found = re.findall(r"^  - ([a-z][a-z0-9-]*)([^ \n]*)( # )?", text_of("environment.yml"), re.M)
+    found = [line for line in found if line[0] not in ("conda-forge", "pip")]
+    assert {name: versions for name, versions, _ in found} == wanted
+    assert [name for name, _, reason in found if not reason] == ["python"]
 
 
 def test_lock_has_every_package_in_a_version_that_is_allowed():
-    versions = locked()
+    lock = re.findall(r"^([a-z0-9-]+)==([^ ]+)", text_of("requirements.lock"), re.MULTILINE)
+    versions = dict(lock)
     wrong = [
         f"{name}{allowed}: {versions.get(name, 'missing')}"
-        for name, allowed in declared().items()
+        for name, allowed in DECLARED.items()
         if not Requirement(f"{name}{allowed}").specifier.contains(versions.get(name, "0"))
     ]
     assert wrong == [], "run `make lock`"
@@ -64,24 +60,26 @@ def test_lock_has_every_package_in_a_version_that_is_allowed():
 
 
 def test_lock_is_made_from_all_other_extras():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    named = set(re.findall(r"--extra (\w+)", makefile))
-    assert named == set(project["optional-dependencies"]) - NOT_LOCKED
+    named = set(re.findall(r"--extra (\w+)", text_of("Makefile")))
+    assert named == set(OPTIONAL) - NOT_LOCKED
 
 
 def test_lock_has_hashes_and_no_address():
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    text = text_of("requirements.lock")
     entries = re.split(r"\n(?=[a-z0-9])", text.strip())
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
     assert "://" not in text
     assert "index-url" not in text
 
 
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_the_extras_bring_what_the_commands_ask_for(extra):
+    needed = {MODULES.get(module, module) for module in EXTRAS[extra]}
+    assert needed <= set(versions_of(OPTIONAL[extra]))
+
+
 def test_the_citation_names_the_version():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = (ROOT / "CITATION.cff").read_text(encoding="utf-8").splitlines()
-    assert f"version: {project['version']}" in lines
+    assert f"version: {PROJECT['version']}" in text_of("CITATION.cff").splitlines()
 
 
 def tracked() -> list[str]:
@@ -93,7 +91,7 @@ def tracked() -> list[str]:
     return [name for name in done.stdout.split("\0") if name]
 
 
-def test_no_large_file_is_committed():
+def test_no_large_file_no_page_and_no_run_is_committed():
     large = [
         name
         for name in tracked()
@@ -101,16 +99,12 @@ def test_no_large_file_is_committed():
         and (ROOT / name).is_file()
         and (ROOT / name).stat().st_size > LARGEST
     ]
-    assert large == []
-
-
-def test_no_page_and_no_run_is_committed():
-    assert [name for name in tracked() if name.startswith("runs/") or name.endswith(".html")] == []
+    made = [name for name in tracked() if name.startswith("runs/") or name.endswith(".html")]
+    assert large + made == []
 
 
 def test_contributing_shows_every_room_and_no_other():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    tree = re.search(r"^digits/\n((?:  .*\n)+)", text, re.MULTILINE)[1]
+    tree = re.search(r"^digits/\n((?:  .*\n)+)", text_of("CONTRIBUTING.md"), re.MULTILINE)[1]
     shown = {line.split()[0].rstrip("/") for line in tree.splitlines()}
     names = {name.split("/")[1] for name in tracked() if name.startswith("digits/")}
     assert shown == names - {"__init__.py", "__main__.py"}
@@ -120,10 +114,9 @@ def test_contributing_shows_every_room_and_no_other():
 def test_links_and_paths_in_the_documentation_lead_somewhere():
     broken = []
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
-        text = page.read_text(encoding="utf-8")
-        links = re.findall(r"\]\((?![a-z]+:|#)([^)#]+)", text)
+        links = re.findall(r"\]\((?![a-z]+:|#)([^)#]+)", page.read_text(encoding="utf-8"))
         broken += [f"{page.name}: {link}" for link in links if not (page.parent / link).exists()]
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = text_of("CONTRIBUTING.md")
     table = text[text.index("## Where changes go") : text.index("## Add a notebook")]
     for path in re.findall(r"`([a-z_]+(?:/\w+)*(?:\.[a-z.0-9]+|/))`", table):
         places = [ROOT / path, ROOT / "digits" / path, ROOT / "digits" / "pictures" / path]
