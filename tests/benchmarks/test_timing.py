@@ -1,7 +1,5 @@
 """The benchmark runs, and its arithmetic is right. Nothing here is timed against a bound."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math
@@ -35,9 +33,6 @@ def test_an_unknown_size_is_refused_and_rows_are_evenly_spaced():
     table = pd.DataFrame({"x": range(10)}, index=range(10, 20))
     assert timing.evenly_spaced(table, 4)["x"].to_dict() == {0: 0, 1: 3, 2: 6, 3: 9}
     assert len(timing.evenly_spaced(table, 99)) == 10
-
-
-# --- Running commands ------------------------------------------------------------------------------
 
 
 def test_measure_returns_the_output_and_when_its_first_line_came(monkeypatch):
@@ -80,9 +75,6 @@ def test_commands_are_measured_in_turns(tmp_path):
         assert (table > 0).all(axis=None)
 
 
-# --- Arithmetic ------------------------------------------------------------------------------------
-
-
 def test_compare_divides_round_by_round():
     # A machine that gets slower fourfold doubles nothing: b is 2 to 3 times a in every round.
     costs = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [2.0, 6.0, 8.0], "c": [5.0, np.nan, np.nan]})
@@ -118,9 +110,6 @@ def test_numbers_have_three_significant_digits_and_records_no_nan():
     assert timing.records(table) == [{"tool": "a", "x": 1.5}, {"tool": "b", "x": None}]
 
 
-# --- Cost against size, and the parts of a prediction ----------------------------------------------
-
-
 def test_linked_pictures_are_all_there(tmp_path, embedded):
     images = embedded.x_test[:3]
     timing.link_pictures(images, 7, tmp_path)
@@ -142,9 +131,6 @@ def test_stages_of_a_picture(recognizer):
     parts = table[list(timing.STAGES)]
     assert (parts >= 0).all(axis=None)
     assert (parts.sum(axis=1) >= table["whole"] - 1e-6).all()
-
-
-# --- Training --------------------------------------------------------------------------------------
 
 
 def test_seconds_to_an_accuracy():
@@ -184,9 +170,6 @@ def test_race_trains_both_and_the_example_is_the_known_network(monkeypatch, embe
     assert (rows["seconds"] > 0).all()
     stopped = list(race.run_example(small, 0, 0.0))
     assert len(stopped) == 1, "it stops at the first epoch that reaches the target"
-
-
-# --- What people would use instead -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -270,9 +253,6 @@ def test_times_are_medians_over_the_pictures_pass_by_pass():
     passes = [pd.DataFrame({"tool": tools, "seconds": seconds}) for seconds in times]
     table = rivals.per_round(passes, "seconds")
     assert table.to_dict("list") == {"digits": [0.3, 0.2], "x": [0.6, 0.4]}
-
-
-# --- Figures ---------------------------------------------------------------------------------------
 
 
 def texts(ax) -> list[str]:

@@ -127,9 +127,6 @@ def test_other_damaged_and_endless_files_and_unknown_sources_are_refused(
         refused(name, f"{name} does not exist; .* auto, mnist, embedded")
 
 
-# --- MNIST, on a small stand-in with its own digests -------------------------------------------
-
-
 @pytest.fixture
 def small_mnist(monkeypatch):
     rng = np.random.default_rng(1)

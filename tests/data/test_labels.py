@@ -1,7 +1,5 @@
 """Labels that people write: any text is read as a table of labels, or refused in one line."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Skipped where there is no Chromium; `.ci/run` installs it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -270,14 +268,11 @@ def test_the_pad_on_a_page_of_its_own(browser, tmp_path):
         assert "DrawingPad()" not in page.locator("body").inner_text(), "the code is shown"
         for width, scheme in ((390, "dark"), (1280, "light")):
             show(page, width, scheme)
-            hand.draw(RECORDED["three"])
-            hand.reads("3")
-            assert hand.fits()
-            hand.clear()
-            hand.draw(RECORDED["seventeen"])
-            hand.reads("17")
-            assert hand.fits() and dark(page) == (scheme == "dark")
-            hand.clear()
+            for name, text in (("three", "3"), ("seventeen", "17")):
+                hand.draw(RECORDED[name])
+                hand.reads(text)
+                assert hand.fits() and dark(page) == (scheme == "dark")
+                hand.clear()
         assert not wrong
 
 

@@ -57,9 +57,6 @@ def test_style_leaves_the_settings_as_they_were_but_the_interactive_mode():
     plt.ioff()
 
 
-# --- Images of digits ------------------------------------------------------------------------------
-
-
 def test_counts_are_labelled_and_the_title_states_the_imbalance():
     ax = plots.plot_counts(np.repeat(np.arange(10), [10, 25, *[20] * 8]))
     assert [bar.get_height() for bar in ax.patches] == [10, 25, *[20] * 8]
@@ -128,9 +125,6 @@ def test_embedding_draws_each_point_as_its_digit_and_marks_the_mistakes():
     assert "6 mistakes" in ax.get_title()
 
 
-# --- A model's quality -----------------------------------------------------------------------------
-
-
 def test_reliability_has_a_panel_for_each_calibration(table):
     bins = evaluation.calibration_curve(table)
     figure = plots.plot_reliability({"a": bins, "b": bins}, {"a": 0.05, "b": 0.02})
@@ -170,9 +164,6 @@ def test_epoch_choice_counts_the_flattery():
     assert line(ax, "best on test (cheat)") == pytest.approx(np.array([[2, 2.0]]))
 
 
-# --- Pictures --------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def picture():
     page = np.full((60, 80), 255, np.uint8)
@@ -210,9 +201,6 @@ def test_outcomes_fill_each_bar():
     assert widths.T.tolist() == [[75, 0, 0, 25, 0], [0, 0, 50, 0, 50]]
     assert texts(ax.get_legend()) == names[1:]
     assert ax.get_title() == "3 of 6 read right, 1 wrong and sure"
-
-
-# --- The network and its training ------------------------------------------------------------------
 
 
 def test_channels_are_laid_out_in_order():
