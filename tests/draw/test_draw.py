@@ -46,16 +46,14 @@ def pad(model, tmp_path):
     return draw.DrawingPad(model, folder=tmp_path / "my_digits")
 
 
-def test_points_without_a_width_get_the_brush_and_nothing_else_is_changed():
-    # What the page sent must not come back changed, or it would overwrite the next stroke.
-    sent = [[[10, 20.5, 14], [30, 40, 6.3]]]
-    assert json.dumps(checked(sent)) == json.dumps(sent)
-    assert checked([[(1, 2)], []]) == [[(1, 2, strokes.BRUSH)]]
-
-
-def test_far_places_and_wide_pens_are_brought_near():
-    point = checked([[(1e9, -1e9, 1e9)]])[0][0]
-    assert point == (2 * max(SIZE), -max(SIZE), strokes.WIDTHS[1])
+def test_points_get_a_width_and_are_brought_near_and_nothing_else_is_changed():
+    for sent, expected in [
+        # What the page sent must not come back changed, or it would overwrite the next stroke.
+        ([[[10, 20.5, 14], [30, 40, 6.3]]], [[[10, 20.5, 14], [30, 40, 6.3]]]),
+        ([[(1, 2)], []], [[(1, 2, strokes.BRUSH)]]),
+        ([[(1e9, -1e9, 1e9)]], [[(2 * max(SIZE), -max(SIZE), strokes.WIDTHS[1])]]),
+    ]:
+        assert json.dumps(checked(sent)) == json.dumps(expected)
     assert render(checked([[(1e9, 1e9, 1e9), (-1e9, -1e9, 0)]])).size < 3e6
 
 
