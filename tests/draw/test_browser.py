@@ -54,20 +54,18 @@ def browser():
 @contextmanager
 def opened(browser, url: str, width: int = 1280, scheme: str = "light"):
     """Open a page; yield it, and the list of what goes wrong on it."""
-    context = browser.new_context(reduced_motion="reduce")
-    page = context.new_page()
+    page, wrong = browser.new_page(reduced_motion="reduce"), []
     show(page, width, scheme)
     page.set_default_timeout(PATIENCE)
-    wrong = []
     page.on("console", lambda line: line.type == "error" and wrong.append(line.text))
     page.on("pageerror", lambda error: wrong.append(f"exception: {error}"))
     page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
     try:
-        page.goto(url, timeout=PATIENCE)
+        page.goto(url)
         yield page, wrong
     finally:
         keep_screenshot(page)
-        context.close()
+        page.close()
 
 
 def show(page, width: int, scheme: str) -> None:
