@@ -1,7 +1,5 @@
 """The benchmark runs, and its arithmetic is right. Nothing here is timed against a bound."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math
@@ -20,8 +18,8 @@ from digits.data.labels import load_labels
 from digits.recognizer import Recognizer
 
 
-def python(code: str) -> list[str]:
-    return [sys.executable, "-c", code]
+def measured(code: str, **options) -> timing.Run:
+    return timing.measure([sys.executable, "-c", code], **options)
 
 
 @pytest.fixture(scope="module")
@@ -29,38 +27,30 @@ def recognizer():
     return Recognizer.load()
 
 
-# --- How much is measured --------------------------------------------------------------------------
-
-
-def test_an_unknown_size_is_refused():
+def test_an_unknown_size_is_refused_and_rows_are_evenly_spaced():
     with pytest.raises(InputError, match=r"SIZE='huge'.*small or full"):
         timing.budget("huge")
-
-
-def test_evenly_spaced_rows():
     table = pd.DataFrame({"x": range(10)}, index=range(10, 20))
-    assert timing.evenly_spaced(table, 4)["x"].tolist() == [0, 3, 6, 9]
-    assert list(timing.evenly_spaced(table, 4).index) == [0, 1, 2, 3]
+    assert timing.evenly_spaced(table, 4)["x"].to_dict() == {0: 0, 1: 3, 2: 6, 3: 9}
     assert len(timing.evenly_spaced(table, 99)) == 10
 
 
-# --- Running commands ------------------------------------------------------------------------------
-
-
-def test_measure_returns_the_output_and_when_its_first_line_came():
-    code = "import time; print('one', flush=True); time.sleep(0.2); print('two')"
-    run = timing.measure(python(code))
-    assert run.output == "one\ntwo\n"
+def test_measure_returns_the_output_and_when_its_first_line_came(monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # without it, or each start compiles anew
+    code = "import sys, time; print(sys.dont_write_bytecode, flush=True); time.sleep(0.2)"
+    run = measured(code + "; print('two')")
+    assert run.output == "False\ntwo\n"
     assert 0 < run.first <= run.seconds - 0.2
     assert math.isnan(run.peak_megabytes)
+    with pytest.raises(RuntimeError, match=r"(?s)status 3: no such thing"):
+        measured("import sys; print('no such thing', file=sys.stderr); sys.exit(3)")
 
 
 def test_measure_counts_the_processor_and_not_waiting():
-    waiting = timing.measure(python("import time; time.sleep(0.3)"))
+    waiting = measured("import time; time.sleep(0.3)")
     assert waiting.seconds >= 0.3
     assert waiting.cpu_seconds < 0.3
-    busy = "import time\nwhile time.process_time() < 0.4: pass"
-    assert timing.measure(python(busy)).cpu_seconds >= 0.4
+    assert measured("import time\nwhile time.process_time() < 0.4: pass").cpu_seconds >= 0.4
 
 
 @pytest.mark.slow
@@ -69,43 +59,20 @@ def test_measure_adds_the_memory_of_children_and_leaves_out_its_own():
     hold = "b = b'x' * 60_000_000; import time; time.sleep(0.5)"
     both = "import subprocess, sys; b = b'x' * 60_000_000; "
     both += f"subprocess.run([sys.executable, '-c', {hold!r}])"
-    one = timing.measure(python(hold), memory=True).peak_megabytes
-    two = timing.measure(python(both), memory=True).peak_megabytes
-    assert 60 < one < 110
-    assert 120 < two < 200
+    assert 60 < measured(hold, memory=True).peak_megabytes < 110
+    assert 120 < measured(both, memory=True).peak_megabytes < 200
     assert ours.all()
-
-
-def test_measure_tells_why_a_command_failed():
-    code = "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"
-    with pytest.raises(RuntimeError, match=r"(?s)status 3: no such thing"):
-        timing.measure(python(code))
-
-
-def test_commands_keep_what_python_compiled(monkeypatch):
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    run = timing.measure(python("import sys; print(sys.dont_write_bytecode)"))
-    assert run.output == "False\n"
-
-
-# --- Comparing -------------------------------------------------------------------------------------
 
 
 def test_commands_are_measured_in_turns(tmp_path):
     log = tmp_path / "log"
-    commands = {name: python(f"open({str(log)!r}, 'a').write({name!r})") for name in "ab"}
-    tables = timing.measure_rounds(commands, 2)
+    code = f"import sys; open({str(log)!r}, 'a').write(sys.argv[1])"
+    tables = timing.measure_rounds({name: [sys.executable, "-c", code, name] for name in "ab"}, 2)
     assert log.read_text() == "abab"
     assert list(tables) == ["seconds", "cpu_seconds"]
     for table in tables.values():
         assert (list(table.columns), len(table)) == (["a", "b"], 2)
         assert (table > 0).all(axis=None)
-
-
-def test_ratios_stand_among_the_headline_figures():
-    ratios = [{"label": "Start", "value": 12.34, "low": 11.0, "high": 14.0, "n": 3}]
-    (figure,) = report.headline({"benchmark": {"ratios": ratios}})
-    assert figure == ("Start", "12.3 times", "11 to 14 in 3 rounds")
 
 
 def test_compare_divides_round_by_round():
@@ -124,30 +91,23 @@ def test_ratio_leaves_out_rounds_that_lack_either():
     assert found == timing.Ratio(2.5, 2.0, 3.0, 2)
     assert str(found) == "2.5 times (2 to 3 in 2 rounds)"
     assert str(timing.Ratio(1500.0, 1500.0, 1500.0, 1)) == "1,500 times (one round)"
+    for lacking in (costs[2:], costs[["b"]]):
+        found = timing.ratio_of(lacking, "a", "b")
+        assert found.n == 0 and math.isnan(found.value)
+        assert str(found) == "no round has both"
 
 
-@pytest.mark.parametrize("task", ["a", "not installed"])
-def test_ratio_of_what_was_not_measured(task):
-    found = timing.ratio_of(pd.DataFrame({"a": [1.0, np.nan], "b": [np.nan, 1.0]}), task, "b")
-    assert found.n == 0
-    assert math.isnan(found.value)
-    assert str(found) == "no round has both"
+def test_ratios_stand_among_the_headline_figures():
+    ratios = [{"label": "Start", "value": 12.34, "low": 11.0, "high": 14.0, "n": 3}]
+    (figure,) = report.headline({"benchmark": {"ratios": ratios}})
+    assert figure == ("Start", "12.3 times", "11 to 14 in 3 rounds")
 
 
-def test_three_significant_digits():
-    assert [timing.significant(x) for x in (1284.4, 0.0012345, 12.0, math.nan)] == [
-        "1,280", "0.00123", "12", "",
-    ]  # fmt: skip
-
-
-def test_records_hold_the_index_and_no_nan():
+def test_numbers_have_three_significant_digits_and_records_no_nan():
+    texts = {1284.4: "1,280", 0.0012345: "0.00123", 12.0: "12", math.nan: ""}
+    assert [*map(timing.significant, texts)] == [*texts.values()]
     table = pd.DataFrame({"x": [1.5, np.nan]}, pd.Index(["a", "b"], name="tool"))
-    found = timing.records(table)
-    assert found == [{"tool": "a", "x": 1.5}, {"tool": "b", "x": None}]
-    json.dumps(found, allow_nan=False)
-
-
-# --- Cost against size -----------------------------------------------------------------------------
+    assert timing.records(table) == [{"tool": "a", "x": 1.5}, {"tool": "b", "x": None}]
 
 
 def test_linked_pictures_are_all_there(tmp_path, embedded):
@@ -163,32 +123,28 @@ def test_cost_by_size_runs_every_size_in_every_round(embedded):
     assert (table[[*timing.MEASURED, "open_seconds"]] > 0).all(axis=None)
 
 
-# --- The parts of a prediction ---------------------------------------------------------------------
-
-
 def test_stages_of_a_picture(recognizer):
     files = [TEST_IMAGES / "grey28_2.png", TEST_IMAGES / "mouse_7.png"]
     table = timing.stages(recognizer, files, 1)
     assert set(table.columns) == {*timing.STAGES, "whole", "Pillow alone", "pixels"}
     assert table["pixels"].tolist() == [28 * 28, 280 * 280]
-    assert (table[list(timing.STAGES)] >= 0).all(axis=None)
-    assert (table[list(timing.STAGES)].sum(axis=1) >= table["whole"] - 1e-6).all()
-
-
-# --- Training --------------------------------------------------------------------------------------
-
-
-def epochs(contestant: str, accuracies: list[float], seed: int = 0) -> list[tuple]:
-    return [
-        (contestant, seed, epoch, 10.0 * epoch, 20.0 * epoch, accuracy)
-        for epoch, accuracy in enumerate(accuracies, 1)
-    ]
+    parts = table[list(timing.STAGES)]
+    assert (parts >= 0).all(axis=None)
+    assert (parts.sum(axis=1) >= table["whole"] - 1e-6).all()
 
 
 def test_seconds_to_an_accuracy():
     ours, example = timing.OURS, timing.EXAMPLE
-    rows = epochs(ours, [0.98, 0.991, 0.992]) + epochs(example, [0.97, 0.99, 0.991])
-    rows += epochs(ours, [0.995, 0.985], 1) + epochs(example, [0.9, 0.98], 1)
+    rows = [
+        (contestant, seed, epoch, 10.0 * epoch, 20.0 * epoch, accuracy)
+        for contestant, seed, accuracies in [
+            (ours, 0, [0.98, 0.991, 0.992]),
+            (example, 0, [0.97, 0.99, 0.991]),
+            (ours, 1, [0.995, 0.985]),
+            (example, 1, [0.9, 0.98]),
+        ]
+        for epoch, accuracy in enumerate(accuracies, 1)
+    ]
     table = pd.DataFrame(rows, columns=list(timing.RACE_COLUMNS))
     found = timing.seconds_to(table, 0.99)
     # Ours is charged with all its epochs, and counts only if it ends above the target.
@@ -198,32 +154,22 @@ def test_seconds_to_an_accuracy():
 
 
 @pytest.mark.slow
-def test_race_trains_both(monkeypatch, embedded):
+def test_race_trains_both_and_the_example_is_the_known_network(monkeypatch, embedded):
     from benchmarks import race
 
-    parts = {f"{k}_{part}": getattr(embedded, f"{k}_{part}")[:200] for k in "xy"
-             for part in ("train", "val", "test")}  # fmt: skip
-    small = dataclasses.replace(embedded, **parts)
+    assert race.build_example().count_params() == 34_826
+    names = [f"{key}_{part}" for key in "xy" for part in ("train", "val", "test")]
+    small = dataclasses.replace(embedded, **{name: getattr(embedded, name)[:200] for name in names})
     monkeypatch.setattr(race, "EXAMPLE_EPOCHS", 2)
     monkeypatch.setattr(race, "SHORTENED", ("epochs=1",))
     rows = pd.DataFrame(race.race(small, 1, 1.1))
     assert sorted(rows.columns) == sorted(timing.RACE_COLUMNS)
-    assert rows.groupby("contestant")["epoch"].max().to_dict() == {
-        timing.EXAMPLE: 2, timing.OURS: 1,
-    }  # fmt: skip
+    epochs = rows.groupby("contestant")["epoch"].max()
+    assert epochs.to_dict() == {timing.EXAMPLE: 2, timing.OURS: 1}
     assert rows["test_accuracy"].between(0, 1).all()
     assert (rows["seconds"] > 0).all()
     stopped = list(race.run_example(small, 0, 0.0))
     assert len(stopped) == 1, "it stops at the first epoch that reaches the target"
-
-
-def test_the_example_is_the_known_network():
-    from benchmarks import race
-
-    assert race.build_example().count_params() == 34_826
-
-
-# --- What people would use instead -----------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -253,11 +199,11 @@ def test_our_reader_reads_and_its_start_is_a_process(recognizer, labels):
 
 
 def test_answers_of_another_python(recognizer, labels, tmp_path, monkeypatch):
-    """A stand-in for RapidOCR, which answers by a JSON object a line."""
-    lines = [{"file": f"/x/{n}.png", "text": text, "seconds": 0.5}
-             for n, text in enumerate(["2", "5 4o7", ""])]  # fmt: skip
-    stand_in = tmp_path / "python"
-    stand_in.write_text("#!/bin/sh\n" + "".join(f"echo '{json.dumps(x)}'\n" for x in lines))
+    stand_in, lines = tmp_path / "python", ["#!/bin/sh"]
+    for n, text in enumerate(["2", "5 4o7", ""]):
+        answer = {"file": f"/x/{n}.png", "text": text, "seconds": 0.5}
+        lines.append(f"echo '{json.dumps(answer)}'")
+    stand_in.write_text("\n".join(lines))
     stand_in.chmod(0o755)
     monkeypatch.setenv(rivals.RAPIDOCR_PYTHON, str(stand_in))
     tool = next(tool for tool in rivals.tools(recognizer) if tool.name == rivals.RAPIDOCR)
@@ -283,39 +229,30 @@ def test_programs_read_print(name, tmp_path, recognizer):
     tool = next(tool for tool in rivals.tools(recognizer) if tool.name == name)
     if tool.missing:
         pytest.skip(tool.missing)
-    image = Image.new("L", (300, 120), 255)
+    image, path = Image.new("L", (300, 120), 255), tmp_path / "print.pgm"
     ImageDraw.Draw(image).text((40, 20), "2714", 0, ImageFont.load_default(72))
-    image.save(tmp_path / "print.pgm")
-    task = rivals.Task(tmp_path / "a.png", tmp_path / "print.pgm", tmp_path / "print.pgm", False)
-    (answer,) = tool.read([task])
+    image.save(path)
+    (answer,) = tool.read([rivals.Task(tmp_path / "a.png", path, path, False)])
     assert answer.text == "2714"
     assert answer.seconds == answer.start_seconds > 0
 
 
 def test_right_answers_are_counted_with_an_interval(labels):
-    rows = [
-        ("a", "grey28_2.png", "2"),
-        ("a", "touching_5407.png", "547"),
-        ("b", "grey28_2.png", "7"),
-    ]
-    answers = pd.DataFrame(rows, columns=["tool", "file", "text"])
-    table = rivals.score(answers, labels).set_index(["tool", "group"])
-    assert table.loc[("a", "all"), ["n_scored", "n_wrong"]].tolist() == [3, 1]
-    assert table.loc[("b", "all"), ["n_scored", "n_wrong"]].tolist() == [3, 2]
-    row = table.loc[("a", "all")]
-    # Wilson's interval of 2 of 3.
-    assert (row["low"], row["high"]) == pytest.approx((0.2077, 0.9385), abs=1e-4)
+    one, two, _ = labels["file"]
+    rows = [("a", one, "2"), ("a", two, "547"), ("b", one, "7")]
+    table = rivals.score(pd.DataFrame(rows, columns=["tool", "file", "text"]), labels)
+    table = table[table["group"] == "all"].set_index("tool")
+    assert table[["n_scored", "n_wrong"]].to_numpy().tolist() == [[3, 1], [3, 2]]
+    interval = table.loc["a", "low"], table.loc["a", "high"]
+    assert interval == pytest.approx((0.2077, 0.9385), abs=1e-4), "Wilson's of 2 of 3"
 
 
 def test_times_are_medians_over_the_pictures_pass_by_pass():
+    times = [0.1, 0.3, 0.9, 0.6], [0.2, 0.2, 0.7, 0.4]
     tools = ["digits", "digits", "digits", "x"]
-    passes = [pd.DataFrame({"tool": tools, "seconds": [0.1, 0.3, 0.9, 0.6]}),
-              pd.DataFrame({"tool": tools, "seconds": [0.2, 0.2, 0.7, 0.4]})]  # fmt: skip
+    passes = [pd.DataFrame({"tool": tools, "seconds": seconds}) for seconds in times]
     table = rivals.per_round(passes, "seconds")
     assert table.to_dict("list") == {"digits": [0.3, 0.2], "x": [0.6, 0.4]}
-
-
-# --- Figures ---------------------------------------------------------------------------------------
 
 
 def texts(ax) -> list[str]:

@@ -1,66 +1,75 @@
-"""Labels that people write."""
+"""Labels that people write: any text is read as a table of labels, or refused in one line."""
 
-from __future__ import annotations
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import MORE, answered
 
 from digits import InputError
-from digits.config import TEST_IMAGES
 from digits.data.labels import NOTHING, PAGE, SINGLE, load_labels
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """Return a function that writes labels.csv, and an empty file for each picture named in it."""
+def loaded(tmp_path):
+    """Return a function that loads a table of that text; there are a.png, b.png and c.png."""
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
 
-    def write(text: str, *pictures: str):
-        for name in pictures:
-            (tmp_path / name).touch()
-        (tmp_path / "labels.csv").write_text(text, encoding="utf-8")
-        return tmp_path
+    def load(text: str | bytes):
+        content = text if isinstance(text, bytes) else text.encode()
+        (tmp_path / "labels.csv").write_bytes(content)
+        return load_labels(tmp_path)
 
-    return write
+    return load
 
 
-def test_rows_of_a_page_are_joined_and_groups_are_distinguished(folder):
-    path = folder(
-        "file,label,kind,scattered\na.png,12|30,photo,0\nb.png,7,paint,1\nc.png,,multi,0\n",
-        "a.png", "b.png", "c.png",
-    )  # fmt: skip
-    table = load_labels(path)
+def test_rows_of_a_page_are_joined_and_groups_are_distinguished(loaded):
+    table = loaded(
+        "file,label,kind,scattered\na.png,12|30,photo,0\nb.png,7,paint,1\nc.png,,multi,0\n"
+    )
     assert table["label"].tolist() == ["1230", "7", ""]
     assert table["group"].tolist() == [PAGE, SINGLE, NOTHING]
     assert table["kind"].tolist() == ["photo", "paint", "multi"]
     assert table["scattered"].tolist() == [False, True, False]
 
 
-def test_two_columns_are_enough_and_a_short_row_as_spreadsheets_write_it(folder):
-    table = load_labels(folder("\ufefffile,label\r\na.png,007\r\nb.png\r\n", "a.png", "b.png"))
-    assert table.loc[0].to_dict() == {
-        "file": "a.png", "label": "007", "written": "007", "kind": "", "scattered": False,
-        "group": PAGE,
-    }  # fmt: skip
+def test_two_columns_are_enough_and_a_short_row_as_spreadsheets_write_it(loaded):
+    table = loaded("\ufefffile,label\r\na.png,007\r\nb.png\r\n")
+    first = {"file": "a.png", "label": "007", "written": "007", "kind": "", "scattered": False}
+    assert table.loc[0].to_dict() == {**first, "group": PAGE}
     assert table.loc[1, "group"] == NOTHING
 
 
-def test_what_is_not_a_table_of_labels_is_refused(tmp_path):
-    (tmp_path / "a.png").touch()
-    for content in (
-        None, b"", b"file,label\n", b"file,digit\na.png,3\n", b"name,label\na,3\n", b"\xff\xfe\x80\x00",
-    ):  # fmt: skip
-        if content is not None:
-            (tmp_path / "labels.csv").write_bytes(content)
-        with pytest.raises(InputError, match=r"labels\.csv cannot be read; expected UTF-8 text"):
-            load_labels(tmp_path)
+def test_what_is_not_a_table_of_labels_or_names_no_picture_is_refused(loaded, tmp_path):
+    refused = r"labels\.csv cannot be read; expected UTF-8 text"
+    with pytest.raises(InputError, match=refused):
+        load_labels(tmp_path)
+    for text in ("", "file,label\n", "file,digit\na.png,3\n", "name,label\na,3\n", b"\xff\xfe\x80"):
+        with pytest.raises(InputError, match=refused):
+            loaded(text)
+    with pytest.raises(InputError, match=r"names d\.png, which does not exist"):
+        loaded("file,label\na.png,3\nd.png,4\n")
 
 
-def test_a_picture_that_is_not_there_is_named(folder):
-    with pytest.raises(InputError, match=r"names b\.png, which does not exist"):
-        load_labels(folder("file,label\na.png,3\nb.png,4\n", "a.png"))
+@given(st.text(max_size=60) | st.text('file,label\n7|"a.png\r\0', max_size=60), st.booleans())
+@MORE
+def test_any_text_is_a_table_of_labels_or_refused(text, with_head):
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        (path / "a.png").write_bytes(b"")
+        data = ("file,label\n" * with_head + text).encode("utf-8", "replace")
+        (path / "labels.csv").write_bytes(data)
+        with answered():
+            table = load_labels(path)
+            assert set("".join(table["label"])) <= set("0123456789")
 
 
-def test_the_own_pictures_are_labelled():
-    table = load_labels(TEST_IMAGES).set_index("file")
-    assert table.loc["touching_5407.png", ["label", "group"]].tolist() == ["5407", PAGE]
-    assert table.loc["two_sloping_rows.jpg", "label"].isdigit()
-    assert table["scattered"].sum() == 1
+@pytest.mark.parametrize(
+    "row", ["x" * 5000 + ",7", '"a\nb",7', "a\0b,7", '"' + "y" * 200_000 + '",7', ",7", "a.png,²"]
+)
+def test_tables_of_labels_that_were_not_understood(row, loaded):
+    with answered():
+        assert loaded(f"file,label\n{row}\n")["label"].tolist() == [""]

@@ -3,9 +3,6 @@
 Skipped where there is no Chromium; `.ci/run` installs it.
 """
 
-from __future__ import annotations
-
-import itertools
 import json
 import os
 import re
@@ -17,10 +14,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import median
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -33,11 +31,10 @@ from digits.report.metrics import METRICS
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-MISSING = "no Chromium here; on Debian: apt-get install chromium"
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=MISSING)]
+NEEDED = pytest.mark.skipif(not CHROMIUM, reason="no Chromium; on Debian: apt-get install chromium")
+pytestmark = [pytest.mark.browser, NEEDED]
 
-FLAGS = [
-    # CI runs as root, and without a network.
+FLAGS = [  # CI runs as root, and without a network
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
@@ -57,20 +54,18 @@ def browser():
 @contextmanager
 def opened(browser, url: str, width: int = 1280, scheme: str = "light"):
     """Open a page; yield it, and the list of what goes wrong on it."""
-    context = browser.new_context(reduced_motion="reduce")
-    page = context.new_page()
+    page, wrong = browser.new_page(reduced_motion="reduce"), []
     show(page, width, scheme)
     page.set_default_timeout(PATIENCE)
-    wrong: list[str] = []
     page.on("console", lambda line: line.type == "error" and wrong.append(line.text))
     page.on("pageerror", lambda error: wrong.append(f"exception: {error}"))
     page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
     try:
-        page.goto(url, timeout=PATIENCE)
+        page.goto(url)
         yield page, wrong
     finally:
         keep_screenshot(page)
-        context.close()
+        page.close()
 
 
 def show(page, width: int, scheme: str) -> None:
@@ -105,35 +100,22 @@ def server(arguments: list[str], url: str, folder: Path):
         )  # fmt: skip
         try:
             deadline = time.monotonic() + PATIENCE / 1000
-            while not answers(url):
+            while fetched(url) is None:
                 if process.poll() is not None or time.monotonic() > deadline:
                     log.seek(0)
                     pytest.fail(f"the server did not start:\n{log.read()[-2000:]}")
                 time.sleep(0.3)
             yield
         finally:
-            stop(process)
+            for how, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):  # kernels as well
+                with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(process.pid, how)
+                    process.wait(seconds)
 
 
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except OSError:
-        return False
-
-
-def stop(process: subprocess.Popen) -> None:
-    """End a server and its kernels: gently, then not."""
-    for how, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
-        try:
-            os.killpg(process.pid, how)
-            process.wait(seconds)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            continue
-
-
-# --- The drawing pad -------------------------------------------------------------------------------
+def fetched(url: str) -> bytes | None:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as response:
+        return response.read()
 
 
 class Hand:
@@ -163,7 +145,6 @@ class Hand:
         self.reads("")
 
     def bars(self) -> list[float]:
-        """Return the ten probabilities as the bars show them, in percent."""
         labels = self.pad.locator(".bars .value").all_inner_texts()
         return [float(label.removesuffix("%")) for label in labels]
 
@@ -175,16 +156,13 @@ class Hand:
         )
 
     def milliseconds(self) -> int:
-        """Return how long the last stroke waited for its answer to be shown."""
         self.page.locator(".digits-pad[data-milliseconds]").wait_for()
         return int(self.pad.get_attribute("data-milliseconds"))
 
 
 def use(hand: Hand, saved: Path) -> None:
     """Do on the pad what a person does, and look at the answers and how long they take."""
-    page, pad = hand.page, hand.pad
-    waited = []
-
+    page, pad, waited = hand.page, hand.pad, []
     hand.draw(RECORDED["three"])
     hand.reads("3")
     waited.append(hand.milliseconds())
@@ -223,7 +201,6 @@ def use(hand: Hand, saved: Path) -> None:
 
 
 def test_the_pad_in_jupyterlab(browser, tmp_path):
-    # A copy, as JupyterLab saves what it shows.
     notebook = json.loads((NOTEBOOKS / "07_draw.ipynb").read_text(encoding="utf-8"))
     saved, shown, own = (tmp_path / name for name in ("saved", "shown", "server"))
     shown.mkdir()
@@ -231,8 +208,8 @@ def test_the_pad_in_jupyterlab(browser, tmp_path):
     for cell in notebook["cells"]:
         if "parameters" in cell["metadata"].get("tags", ()):
             cell["source"] += [f"\nSAVE_TO = {str(saved)!r}"]
+    # A copy, as JupyterLab saves what it shows.
     (shown / "07_draw.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-
     port, token = free_port(), secrets.token_hex(16)
     url = f"http://127.0.0.1:{port}"
     arguments = [
@@ -271,8 +248,7 @@ def wait_until_idle(url: str) -> None:
     deadline, rest = time.monotonic() + PATIENCE / 1000, 0
     while rest < 5:
         assert time.monotonic() < deadline, "the cells did not end"
-        with urllib.request.urlopen(url, timeout=10) as response:
-            kernels = json.load(response)
+        kernels = json.loads(fetched(url) or "[]")
         idle = kernels and kernels[0]["execution_state"] == "idle"
         rest = rest + 1 if idle else 0
         time.sleep(0.3)
@@ -290,25 +266,12 @@ def test_the_pad_on_a_page_of_its_own(browser, tmp_path):
         assert "DrawingPad()" not in page.locator("body").inner_text(), "the code is shown"
         for width, scheme in ((390, "dark"), (1280, "light")):
             show(page, width, scheme)
-            hand.draw(RECORDED["three"])
-            hand.reads("3")
-            assert hand.fits()
-            hand.clear()
-            hand.draw(RECORDED["seventeen"])
-            hand.reads("17")
-            assert hand.fits() and dark(page) == (scheme == "dark")
-            hand.clear()
+            for name, text in (("three", "3"), ("seventeen", "17")):
+                hand.draw(RECORDED[name])
+                hand.reads(text)
+                assert hand.fits() and dark(page) == (scheme == "dark")
+                hand.clear()
         assert not wrong
-
-
-# --- The report's pages ------------------------------------------------------------------------------
-
-
-def no_overflow(page) -> bool:
-    """Whether nothing reaches over the right edge of the window."""
-    return page.evaluate(
-        "[document.documentElement, document.body].every(e => e.scrollWidth <= window.innerWidth)"
-    )
 
 
 def dark(page) -> bool:
@@ -320,52 +283,28 @@ def dark(page) -> bool:
     return ground < text
 
 
-@pytest.fixture(scope="module")
-def report_pages(tmp_path_factory):
-    """The pages of the committed report, as `digits report` writes them."""
+def test_the_pages_of_the_committed_report(browser, tmp_path, monkeypatch):
     committed = REPORTS / "mnist"
     if not (committed / METRICS).exists():
         pytest.skip("no report is committed yet")
-    folder = tmp_path_factory.mktemp("report")
-    for path in committed.iterdir():
-        if path.suffix in (".ipynb", ".json"):
-            shutil.copy(path, folder)
-    some = tmp_path_factory.mktemp("pictures")  # a page and a few more, not all of test_images/
-    lines = (TEST_IMAGES / "labels.csv").read_text(encoding="utf-8").splitlines()
-    chosen = [lines[0], *(line for line in lines if line.startswith(("sums", "nothing")))]
-    (some / "labels.csv").write_text("\n".join(chosen), encoding="utf-8")
-    for line in chosen[1:]:
+    folder, some = tmp_path / "report", tmp_path / "pictures"  # a few, not all of test_images/
+    shutil.copytree(committed, folder)
+    some.mkdir()
+    head, *lines = (TEST_IMAGES / "labels.csv").read_text(encoding="utf-8").splitlines()
+    chosen = [line for line in lines if line.startswith(("sums", "nothing"))]
+    (some / "labels.csv").write_text("\n".join([head, *chosen]), encoding="utf-8")
+    for line in chosen:
         shutil.copy(TEST_IMAGES / line.split(",")[0], some)
-    own_pictures = pages.own_pictures
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pages, "own_pictures", lambda: own_pictures(some))
-        pages.write(folder, report.read_metrics(folder / METRICS))
-    return folder
-
-
-def test_index_page(browser, report_pages):
-    with opened(browser, (report_pages / "index.html").as_uri()) as (page, wrong):
-        assert page.evaluate("[...document.images].every(i => i.naturalWidth && i.alt)")
-        for width, scheme in itertools.product((390, 1280), ("light", "dark")):
-            show(page, width, scheme)
-            assert no_overflow(page), width
-            assert dark(page) == (scheme == "dark")
-        links = page.evaluate("[...document.links].map(link => link.href)")
-        assert len(links) > 10
-        assert not wrong
-    for link in links:
-        parts = urlsplit(link)
-        assert parts.scheme == "file", f"{link} needs a network"
-        target = Path(unquote(parts.path))
-        assert target.is_file(), link
-        if parts.fragment:
-            assert f'id="{unquote(parts.fragment)}"' in target.read_text(encoding="utf-8"), link
-
-
-def test_notebooks_pages(browser, report_pages):
-    for path in sorted(report_pages.glob("[0-9]*.html")):
-        with opened(browser, path.as_uri(), scheme="dark") as (page, wrong):
-            for width in (1280, 390):
-                show(page, width, "dark")
-                assert no_overflow(page) and dark(page), (path.name, width)
-            assert not wrong, path.name
+    monkeypatch.setattr(pages, "own_pictures", partial(pages.own_pictures, some))
+    pages.write(folder, report.read_metrics(folder / METRICS))
+    fits = (
+        "[document.documentElement, document.body].every(e => e.scrollWidth <= window.innerWidth)"
+    )
+    for path in sorted(folder.glob("*.html")):
+        with opened(browser, path.as_uri()) as (page, wrong):
+            assert page.evaluate("[...document.images].every(i => i.naturalWidth && i.alt)"), path
+            for width, scheme in product((390, 1280), ("light", "dark")):
+                show(page, width, scheme)
+                assert page.evaluate(fits), (path, width)
+                assert dark(page) == (scheme == "dark"), path
+            assert not wrong, path

@@ -57,9 +57,6 @@ def test_style_leaves_the_settings_as_they_were_but_the_interactive_mode():
     plt.ioff()
 
 
-# --- Images of digits ------------------------------------------------------------------------------
-
-
 def test_counts_are_labelled_and_the_title_states_the_imbalance():
     ax = plots.plot_counts(np.repeat(np.arange(10), [10, 25, *[20] * 8]))
     assert [bar.get_height() for bar in ax.patches] == [10, 25, *[20] * 8]
@@ -128,9 +125,6 @@ def test_embedding_draws_each_point_as_its_digit_and_marks_the_mistakes():
     assert "6 mistakes" in ax.get_title()
 
 
-# --- A model's quality -----------------------------------------------------------------------------
-
-
 def test_occlusion_draws_image_and_two_maps(table):
     rows = evaluation.errors(table, 2)
     maps = np.random.default_rng(2).normal(size=(2, 2, 28, 28))
@@ -141,9 +135,6 @@ def test_occlusion_draws_image_and_two_maps(table):
     assert grid[1, 0].get_title() == f"for {rows['predicted'].iloc[0]} (read)"
     figure = plots.plot_occlusion(IMAGES, maps[:0], rows.head(0))
     assert "no mistake" in figure.get_suptitle()
-
-
-# --- Pictures --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -183,9 +174,6 @@ def test_outcomes_fill_each_bar():
     assert widths.T.tolist() == [[75, 0, 0, 25, 0], [0, 0, 50, 0, 50]]
     assert texts(ax.get_legend()) == names[1:]
     assert ax.get_title() == "3 of 6 read right, 1 wrong and sure"
-
-
-# --- The network and its training ------------------------------------------------------------------
 
 
 def test_channels_are_laid_out_in_order():
