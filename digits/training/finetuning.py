@@ -116,11 +116,16 @@ class Adapter:
     Raises
     ------
     InputError
-        If there is no model that Keras can read.
+        If there is no model that Keras can read, or it has no layer named "flatten".
     """
 
     def __init__(self, folder: str | os.PathLike, dataset: Dataset, seed: int = 0):
         self.network = load_network(folder)
+        if not any(layer.name == "flatten" for layer in self.network.layers):
+            raise InputError(
+                f"{folder} holds a network without a layer named flatten, whose output is what "
+                "fine-tuning begins with; name yours so"
+            )
         # The same layers twice: up to the last convolution's features, and from there.
         features = self.network.get_layer("flatten").output
         self._body = keras.Model(self.network.input, features)

@@ -18,7 +18,7 @@ from digits.data.examples import Examples
 from digits.data.writers import Writer
 from digits.evaluation import Score
 from digits.recognizer import Recognizer
-from digits.training import finetuning
+from digits.training import finetuning, keras
 from digits.training.finetuning import Adapter, Outcome, finetune, split_folds
 
 pytestmark = pytest.mark.slow
@@ -252,6 +252,11 @@ def test_what_is_not_a_model_is_neither_replaced_nor_started_from(tmp_path, exam
             finetune(examples, embedded, output)
     assert names(pictures) == {"7_a.png"}
     with pytest.raises(InputError, match=r"holds no model\.keras"):
+        Adapter(tmp_path, embedded)
+    keras.Sequential([keras.Input((28, 28, 1)), keras.layers.GlobalAveragePooling2D()]).save(
+        tmp_path / "model.keras"
+    )
+    with pytest.raises(InputError, match="without a layer named flatten"):
         Adapter(tmp_path, embedded)
     shutil.copytree(CHAMPION, base)
     (base / "card.json").write_text('{"temperature": 1.0, "threshold": 0.5}')
