@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -45,6 +46,19 @@ def style() -> Iterator[None]:
         interactive = plt.isinteractive()
     # A notebook's first figure turns interactive mode on, which leaving rc_context has undone.
     plt.interactive(interactive)
+
+
+def headings(figure: Figure) -> str:
+    """Return the title of a figure, or those of its panels where it has none of its own."""
+    return figure.get_suptitle() or "; ".join(filter(None, (a.get_title() for a in figure.axes)))
+
+
+# In a notebook a figure's text is its title: reports take it for the alternative text.
+if shell := "IPython" in sys.modules and sys.modules["IPython"].get_ipython():
+    plt.draw_if_interactive()  # or the choice of the backend would undo what follows
+    shell.display_formatter.formatters["text/plain"].for_type(
+        Figure, lambda figure, printer, cycle: printer.text(headings(figure) or repr(figure))
+    )
 
 
 def bare(ax: Axes) -> None:

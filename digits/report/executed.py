@@ -49,15 +49,16 @@ def finish(notebook, facts: dict, ran: dict):
     import nbformat
 
     cells = nbformat.from_dict(without_paths(copy.deepcopy(notebook.cells)))
-    for position, cell in enumerate(cells):
+    for cell in cells:
         cell.metadata.pop("papermill", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_native_log(output)]
-        text = _first_paragraph(cells[position + 1 :]) or _last_paragraph(cells[:position])
         for output, kind in images(cell):
-            output.metadata.setdefault(kind, {}).setdefault("alt", text or "Figure")
+            words = output.data.get("text/plain", "")  # the figure's title, see `digits.plots`
+            alternative = "Figure" if words.startswith("<") else " ".join(words.split())
+            output.metadata.setdefault(kind, {}).setdefault("alt", alternative or "Figure")
             if kind == "image/png" and len(output.data[kind]) >= LARGE_FIGURE:
-                output.data[kind] = _compressed(output.data[kind])
+                _compress(output)
     parameters = ", ".join(f"{name}={value!r}" for name, value in ran["parameters"].items())
     packages = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     line = (
@@ -88,15 +89,27 @@ def _is_native_log(output) -> bool:
     )
 
 
-def _compressed(encoded: str) -> str:
-    """Store a PNG with 256 colours: photos of paper would else make reports of many MB."""
+def _compress(output) -> None:
+    """Store a figure with photos as JPEG, and any other large one with 256 colours."""
     from PIL import Image
 
+    encoded = output.data.pop("image/png")
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as figure:
-        few = figure.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        figure = figure.convert("RGB")
+    few = figure.quantize(256, dither=Image.Dither.NONE)
+    png, jpeg = _encoded(few, "PNG", optimize=True), _encoded(figure, "JPEG", quality=85)
+    smaller = min(png, encoded, key=len)
+    # Lines and letters are sharp as PNG, and hardly larger; only for photos JPEG is far smaller.
+    is_photo = len(jpeg) < len(smaller) / 2
+    kind = "image/jpeg" if is_photo else "image/png"
+    output.data[kind] = jpeg if is_photo else smaller
+    output.metadata[kind] = output.metadata.pop("image/png")
+
+
+def _encoded(figure, form: str, **how) -> str:
     buffer = io.BytesIO()
-    few.save(buffer, "PNG", optimize=True)
-    return min(base64.b64encode(buffer.getvalue()).decode(), encoded, key=len)
+    figure.save(buffer, form, **how)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def rewrite_links(path: Path, notebooks: Path, target: Path) -> None:
@@ -117,30 +130,3 @@ def rewrite_links(path: Path, notebooks: Path, target: Path) -> None:
         if cell.cell_type == "markdown":
             cell.source = re.sub(r"\]\((?![a-z]+:|#|/)([^)\s]+)\)", rewritten, cell.source)
     nbformat.write(notebook, path)
-
-
-def _last_paragraph(cells: list) -> str:
-    """Return the last paragraph of the last cell if it is text: it announces what follows."""
-    if not cells or cells[-1].cell_type != "markdown":
-        return ""
-    return _without_markup(cells[-1].source.split("\n\n")[-1]).rstrip(":")
-
-
-def _first_paragraph(cells: list) -> str:
-    """Return the first paragraph of prose of the first cell if it is text.
-
-    A last sentence that ends with a colon announces what comes next, so it is left out.
-    """
-    if not cells or cells[0].cell_type != "markdown":
-        return ""
-    for paragraph in cells[0].source.split("\n\n"):
-        if not paragraph.startswith(("#", "|", "<", "```", ">")):
-            return re.sub(r"(^|(?<=[.?!]) )[^.?!]*:$", "", _without_markup(paragraph))
-    return ""
-
-
-def _without_markup(markdown: str) -> str:
-    """Return a paragraph on one line, without marks for emphasis, code and links."""
-    return " ".join(
-        re.sub(r"\*+(?=\S)|(?<=\S)\*+|`|\[([^\]]*)\]\([^)]*\)", r"\1", markdown).split()
-    )
