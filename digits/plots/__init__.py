@@ -1,23 +1,21 @@
 """The figures of the notebooks that are too long for a cell, one function each.
 
-Every function takes tables or arrays, returns Axes or a Figure, shows and saves nothing, and gives a
-title that states the finding. Digits are drawn as dark ink on light paper; colours are Okabe and
-Ito's, which the colour-blind can distinguish, and nothing is said by colour alone.
+Every function takes tables or arrays, returns Axes or a Figure, shows and saves nothing (but for those
+that are live), and gives a title that states the finding. Digits are drawn as dark ink on light paper;
+colours are Okabe and Ito's, which the colour-blind can distinguish; nothing is said by colour alone.
 """
 
 from digits.plots.images import (
-    plot_counts,
     plot_embedding,
     plot_map,
-    plot_means,
     plot_occlusion,
     plot_pairs,
     plot_predictions,
     plot_rows,
     plot_seen,
 )
+from digits.plots.live import live_history, slider
 from digits.plots.pictures import (
-    plot_outcomes,
     plot_parts,
     plot_readings,
     plot_stages,
@@ -37,7 +35,6 @@ from digits.plots.theme import (
     style,
 )
 from digits.plots.training import (
-    live_history,
     plot_history,
     plot_maps,
 )

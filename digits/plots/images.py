@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from digits.plots.theme import (
     BLACK,
     CLASSES,
-    SKY,
     WIDTH,
     bare,
     draw_digit,
@@ -22,29 +21,6 @@ from digits.plots.theme import (
     mosaic,
     style,
 )
-
-
-@style()
-def plot_counts(labels: np.ndarray, title: str = "") -> Axes:
-    """Draw how often each digit occurs, and the count that equal shares would give.
-
-    `labels` are integers (n,), 0 to 9. The title is, by default, the ratio of the commonest to the
-    rarest digit.
-    """
-    counts = np.bincount(labels, minlength=10)
-    _, ax = plt.subplots(figsize=(WIDTH, 2.8))
-    bars = ax.bar(range(10), counts, color=SKY)
-    ax.bar_label(bars, [f"{count:,}" if count else "" for count in counts], label_type="center")
-    ax.axhline(len(labels) / 10, color=BLACK, linestyle="--", linewidth=1, label="equal shares")
-    ax.set(xticks=range(10), xlabel="digit", ylabel="images", ylim=(0, 1.25 * counts.max()))
-    ax.legend(loc="upper right", ncols=2)
-    common, rare = counts.argmax(), counts.argmin()
-    finding = f"There is no {rare}"
-    if counts[rare]:
-        ratio = counts[common] / counts[rare]
-        finding = f"There are {ratio:.2f} times as many {common}s as {rare}s"
-    ax.set_title(title or finding)
-    return ax
 
 
 @style()
@@ -65,31 +41,21 @@ def plot_rows(rows: dict[str, np.ndarray], title: str, n_columns: int = 1) -> Fi
 
 
 @style()
-def plot_means(mean: np.ndarray, spread: np.ndarray) -> Figure:
-    """Draw the mean image of each digit and, below, how much each pixel varies.
-
-    Both are float (10, 28, 28): mean and standard deviation, with ink from 0 to 1.
-    """
-    figure, axes = plt.subplots(2, 1, figsize=(WIDTH, 2.4))
-    panels = ((mean, "gray_r", 1.0, "mean"), (spread, "cividis", 0.5, "deviation"))
-    for ax, (tiles, colours, most, name) in zip(axes, panels, strict=True):
-        drawn = ax.imshow(mosaic(tiles, 10), cmap=colours, vmin=0, vmax=most, aspect="auto")
-        bare(ax)
-        figure.colorbar(drawn, ax=ax, label=name, ticks=[0, most], pad=0.01)
-    widest = spread.mean(axis=(1, 2)).argmax()
-    figure.suptitle(f"What ten digits have in common; the {widest} varies most")
-    return figure
-
-
-@style()
 def plot_seen(
-    images: np.ndarray, captions: Sequence[str], title: str, n_columns: int = 8
+    images: np.ndarray,
+    captions: Sequence[str],
+    title: str,
+    n_columns: int = 8,
+    cmap: str = "gray_r",
 ) -> Figure:
-    """Draw images, uint8 (n, 28, 28), beside one another, each with its caption."""
+    """Draw images, uint8 (n, 28, 28), beside one another, each with its caption.
+
+    The colour map "gray" draws ink white, as the network gets it.
+    """
     n_lines = max((caption.count("\n") + 1 for caption in captions), default=0)
     figure, axes = grid(len(images), n_columns, WIDTH / n_columns + 0.17 * n_lines, title)
     for ax, image, caption in zip(axes, images, captions, strict=True):
-        draw_digit(ax, image, caption, fontsize=8)
+        draw_digit(ax, image, caption, fontsize=8, cmap=cmap)
         frame(ax)
     return figure
 

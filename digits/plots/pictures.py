@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from digits.pictures.mnist_form import ink_box
-from digits.plots.theme import BLACK, BLUE, SKY, VERMILION, WIDTH, draw_digit, frame, grid, style
+from digits.plots.theme import BLACK, BLUE, VERMILION, WIDTH, draw_digit, frame, grid, style
 
 if TYPE_CHECKING:
     from digits.draw.strokes import Part
@@ -93,33 +92,6 @@ def plot_readings(
             _draw_box(ax, digit.box, digit.accepted, str(digit.digit) if n_columns < 3 else "")
         ax.set_title(caption, fontsize=8 if n_columns > 3 else 10)
     return figure
-
-
-@style()
-def plot_outcomes(counts: pd.DataFrame) -> Axes:
-    """Draw the outcomes for the pictures of each kind, as shares of its bar.
-
-    A row of `counts` is a kind; its columns right, unsure right, unsure wrong, refused and confident
-    wrong add up to n.
-    """
-    _, ax = plt.subplots(figsize=(WIDTH, 0.22 * len(counts) + 1.2))
-    looks = {
-        "right": {"color": SKY},
-        "unsure right": {"color": "#CCCCCC", "hatch": ".."},
-        "unsure wrong": {"color": "#CCCCCC"},
-        "refused": {"color": "white", "edgecolor": "#999999"},
-        "confident wrong": {"color": VERMILION, "hatch": "///"},
-    }
-    start = np.zeros(len(counts))
-    for name, look in looks.items():
-        share = 100 * (counts[name] / counts["n"]).to_numpy()
-        ax.barh(counts.index, share, left=start, label=name, **{"edgecolor": "white"} | look)
-        start += share
-    ax.set(xlabel="pictures of the kind (%)", xlim=(0, 100), ylim=(len(counts) - 0.4, -0.6))
-    ax.legend(loc="upper center", bbox_to_anchor=(0.4, -0.1), ncols=5, fontsize=8)
-    n, right, wrong = (int(counts[name].sum()) for name in ("n", "right", "confident wrong"))
-    ax.set_title(f"{right} of {n} read right, {wrong} wrong and sure")
-    return ax
 
 
 @style()

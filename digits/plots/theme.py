@@ -82,9 +82,11 @@ def log_scale(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def draw_digit(ax: Axes, image: np.ndarray, caption: str = "", fontsize: int = 10) -> None:
+def draw_digit(
+    ax: Axes, image: np.ndarray, caption: str = "", fontsize: int = 10, cmap: str = "gray_r"
+) -> None:
     """Draw one image, uint8 (28, 28)."""
-    ax.imshow(image, vmin=0, vmax=255)
+    ax.imshow(image, vmin=0, vmax=255, cmap=cmap)
     bare(ax)
     ax.set_title(caption, fontsize=fontsize)
 

@@ -1,8 +1,6 @@
-"""Inside the network, its training, and its fine-tuning to one writer."""
+"""Inside the network and its training."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -62,23 +60,3 @@ def plot_history(history: pd.DataFrame, chosen: int | None = None) -> Figure:
         title = f"Validation is best in epoch {chosen}, at {accuracy[chosen]:.2%}"
     figure.suptitle(title)
     return figure
-
-
-def live_history() -> Callable[[dict], None]:
-    """Return a callback for `training.train` that redraws `plot_history` after each epoch.
-
-    A stored notebook keeps the last drawing only.
-    """
-    from IPython.display import display
-
-    rows: list[dict] = []
-    place = display("waiting for the first epoch", display_id=True)
-
-    def show(row: dict) -> None:
-        rows.append(row)
-        figure = plot_history(pd.DataFrame(rows))
-        plt.close(figure)  # or the notebook would draw it a second time below the cell
-        if place is not None:  # there is no place to draw outside a notebook
-            place.update(figure)
-
-    return show

@@ -54,6 +54,9 @@ def finish(notebook, facts: dict, ran: dict):
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_native_log(output)]
         for output, kind in images(cell):
+            output.data.pop(
+                "application/vnd.jupyter.widget-view+json", None
+            )  # no kernel, no widget
             words = output.data.get("text/plain", "")  # the figure's title, see `digits.plots`
             alternative = "Figure" if words.startswith("<") else " ".join(words.split())
             output.metadata.setdefault(kind, {}).setdefault("alt", alternative or "Figure")

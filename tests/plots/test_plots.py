@@ -1,5 +1,8 @@
 """The figures: what they hold, never how their pixels look. Drawn without a screen, and closed."""
 
+import base64
+
+import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -57,14 +60,6 @@ def test_style_leaves_the_settings_as_they_were_but_the_interactive_mode():
     plt.ioff()
 
 
-def test_counts_are_labelled_and_the_title_states_the_imbalance():
-    ax = plots.plot_counts(np.repeat(np.arange(10), [10, 25, *[20] * 8]))
-    assert [bar.get_height() for bar in ax.patches] == [10, 25, *[20] * 8]
-    assert texts(ax) == ["10", "25", *["20"] * 8]
-    assert ax.get_title() == "There are 2.50 times as many 1s as 0s"
-    assert plots.plot_counts(np.array([3, 3, 3])).get_title() == "There is no 0"
-
-
 def test_rows_hold_the_images_and_are_named():
     rows = {"first": IMAGES[:3], "second": IMAGES[3:4] / 255.0, "third": IMAGES[:1]}
     figure = plots.plot_rows(rows, "Rows", 2)
@@ -76,12 +71,6 @@ def test_rows_hold_the_images_and_are_named():
     assert [ax.images[0].get_clim() for ax in figure.axes[:2]] == [(0, 255), (0, 1)]
     assert [ax.get_ylabel() for ax in figure.axes] == [*rows, ""]
     assert figure.get_suptitle() == "Rows"
-
-
-def test_means_share_fixed_limits():
-    figure = plots.plot_means(IMAGES[:10] / 255, IMAGES[10:20] / 510)
-    limits = [ax.images[0].get_clim() for ax in figure.axes if ax.images]
-    assert limits == [(0, 1), (0, 0.5)]
 
 
 def test_seen_images_are_drawn_in_order():
@@ -166,16 +155,6 @@ def test_unsure_digits_have_a_broken_frame(picture):
     assert plots.plot_readings([], [], [], "0 pictures").get_suptitle() == "0 pictures"
 
 
-def test_outcomes_fill_each_bar():
-    rows = {"plain": [4, 3, 0, 0, 1, 0], "turned": [2, 0, 0, 1, 0, 1]}
-    names = ["n", "right", "unsure right", "unsure wrong", "refused", "confident wrong"]
-    ax = plots.plot_outcomes(pd.DataFrame(rows, names).T)
-    widths = np.array([[bar.get_width() for bar in part] for part in ax.containers])
-    assert widths.T.tolist() == [[75, 0, 0, 25, 0], [0, 0, 50, 0, 50]]
-    assert texts(ax.get_legend()) == names[1:]
-    assert ax.get_title() == "3 of 6 read right, 1 wrong and sure"
-
-
 def test_channels_are_laid_out_in_order():
     maps = np.arange(5 * 5 * 6, dtype=float).reshape(5, 5, 6)
     for signed in (False, True):
@@ -203,3 +182,25 @@ def test_history_draws_both_sets_and_marks_the_epoch_alive_too():
     for row in history.to_dict("records"):
         show(row)
     assert plt.get_fignums() == [], "each drawing is closed, or a notebook shows it again"
+
+
+def test_a_slider_is_a_picture_too_and_a_move_draws_again(monkeypatch):
+    interactive, drawn, made, shown = ipywidgets.interactive, [], [], []
+
+    def spy(*arguments, **ranges):
+        made.append(interactive(*arguments, **ranges))
+        return made[0]
+
+    def draw(n=3):
+        drawn.append(n)
+        plt.subplots()[1].set_title(f"It rises by {n}")
+
+    monkeypatch.setattr("ipywidgets.interactive", spy)
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    plots.slider(draw, n=(0, 5))
+    [data] = shown
+    assert data["text/plain"] == "It rises by 3"
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert "application/vnd.jupyter.widget-view+json" in data
+    made[0].children[0].value = 5
+    assert set(drawn) == {3, 5}

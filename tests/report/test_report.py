@@ -242,6 +242,12 @@ def test_the_alternative_text_is_the_title(words, alternative):
     assert cell.outputs[0].metadata["image/png"]["alt"] == alternative
 
 
+def test_a_widget_with_a_picture_is_that_picture():
+    figure, view = png(np.zeros((2, 2), np.uint8)), "application/vnd.jupyter.widget-view+json"
+    figure.data[view] = {"model_id": "7"}
+    assert list(finished(("slide()",), outputs=[figure])[0].outputs[0].data) == ["image/png"]
+
+
 def test_large_figures_are_stored_with_few_colours_and_photos_as_jpeg():
     rng = np.random.default_rng(0)
     light = np.linspace(0, 200, 300)[:, None, None]  # a shadow on paper that is not quite even
