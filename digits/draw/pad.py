@@ -7,6 +7,7 @@ change of `DrawingPad.strokes`, by hand or by code, is answered.
 from __future__ import annotations
 
 import base64
+import io
 import os
 import subprocess
 import sys
@@ -15,10 +16,13 @@ from pathlib import Path
 import anywidget
 import numpy as np
 import traitlets
+from PIL import ImageOps
 
 from digits import InputError
 from digits.draw import strokes as pen
+from digits.pictures import decode
 from digits.recognizer import DigitReading, Reading, Recognizer
+from digits.recognizer.annotate import annotate
 
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER / "templates" / "draw.ipynb"  # a notebook that is nothing but the pad
@@ -63,6 +67,14 @@ class DrawingPad(anywidget.AnyWidget):
     def __repr__(self) -> str:
         """Stand for the pad where there is no browser, as in an executed notebook."""
         return f"DrawingPad({len(self.strokes)} strokes, reads {self.reading.text!r})"
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        """Show the pad, or a picture of the drawing and its answer where nobody can draw on it."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        sheet = pen.render(self.strokes)
+        picture, file = annotate(decode(sheet), self.recognizer.read(sheet)), io.BytesIO()
+        ImageOps.expand(picture, border=1, fill="gray").save(file, "PNG")
+        return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
 
     @traitlets.validate("strokes")
     def _checked(self, proposal):

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from unittest.mock import Mock
 
+import nbformat
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from digits import InputError, draw, plots
 from digits.draw import strokes
 from digits.draw.strokes import RECORDED, SIZE, checked, read, render, save, what_mattered
 from digits.recognizer import Reading, Recognizer
+from digits.report import pages
 
 DRAWN = {name: checked(drawing) for name, drawing in RECORDED.items()}
 THREE, SEVENTEEN, STAR = DRAWN["three"], DRAWN["seventeen"], DRAWN["star"]
@@ -232,6 +234,25 @@ def test_each_change_of_the_strokes_is_answered(pad):
     assert pad.strokes == SEVENTEEN, "reading leaves the pad alone"
     pad.strokes = []
     assert pad.answer["status"] == "empty" and pad.parts == []
+
+
+def test_a_report_shows_a_picture_of_the_drawing_and_jupyter_the_pad(pad):
+    pad.strokes = SEVENTEEN
+    data, metadata = pad._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == pad.model_id
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
+    sheet = render(SEVENTEEN)
+    assert picture.shape[1:] == (sheet.shape[1] + 2, 3)
+    black = (picture == 0).all(axis=2)[1:-1, 1:-1][-len(sheet) :]  # below the answers' texts
+    np.testing.assert_array_equal(black, sheet == 0)
+    assert np.ptp(picture.astype(int), axis=2).any(), "coloured frames and answers"
+    cell = nbformat.v4.new_code_cell(
+        "pad", outputs=[nbformat.v4.new_output("execute_result", data, metadata=metadata)]
+    )
+    page, _ = pages._exporter().from_notebook_node(
+        nbformat.v4.new_notebook(cells=[cell]), {"page_title": "", "name": "07", "titles": {}}
+    )
+    assert data["image/png"] in page
 
 
 def test_what_is_no_digit_is_shown_as_the_network_saw_it(pad):
