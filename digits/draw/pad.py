@@ -16,13 +16,11 @@ from pathlib import Path
 import anywidget
 import numpy as np
 import traitlets
-from PIL import ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from digits import InputError
 from digits.draw import strokes as pen
-from digits.pictures import decode
 from digits.recognizer import DigitReading, Reading, Recognizer
-from digits.recognizer.annotate import annotate
 
 FOLDER = Path(__file__).resolve().parent
 PAGE = FOLDER / "templates" / "draw.ipynb"  # a notebook that is nothing but the pad
@@ -69,11 +67,12 @@ class DrawingPad(anywidget.AnyWidget):
         return f"DrawingPad({len(self.strokes)} strokes, reads {self.reading.text!r})"
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
-        """Show the pad, or a picture of the drawing and its answer where nobody can draw on it."""
+        """Show the pad, or a picture of the drawing and its answer where nobody can draw."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        sheet = pen.render(self.strokes)
-        picture, file = annotate(decode(sheet), self.recognizer.read(sheet)), io.BytesIO()
-        ImageOps.expand(picture, border=1, fill="gray").save(file, "PNG")
+        sheet, file = Image.fromarray(pen.render(self.strokes)), io.BytesIO()
+        mark = "?" if self.reading.status == "unsure" else ""
+        ImageDraw.Draw(sheet).text((8, 5), f"read: {self.reading.text}{mark}", 0, font_size=16)
+        ImageOps.expand(sheet, border=1, fill=160).save(file, "PNG")
         return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
 
     @traitlets.validate("strokes")
