@@ -18,10 +18,8 @@ from digits.plots.images import (
 )
 from digits.plots.pictures import (
     plot_outcomes,
-    plot_parts,
     plot_readings,
     plot_stages,
-    plot_ten,
 )
 from digits.plots.theme import (
     BLACK,

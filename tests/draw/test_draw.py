@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from strategies import LONG, MORE, answered, json_values
 
-from digits import InputError, draw, plots
+from digits import InputError, draw
 from digits.draw import strokes
 from digits.draw.strokes import RECORDED, SIZE, checked, read, render, save, what_mattered
 from digits.recognizer import Reading, Recognizer
@@ -143,11 +143,6 @@ def test_each_part_belongs_to_a_digit_and_a_seven_needs_its_long_stroke(model, s
     assert (stem.stroke, bar.stroke) == (1, 2)
     assert stem.evidence > 5 and stem.confidence < 0.5
     assert abs(bar.evidence) < stem.evidence and bar.read == 7
-    figure = plots.plot_parts(parts, seventeen, "Parts")
-    for place, ax in enumerate(figure.axes[:2]):
-        assert len(ax.lines) == sum(part.place == place for part in parts)
-    assert figure.axes[1].get_title() == "read as 7"
-    assert plots.plot_parts([], Reading(""), "None").axes, "an empty figure"
 
 
 def test_evidence_is_how_far_the_odds_fall(model, three):
@@ -293,17 +288,3 @@ def test_the_page_of_its_own_is_served_to_this_machine_alone(monkeypatch):
     assert Path(first[3]).suffix == ".ipynb" and Path(first[3]).is_file()
     assert folders[1:] == ["earlier"]
     assert Path(folders[0], "voila", "templates", "draw", "index.html.j2").is_file()
-
-
-def test_bars_show_all_ten_and_mark_what_is_unsure(model, seventeen):
-    digits = seventeen.digits
-    images = np.stack([digit.image for digit in digits])
-    rows = draw.probabilities(digits, model)
-    rows[1] *= 0.5
-    figure = plots.plot_ten(images, rows, 0.9, "Seventeen")
-    sure, unsure = figure.axes[2:]
-    assert len(sure.patches) == len(unsure.patches) == 10
-    np.testing.assert_allclose([bar.get_width() for bar in unsure.patches], rows[1])
-    assert "?" in unsure.texts[0].get_text() and "?" not in sure.texts[0].get_text()
-    assert not sure.patches[1].get_hatch() and unsure.patches[7].get_hatch()
-    assert plots.plot_ten(images[:0], rows[:0], 0.9, "None").axes, "an empty figure"
