@@ -7,6 +7,7 @@ change of `DrawingPad.strokes`, by hand or by code, is answered.
 from __future__ import annotations
 
 import base64
+import io
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import anywidget
 import numpy as np
 import traitlets
+from PIL import Image, ImageDraw, ImageOps
 
 from digits import InputError
 from digits.draw import strokes as pen
@@ -63,6 +65,15 @@ class DrawingPad(anywidget.AnyWidget):
     def __repr__(self) -> str:
         """Stand for the pad where there is no browser, as in an executed notebook."""
         return f"DrawingPad({len(self.strokes)} strokes, reads {self.reading.text!r})"
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        """Show the pad, or a picture of the drawing and its answer where nobody can draw."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        sheet, file = Image.fromarray(pen.render(self.strokes)), io.BytesIO()
+        mark = "?" if self.reading.status == "unsure" else ""
+        ImageDraw.Draw(sheet).text((8, 5), f"read: {self.reading.text}{mark}", 0, font_size=16)
+        ImageOps.expand(sheet, border=1, fill=160).save(file, "PNG")
+        return data | {"image/png": base64.b64encode(file.getvalue()).decode()}, metadata
 
     @traitlets.validate("strokes")
     def _checked(self, proposal):

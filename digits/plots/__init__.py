@@ -6,7 +6,6 @@ colours are Okabe and Ito's, which the colour-blind can distinguish; nothing is 
 """
 
 from digits.plots.images import (
-    plot_embedding,
     plot_map,
     plot_occlusion,
     plot_pairs,
@@ -16,10 +15,8 @@ from digits.plots.images import (
 )
 from digits.plots.live import live_history, slider
 from digits.plots.pictures import (
-    plot_parts,
     plot_readings,
     plot_stages,
-    plot_ten,
 )
 from digits.plots.theme import (
     BLACK,

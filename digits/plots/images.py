@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from digits.plots.theme import (
-    BLACK,
     CLASSES,
     WIDTH,
     bare,
@@ -113,17 +112,6 @@ def plot_map(points: np.ndarray, labels: np.ndarray, title: str) -> Axes:
         ax.text(*np.median(place, axis=0), f"{digit}", **look, **middle)
     bare(ax)
     ax.set_title(title)
-    return ax
-
-
-@style()
-def plot_embedding(points: np.ndarray, table: pd.DataFrame) -> Axes:
-    """Draw `plot_map` of the n rows of a prediction table, with the mistakes marked."""
-    wrong = (table["predicted"] != table["true"]).to_numpy()
-    title = f"Where the {wrong.sum()} mistakes lie among the digits"
-    ax = plot_map(points, table["true"].to_numpy(), title)
-    ax.scatter(*points[wrong].T, s=45, marker="X", color="white", edgecolors=BLACK, label="mistake")
-    ax.legend(loc="upper right")
     return ax
 
 

@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from digits.pictures.mnist_form import ink_box
-from digits.plots.theme import BLACK, BLUE, VERMILION, WIDTH, draw_digit, frame, grid, style
+from digits.plots.theme import BLUE, VERMILION, WIDTH, draw_digit, frame, grid, style
 
 if TYPE_CHECKING:
-    from digits.draw.strokes import Part
     from digits.pictures import Glyph, Ink, Picture
     from digits.recognizer import Reading
 
@@ -91,65 +90,4 @@ def plot_readings(
         for digit in reading.digits:
             _draw_box(ax, digit.box, digit.accepted, str(digit.digit) if n_columns < 3 else "")
         ax.set_title(caption, fontsize=8 if n_columns > 3 else 10)
-    return figure
-
-
-@style()
-def plot_ten(images: np.ndarray, probabilities: np.ndarray, threshold: float, title: str) -> Figure:
-    """Draw the probabilities (n, 10) of the digits as bars, below the image that each belongs to.
-
-    Images are uint8 (n, 28, 28). The threshold, from which an answer is sure, is a line; bars of
-    sure answers are filled.
-    """
-    n = len(images)
-    if n == 0:
-        return grid(0, 1, 0, title)[0]
-    width = min(WIDTH, 2.4 * n)
-    ratios = {"height_ratios": [1, 1.9]}
-    figure, axes = plt.subplots(2, n, figsize=(width, 4.0), squeeze=False, gridspec_kw=ratios)
-    for column, (image, row) in enumerate(zip(images, probabilities, strict=True)):
-        draw_digit(axes[0, column], image, f"digit {column + 1}")
-        frame(axes[0, column])
-        ax, best = axes[1, column], int(row.argmax())
-        bars = ax.barh(range(10), row, color="0.75")
-        sure = row[best] >= threshold
-        look = {"color": BLUE} if sure else {"color": "white", "hatch": "///"}
-        bars[best].set(**look, edgecolor=BLUE if sure else VERMILION, linewidth=1.5)
-        ax.axvline(threshold, color="0.3", linestyle=":", linewidth=1)
-        text, color = f"{best}{'' if sure else '?'}  {row[best]:.1%}", "white" if sure else BLACK
-        ax.text(0.03, best, text, va="center", color=color, fontsize=9)
-        ax.set(yticks=range(10), xlim=(0, 1), ylim=(9.6, -0.6), xlabel="probability")
-        ax.tick_params(axis="y", length=0)
-    figure.suptitle(title)
-    return figure
-
-
-@style()
-def plot_parts(parts: Sequence[Part], reading: Reading, title: str) -> Figure:
-    """Draw each digit's strokes, coloured by what each piece of them said for the digit.
-
-    `parts` come from `strokes.what_mattered` for that reading.
-    """
-    if not parts:
-        return grid(0, 1, 0, title)[0]
-    n = len(reading.digits)
-    figure, axes = plt.subplots(1, n, figsize=(min(WIDTH, 2.6 * n + 1), 2.9), squeeze=False)
-    limit = max(1.0, *(abs(part.evidence) for part in parts))
-    colors = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), "PuOr_r")
-    for part in parts:
-        x, y, _ = np.array(part.points).T
-        # Round dots for what spoke against it, so that not colour alone tells.
-        look = (0, (0.1, 1.5)) if part.evidence < -0.5 else "-"
-        ends = {"linewidth": 8, "solid_capstyle": "round", "dash_capstyle": "round"}
-        color = colors.to_rgba(part.evidence)
-        axes[0, part.place].plot(x, y, color=color, linestyle=look, **ends)
-    for ax, digit in zip(axes[0], reading.digits, strict=True):
-        ax.set_title(f"read as {digit.digit}", fontsize=10)
-        ax.set_aspect("equal", adjustable="datalim")
-        ax.margins(0.15)
-        ax.invert_yaxis()
-        ax.set_facecolor("0.85")
-        frame(ax)
-    figure.colorbar(colors, ax=axes[0], shrink=0.9, label="evidence for the digit")
-    figure.suptitle(title)
     return figure

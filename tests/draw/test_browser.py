@@ -228,6 +228,8 @@ def test_the_pad_in_jupyterlab(browser, tmp_path):
         wait_until_idle(f"{url}/api/kernels?token={token}")
         hand = Hand(page)
         scroll_to(page, hand.canvas)
+        hand.reads("17")  # the drawing that the pad begins with
+        hand.clear()
         use(hand, saved)
         # JupyterLab's own lines on the console are its own affair.
         assert not [line for line in wrong if line.startswith("exception")]

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from unittest.mock import Mock
 
+import nbformat
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,10 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from strategies import LONG, MORE, answered, json_values
 
-from digits import InputError, draw, plots
+from digits import InputError, draw
 from digits.draw import strokes
 from digits.draw.strokes import RECORDED, SIZE, checked, read, render, save, what_mattered
 from digits.recognizer import Reading, Recognizer
+from digits.report import pages
 
 DRAWN = {name: checked(drawing) for name, drawing in RECORDED.items()}
 THREE, SEVENTEEN, STAR = DRAWN["three"], DRAWN["seventeen"], DRAWN["star"]
@@ -141,11 +143,6 @@ def test_each_part_belongs_to_a_digit_and_a_seven_needs_its_long_stroke(model, s
     assert (stem.stroke, bar.stroke) == (1, 2)
     assert stem.evidence > 5 and stem.confidence < 0.5
     assert abs(bar.evidence) < stem.evidence and bar.read == 7
-    figure = plots.plot_parts(parts, seventeen, "Parts")
-    for place, ax in enumerate(figure.axes[:2]):
-        assert len(ax.lines) == sum(part.place == place for part in parts)
-    assert figure.axes[1].get_title() == "read as 7"
-    assert plots.plot_parts([], Reading(""), "None").axes, "an empty figure"
 
 
 def test_evidence_is_how_far_the_odds_fall(model, three):
@@ -234,6 +231,23 @@ def test_each_change_of_the_strokes_is_answered(pad):
     assert pad.answer["status"] == "empty" and pad.parts == []
 
 
+def test_a_report_shows_a_picture_of_the_drawing_and_jupyter_the_pad(pad):
+    pad.strokes = SEVENTEEN
+    data, metadata = pad._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == pad.model_id
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))))
+    below = strokes.MARGIN  # the answer stands in the margin above the drawing
+    np.testing.assert_array_equal(picture[1:-1, 1:-1][below:], render(SEVENTEEN)[below:])
+    assert (picture[1:-1, 1:-1][:below] < 128).any(), "the answer"
+    cell = nbformat.v4.new_code_cell(
+        "pad", outputs=[nbformat.v4.new_output("execute_result", data, metadata=metadata)]
+    )
+    page, _ = pages._exporter().from_notebook_node(
+        nbformat.v4.new_notebook(cells=[cell]), {"page_title": "", "name": "07", "titles": {}}
+    )
+    assert data["image/png"] in page
+
+
 def test_what_is_no_digit_is_shown_as_the_network_saw_it(pad):
     pad.strokes = DRAWN["letter K"]
     assert pad.answer["status"] == "no-digit" and "not a digit" in pad.answer["message"]
@@ -274,17 +288,3 @@ def test_the_page_of_its_own_is_served_to_this_machine_alone(monkeypatch):
     assert Path(first[3]).suffix == ".ipynb" and Path(first[3]).is_file()
     assert folders[1:] == ["earlier"]
     assert Path(folders[0], "voila", "templates", "draw", "index.html.j2").is_file()
-
-
-def test_bars_show_all_ten_and_mark_what_is_unsure(model, seventeen):
-    digits = seventeen.digits
-    images = np.stack([digit.image for digit in digits])
-    rows = draw.probabilities(digits, model)
-    rows[1] *= 0.5
-    figure = plots.plot_ten(images, rows, 0.9, "Seventeen")
-    sure, unsure = figure.axes[2:]
-    assert len(sure.patches) == len(unsure.patches) == 10
-    np.testing.assert_allclose([bar.get_width() for bar in unsure.patches], rows[1])
-    assert "?" in unsure.texts[0].get_text() and "?" not in sure.texts[0].get_text()
-    assert not sure.patches[1].get_hatch() and unsure.patches[7].get_hatch()
-    assert plots.plot_ten(images[:0], rows[:0], 0.9, "None").axes, "an empty figure"

@@ -99,19 +99,13 @@ def test_pairs_show_both_images_and_their_difference():
     assert titles(figure)[:2] == ["a", "b"]
 
 
-def test_embedding_draws_each_point_as_its_digit_and_marks_the_mistakes():
+def test_a_map_draws_each_point_as_its_digit():
     points = np.random.default_rng(3).normal(size=(60, 2))
-    right = evaluation.prediction_table(np.eye(10)[LABELS], LABELS)
-    mistaken = right.assign(predicted=np.where(right["index"] < 7, 0, right["true"]))
-    ax = plots.plot_embedding(points, mistaken)
-    *digits, marked = ax.collections
-    assert np.array_equal(digits[3].get_offsets(), points[LABELS == 3])
-    shapes = {len(collection.get_paths()[0].vertices) for collection in digits}
+    ax = plots.plot_map(points, LABELS, "A map")
+    assert np.array_equal(ax.collections[3].get_offsets(), points[LABELS == 3])
+    shapes = {len(collection.get_paths()[0].vertices) for collection in ax.collections}
     assert len(shapes) > 1, "every digit has the same marker"
     assert texts(ax) == [str(digit) for digit in range(10)]
-    assert marked.get_label() == "mistake"
-    assert np.array_equal(marked.get_offsets(), points[1:7])
-    assert "6 mistakes" in ax.get_title()
 
 
 def test_occlusion_draws_image_and_two_maps(table):
