@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 # Seconds between two looks at the memory of a command: at first, and at most. A long run is looked at
 # more seldom, so that looking costs it little.
 MEMORY_INTERVALS = 0.02, 0.3
-# A process that loads the least that a prediction needs.
+# Processes that do nothing, and that load the least that a prediction needs.
+PYTHON = [sys.executable, "-c", "pass"]
 IMPORTS = [sys.executable, "-c", "import onnxruntime, numpy, PIL.Image"]
 CLOCKS = ("seconds", "cpu_seconds")
 # The columns that `benchmarks.race` prints of each epoch.
