@@ -59,33 +59,15 @@ for name in os.listdir(sys.argv[1]):
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a benchmark measures.
+    """How much a benchmark measures."""
 
-    Attributes
-    ----------
-    pictures : int
-        Labelled pictures that are read, at most.
-    passes : int
-        How often every tool reads them.
-    starts : int
-        Rounds of cold starts.
-    stage_rounds : int
-        How often the stages of a picture are timed.
-    sizes : tuple of int
-        Pictures of the folders whose cost is measured.
-    size_rounds : int
-        How often they are read.
-    seeds : int
-        Trainings of each contestant; 0 for none.
-    """
-
-    pictures: int
-    passes: int
-    starts: int
-    stage_rounds: int
-    sizes: tuple[int, ...]
-    size_rounds: int
-    seeds: int
+    pictures: int  # labelled pictures that are read, at most
+    passes: int  # how often every tool reads them
+    starts: int  # rounds of cold starts
+    stage_rounds: int  # how often the stages of a picture are timed
+    sizes: tuple[int, ...]  # pictures of the folders whose cost is measured
+    size_rounds: int  # how often they are read
+    seeds: int  # trainings of each contestant; 0 for none
 
 
 BUDGETS = {
@@ -369,18 +351,15 @@ def _open_alone(file: Path) -> None:
         image.convert("L")
 
 
-def _forms(glyphs: Sequence) -> np.ndarray:
-    return np.array([to_mnist_form(glyph.ink) for glyph in glyphs], np.uint8)
-
-
 def _stage_times(recognizer: Recognizer, file: Path) -> dict[str, float]:
     """Time each stage of reading a picture once, with the columns of `stages`."""
     times = {}
     picture, times["open"] = _timed(decode, file)
     ink, times["ink"] = _timed(find_ink, picture)
     glyphs, times["find digits"] = _timed(find_digits, ink)
-    images, times["MNIST form"] = _timed(_forms, glyphs)
-    times["network"] = _timed(recognizer.logits, images)[1] if len(images) else 0.0
+    forms, times["MNIST form"] = _timed(lambda: [to_mnist_form(glyph.ink) for glyph in glyphs])
+    images = np.array(forms, np.uint8)
+    times["network"] = _timed(recognizer.logits, images)[1] if forms else 0.0
     _, whole = _timed(recognizer.read, file)
     # On a picture that is given up at once, the whole can be shorter than all stages.
     times["beyond one pass"] = max(0.0, whole - sum(times.values()))
