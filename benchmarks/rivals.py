@@ -174,8 +174,8 @@ def read_folder(
     return [pd.DataFrame(answers, columns=columns) for answers in passes]
 
 
-def score(answers: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
-    """Count right answers: all digits of the picture, and nothing else.
+def right_answers(answers: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
+    """Tell which pictures each tool read right: all their digits, and nothing else.
 
     Parameters
     ----------
@@ -187,16 +187,36 @@ def score(answers: pd.DataFrame, labels: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
+        One row a picture, in the order of `labels`; one column a tool, bool.
+    """
+    right = {}
+    for tool, given in answers.groupby("tool", sort=False):
+        texts = given.set_index("file")["text"].reindex(labels["file"], fill_value="")
+        readings = [Reading(file, text) for file, text in texts.items()]
+        right[tool] = scoring.score_readings(labels, readings)["exact"]
+    return pd.DataFrame(right)
+
+
+def score(right: pd.DataFrame, groups: pd.Series) -> pd.DataFrame:
+    """Count the right answers of each tool.
+
+    Parameters
+    ----------
+    right : pandas.DataFrame
+        From `right_answers`.
+    groups : pandas.Series
+        Each picture's group.
+
+    Returns
+    -------
+    pandas.DataFrame
         One row a tool and group ("all" for all pictures): tool, group, n_scored, n_wrong, value, low,
         high (share of right answers and its 95 % interval).
     """
     rows = []
-    for tool, given in answers.groupby("tool", sort=False):
-        texts = given.set_index("file")["text"].reindex(labels["file"], fill_value="")
-        readings = [Reading(file, text) for file, text in texts.items()]
-        scored = scoring.score_readings(labels, readings)
-        for group, part in [("all", scored), *scored.groupby("group", sort=False)]:
-            counted = Score.of(len(part), int((~part["exact"]).sum()))
+    for tool in right:
+        for group, part in [("all", right[tool]), *right[tool].groupby(groups, sort=False)]:
+            counted = Score.of(len(part), int((~part).sum()))
             rows.append({"tool": tool, "group": group, **vars(counted)})
     return pd.DataFrame(rows)
 

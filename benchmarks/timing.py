@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,14 +34,16 @@ if TYPE_CHECKING:
 # Seconds between two looks at the memory of a command: at first, and at most. A long run is looked at
 # more seldom, so that looking costs it little.
 MEMORY_INTERVALS = 0.02, 0.3
-# A process that loads the least that a prediction needs.
+# Processes that do nothing, and that load the least that a prediction needs.
+PYTHON = [sys.executable, "-c", "pass"]
 IMPORTS = [sys.executable, "-c", "import onnxruntime, numpy, PIL.Image"]
 CLOCKS = ("seconds", "cpu_seconds")
 # The columns that `benchmarks.race` prints of each epoch.
 RACE_COLUMNS = ("contestant", "seed", "epoch", *CLOCKS, "test_accuracy")
 OURS, EXAMPLE = "quick, shortened", "Keras' example"
 MEASURED = (*CLOCKS, "peak_megabytes")  # of `digits predict` on a folder
-STAGES = ("open", "ink", "find digits", "MNIST form", "network", "the rest")
+# Of reading a picture: one pass of each, and what `Recognizer.read` takes beyond that.
+STAGES = ("open", "ink", "find digits", "MNIST form", "network", "beyond one pass")
 # Opens every picture of a folder, and does nothing else with it.
 OPEN_ALL = """
 import os, sys
@@ -57,40 +59,22 @@ for name in os.listdir(sys.argv[1]):
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a benchmark measures.
+    """How much a benchmark measures."""
 
-    Attributes
-    ----------
-    pictures : int
-        Labelled pictures that are read, at most.
-    passes : int
-        How often every tool reads them.
-    starts : int
-        Rounds of cold starts.
-    stage_rounds : int
-        How often the stages of a picture are timed.
-    sizes : tuple of int
-        Pictures of the folders whose cost is measured.
-    size_rounds : int
-        How often they are read.
-    seeds : int
-        Trainings of each contestant; 0 for none.
-    """
-
-    pictures: int
-    passes: int
-    starts: int
-    stage_rounds: int
-    sizes: tuple[int, ...]
-    size_rounds: int
-    seeds: int
+    pictures: int  # labelled pictures that are read, at most
+    passes: int  # how often every tool reads them
+    starts: int  # rounds of cold starts
+    stage_rounds: int  # how often the stages of a picture are timed
+    sizes: tuple[int, ...]  # pictures of the folders whose cost is measured
+    size_rounds: int  # how often they are read
+    seeds: int  # trainings of each contestant; 0 for none
 
 
 BUDGETS = {
-    # Half a minute, within a report.
+    # Within a report: less than a minute.
     "small": Budget(12, 1, 3, 1, (1, 10, 100, 500), 2, 0),
     # Half an hour, for figures that are published.
-    "full": Budget(100_000, 3, 7, 5, (1, 10, 100, 1000, 10_000, 100_000), 3, 5),
+    "full": Budget(100_000, 3, 7, 5, (1, 10, 100, 1000, 10_000, 30_000), 3, 5),
 }
 
 
@@ -355,33 +339,32 @@ def digits_command(*arguments: str | os.PathLike) -> list[str | os.PathLike]:
 # --- The parts of a prediction -------------------------------------------------------------------
 
 
-def _stage_times(recognizer: Recognizer, file: Path) -> dict[str, float]:
-    """Time each stage of reading a picture once, with the keys of `stages`."""
-    clock = time.perf_counter
-    marks = [clock()]
-    picture = decode(file)
-    marks.append(clock())
-    ink = find_ink(picture)
-    marks.append(clock())
-    glyphs = find_digits(ink)
-    marks.append(clock())
-    images = np.array([to_mnist_form(glyph.ink) for glyph in glyphs], np.uint8)
-    marks.append(clock())
-    if len(images):
-        recognizer.logits(images)
-    marks.append(clock())
-    recognizer.read(file)
-    marks.append(clock())
+def _timed(function: Callable, *arguments) -> tuple:
+    """Return what a function returns, and the milliseconds that it took."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return result, 1000 * (time.perf_counter() - start)
+
+
+def _open_alone(file: Path) -> None:
     with Image.open(file) as image:
         image.convert("L")
-    alone = clock() - marks[-1]
-    *once, whole = np.diff(marks).tolist()
+
+
+def _stage_times(recognizer: Recognizer, file: Path) -> dict[str, float]:
+    """Time each stage of reading a picture once, with the columns of `stages`."""
+    times = {}
+    picture, times["open"] = _timed(decode, file)
+    ink, times["ink"] = _timed(find_ink, picture)
+    glyphs, times["find digits"] = _timed(find_digits, ink)
+    forms, times["MNIST form"] = _timed(lambda: [to_mnist_form(glyph.ink) for glyph in glyphs])
+    images = np.array(forms, np.uint8)
+    times["network"] = _timed(recognizer.logits, images)[1] if forms else 0.0
+    _, whole = _timed(recognizer.read, file)
     # On a picture that is given up at once, the whole can be shorter than all stages.
-    rest = max(0.0, whole - sum(once))
-    times = dict(zip(STAGES, [*once, rest], strict=True)) | {"whole": whole, "Pillow alone": alone}
-    return {name: 1000 * seconds for name, seconds in times.items()} | {
-        "pixels": float(np.prod(picture.size))
-    }
+    times["beyond one pass"] = max(0.0, whole - sum(times.values()))
+    _, alone = _timed(_open_alone, file)
+    return times | {"whole": whole, "Pillow alone": alone, "pixels": float(np.prod(picture.size))}
 
 
 def stages(recognizer: Recognizer, files: Sequence[Path], n_rounds: int) -> pd.DataFrame:
@@ -390,18 +373,15 @@ def stages(recognizer: Recognizer, files: Sequence[Path], n_rounds: int) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        One row a picture, in order, in milliseconds. Columns: `STAGES` ("the rest" is the time beyond
-        one pass of each stage: merges and splits that are tried, second looks at doubtful pictures,
-        Python between); "whole"; "Pillow alone", opening the picture with Pillow as grey pixels; and
-        "pixels", their number.
+        One row a picture, in order, in milliseconds. Columns: `STAGES` ("beyond one pass": merges and
+        splits that are tried, second looks at doubtful pictures, Python between); "whole"; "Pillow
+        alone", opening the picture with Pillow as grey pixels; and "pixels", their number.
     """
     _stage_times(recognizer, files[0])  # the first time also loads what is loaded lazily
-    return pd.DataFrame(
-        [
-            pd.DataFrame([_stage_times(recognizer, file) for _ in range(n_rounds)]).median()
-            for file in files
-        ]
-    )
+    rounds = [
+        pd.DataFrame([_stage_times(recognizer, file) for file in files]) for _ in range(n_rounds)
+    ]
+    return pd.concat(rounds).groupby(level=0).median()
 
 
 # --- Training ------------------------------------------------------------------------------------

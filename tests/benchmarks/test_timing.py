@@ -5,13 +5,12 @@ import json
 import math
 import sys
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from benchmarks import plots, rivals, timing
+from benchmarks import rivals, timing
 from digits import InputError, report
 from digits.config import TEST_IMAGES
 from digits.data.labels import load_labels
@@ -240,7 +239,10 @@ def test_programs_read_print(name, tmp_path, recognizer):
 def test_right_answers_are_counted_with_an_interval(labels):
     one, two, _ = labels["file"]
     rows = [("a", one, "2"), ("a", two, "547"), ("b", one, "7")]
-    table = rivals.score(pd.DataFrame(rows, columns=["tool", "file", "text"]), labels)
+    right = rivals.right_answers(pd.DataFrame(rows, columns=["tool", "file", "text"]), labels)
+    assert right.to_dict("list") == {"a": [True, False, True], "b": [False, False, True]}
+    table = rivals.score(right, labels["group"])
+    assert len(table) == 2 * (1 + labels["group"].nunique())
     table = table[table["group"] == "all"].set_index("tool")
     assert table[["n_scored", "n_wrong"]].to_numpy().tolist() == [[3, 1], [3, 2]]
     interval = table.loc["a", "low"], table.loc["a", "high"]
@@ -253,24 +255,3 @@ def test_times_are_medians_over_the_pictures_pass_by_pass():
     passes = [pd.DataFrame({"tool": tools, "seconds": seconds}) for seconds in times]
     table = rivals.per_round(passes, "seconds")
     assert table.to_dict("list") == {"digits": [0.3, 0.2], "x": [0.6, 0.4]}
-
-
-def texts(ax) -> list[str]:
-    return [text.get_text() for text in ax.texts if text.get_text()]
-
-
-def test_figures_say_their_numbers():
-    scores = pd.DataFrame({"tool": ["a", "b"], "group": "all", "n_scored": 4, "n_wrong": [1, 4],
-                           "value": [0.75, 0], "low": [0.3, 0], "high": [0.95, 0.5]})  # fmt: skip
-    figure = plots.plot_right_answers(scores, "right")
-    assert texts(figure.axes[0]) == ["3 of 4", "0 of 4"]
-    times = timing.compare(pd.DataFrame({"a": [1.0, 3.0], "b": [np.nan, np.nan]}), "a")
-    figure = plots.plot_times({"ms": times, "s": 2 * times}, "times")
-    assert [texts(ax) for ax in figure.axes] == [["2"], ["4"]]
-    ax = plots.plot_shares(pd.DataFrame({"x": [9.0, 1], "y": [1.0, 39]}, ["p", "q"]), "shares")
-    assert sorted(texts(ax)) == ["10", "90", "98"], "a share of 2.5 % has no room for a number"
-    costs = pd.DataFrame({"n": [1, 10], **{name: [1.0, 2.0] for name in timing.MEASURED},
-                          "open_seconds": [0.1, 0.2]})  # fmt: skip
-    figure = plots.plot_cost(costs, np.array([1.0, 10.0]), np.array([1.0, 2.0]), "cost")
-    assert len(figure.axes[0].lines) == 4 and len(figure.axes[1].lines) == 1
-    plt.close("all")
