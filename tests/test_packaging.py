@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import tomllib
@@ -122,3 +123,16 @@ def test_links_and_paths_in_the_documentation_lead_somewhere():
         places = [ROOT / path, ROOT / "digits" / path, ROOT / "digits" / "pictures" / path]
         broken += [] if any(place.exists() for place in places) else [f"CONTRIBUTING.md: {path}"]
     assert broken == []
+
+
+def test_each_term_of_the_glossary_is_bold_in_the_notebook_that_explains_it():
+    row = r"^\| ([^|]+) \| [^|]+ \| \[\d\]\(\.\./(.+?)\) \|$"
+    rows = re.findall(row, text_of("docs/glossary.md"), re.MULTILINE)
+    assert len(rows) > 40 and rows == sorted(rows, key=lambda row: row[0].lower())
+    missing = []
+    for terms, notebook in rows:
+        cells = json.loads(text_of(notebook))["cells"]
+        bold = re.findall(r"\*\*([^*]+)\*\*", "\n".join("".join(cell["source"]) for cell in cells))
+        words = " ".join(bold).lower()
+        missing += [(term, notebook) for term in terms.split(", ") if term.lower() not in words]
+    assert missing == []
