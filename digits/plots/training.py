@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from digits.plots.theme import BLACK, BLUE, ORANGE, WIDTH, bare, log_scale, mosaic, style
+from digits.plots.theme import BLUE, ORANGE, WIDTH, bare, log_scale, mosaic, style
 
 
 @style()
@@ -35,11 +35,10 @@ def plot_maps(maps: np.ndarray, title: str, columns: int = 8, signed: bool = Fal
 
 
 @style()
-def plot_history(history: pd.DataFrame, chosen: int | None = None) -> Figure:
+def plot_history(history: pd.DataFrame) -> Figure:
     """Draw loss and error of training and validation over the epochs, on logarithmic axes.
 
-    The history has the columns ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``;
-    `chosen` is the epoch whose weights were kept.
+    The history has the columns ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``.
     """
     by_epoch = history.set_index("epoch")
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 3))
@@ -47,16 +46,9 @@ def plot_history(history: pd.DataFrame, chosen: int | None = None) -> Figure:
     for ax, column in zip(axes, ("loss", "error"), strict=True):
         ax.plot(by_epoch[column], "o--", color=ORANGE, label="training")
         ax.plot(by_epoch["val_" + column], "s-", color=BLUE, label="validation")
-        if chosen is not None:
-            value = by_epoch.loc[chosen, "val_" + column]
-            ax.plot(chosen, value, "*", color=BLACK, markersize=14, label=f"chosen: epoch {chosen}")
         ax.set(xlabel="epoch", ylabel=column)
         log_scale(ax)
     axes[0].legend()
     accuracy = by_epoch["val_accuracy"]
-    if chosen is None:
-        title = f"Epoch {accuracy.index[-1]:.0f}: validation accuracy {accuracy.iloc[-1]:.2%}"
-    else:
-        title = f"Validation is best in epoch {chosen}, at {accuracy[chosen]:.2%}"
-    figure.suptitle(title)
+    figure.suptitle(f"Epoch {accuracy.index[-1]:.0f}: validation accuracy {accuracy.iloc[-1]:.2%}")
     return figure

@@ -164,13 +164,11 @@ def test_history_draws_both_sets_and_marks_the_epoch_alive_too():
     rows = [(1, 0.9, 0.6, 0.5, 0.8), (2, 0.4, 0.9, 0.3, 0.92), (3, 0.2, 0.95, 0.35, 0.91)]
     columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
     history = pd.DataFrame(rows, columns=columns)
-    figure = plots.plot_history(history, chosen=2)
+    figure = plots.plot_history(history)
     loss, error = figure.axes
     assert line(loss, "training")[:, 1].tolist() == [0.9, 0.4, 0.2]
     assert line(error, "validation")[:, 1] == pytest.approx([0.2, 0.08, 0.09])
-    assert line(error, "chosen: epoch 2")[0] == pytest.approx([2, 0.08])
-    assert "epoch 2, at 92.00%" in figure.get_suptitle()
-    assert plots.plot_history(history).get_suptitle() == "Epoch 3: validation accuracy 91.00%"
+    assert figure.get_suptitle() == "Epoch 3: validation accuracy 91.00%"
     plt.close("all")
     show = plots.live_history()
     for row in history.to_dict("records"):
