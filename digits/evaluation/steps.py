@@ -96,7 +96,7 @@ def _counts(table: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def degradations(image: np.ndarray) -> dict[str, np.ndarray]:
+def broken_habits(image: np.ndarray) -> dict[str, np.ndarray]:
     """Return a digit in MNIST form, and as it would arrive if one step had been left out.
 
     All images are uint8 (28, 28); the one given has ink.

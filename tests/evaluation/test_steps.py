@@ -14,7 +14,7 @@ from digits.evaluation.scoring import score_readings
 from digits.evaluation.steps import (
     ONE_DIGIT_STEPS,
     SEGMENTATION,
-    degradations,
+    broken_habits,
     reading_steps,
     score_steps,
 )
@@ -128,7 +128,7 @@ def box(image: np.ndarray) -> tuple[int, int, int, int]:
 def test_each_degradation_leaves_one_step_out():
     seven = np.zeros((28, 28), np.uint8)  # in MNIST form, 12 wide and 18 high
     seven[5:8, 8:20] = seven[8:23, 14:17] = 255
-    spoiled = degradations(seven)
+    spoiled = broken_habits(seven)
     assert all(image.shape == (28, 28) and image.dtype == np.uint8 for image in spoiled.values())
     assert next(iter(spoiled)) == "as it is"
     np.testing.assert_array_equal(spoiled["as it is"], seven)
@@ -140,4 +140,4 @@ def test_each_degradation_leaves_one_step_out():
     assert box(spoiled["thick strokes"])[2:] == (20, 14)
     dot = np.zeros((28, 28), np.uint8)
     dot[14, 14] = 255
-    assert box(degradations(dot)["half the size"])[2:] == (1, 1), "a dot can be halved, too"
+    assert box(broken_habits(dot)["half the size"])[2:] == (1, 1), "a dot can be halved, too"
