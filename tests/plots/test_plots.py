@@ -176,23 +176,23 @@ def test_history_draws_both_sets_and_marks_the_epoch_alive_too():
     assert plt.get_fignums() == [], "each drawing is closed, or a notebook shows it again"
 
 
-def test_a_slider_is_a_picture_too_and_a_move_draws_again(monkeypatch):
-    interactive, drawn, made, shown = ipywidgets.interactive, [], [], []
-
-    def spy(*arguments, **ranges):
-        made.append(interactive(*arguments, **ranges))
-        return made[0]
+@pytest.mark.parametrize("step", [1, 0.5])
+def test_a_slider_is_a_picture_too_and_a_move_draws_again(step, monkeypatch):
+    drawn, made, shown = [], [], []
 
     def draw(n=3):
         drawn.append(n)
         plt.subplots()[1].set_title(f"It rises by {n}")
 
-    monkeypatch.setattr("ipywidgets.interactive", spy)
+    box = ipywidgets.VBox
+    monkeypatch.setattr("ipywidgets.VBox", lambda parts: made.extend(parts) or box(parts))
     monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
-    plots.slider(draw, n=(0, 5))
-    [data] = shown
+    plots.slider(draw, 0, 5, step)
+    [data], [control, image] = shown, made
     assert data["text/plain"] == "It rises by 3"
-    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert base64.b64decode(data["image/png"]) == image.value != b""
     assert "application/vnd.jupyter.widget-view+json" in data
-    made[0].children[0].value = 5
-    assert set(drawn) == {3, 5}
+    assert (control.description, control.min, control.max, control.step) == ("n", 0, 5, step)
+    before, control.value = image.value, 5
+    assert drawn == [3, 5] and image.value != before
+    assert plt.get_fignums() == []
