@@ -200,7 +200,18 @@ def use(hand: Hand, saved: Path) -> None:
     assert median(waited) < SLOWEST
 
 
-def test_the_pad_in_jupyterlab(browser, tmp_path):
+SLIDER = """import matplotlib.pyplot as plt
+from digits import plots
+
+
+def draw(n=3):
+    plt.subplots()[1].plot([0, n])
+
+
+plots.slider(draw, 0, 5)"""
+
+
+def test_the_pad_and_a_slider_in_jupyterlab(browser, tmp_path):
     notebook = json.loads((NOTEBOOKS / "07_draw.ipynb").read_text(encoding="utf-8"))
     saved, shown, own = (tmp_path / name for name in ("saved", "shown", "server"))
     shown.mkdir()
@@ -208,6 +219,8 @@ def test_the_pad_in_jupyterlab(browser, tmp_path):
     for cell in notebook["cells"]:
         if "parameters" in cell["metadata"].get("tags", ()):
             cell["source"] += [f"\nSAVE_TO = {str(saved)!r}"]
+    added = {"cell_type": "code", "id": "slider", "metadata": {}, "source": SLIDER, "outputs": []}
+    notebook["cells"].insert(0, added | {"execution_count": None})
     # A copy, as JupyterLab saves what it shows.
     (shown / "07_draw.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     port, token = free_port(), secrets.token_hex(16)
@@ -226,6 +239,12 @@ def test_the_pad_in_jupyterlab(browser, tmp_path):
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         wait_until_idle(f"{url}/api/kernels?token={token}")
+        slider, figure = page.get_by_role("slider").first, page.locator(".widget-image")
+        scroll_to(page, slider)
+        before = figure.get_attribute("src")
+        changed = "before => document.querySelector('.widget-image').src != before"
+        slider.press("ArrowRight")
+        page.wait_for_function(changed, arg=before)
         hand = Hand(page)
         scroll_to(page, hand.canvas)
         hand.reads("17")  # the drawing that the pad begins with
