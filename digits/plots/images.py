@@ -142,5 +142,5 @@ def plot_occlusion(images: np.ndarray, maps: np.ndarray, rows: pd.DataFrame) -> 
             bare(ax)
             ax.set_title(caption, fontsize=9)
     figure.colorbar(drawn, ax=axes[1:], shrink=0.8, label="probability lost when covered")
-    figure.suptitle("Where the ink spoke for the digit read, and for the true one")
+    figure.suptitle("What each place says for the digit that was read, and for the true one")
     return figure
