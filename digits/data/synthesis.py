@@ -58,7 +58,7 @@ def digits(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     images = np.empty((n, 28, 28), np.uint8)
     for i, label in enumerate(labels):
         if rng.random() < 0.12:
-            canvas = _print_character(str(label), rng)
+            canvas = print_character(str(label), rng)
         else:
             # A narrow 7 is a flagged 1: only a broad one is certainly a 7.
             narrowest = 0.75 if label == 7 else 0.5
@@ -97,8 +97,8 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     rng = np.random.default_rng([seed, 2])
     makers = (
         (0.36, lambda: _draw(_choice(OTHER_STROKES, rng), rng, jitter=0.06)),
-        (0.16, lambda: _print_character(_choice(FONT_LETTERS, rng), rng)),
-        (0.10, lambda: _draw(_invented_character(rng), rng, jitter=0.02)),
+        (0.16, lambda: print_character(_choice(FONT_LETTERS, rng), rng)),
+        (0.10, lambda: _draw(invented_character(rng), rng, jitter=0.02)),
         (0.06, lambda: _draw([rng.uniform(0, 1, (rng.integers(8, 16), 2))], rng, jitter=0.0)),
         (0.10, lambda: _shapes(rng)),
         (0.06, lambda: _texture(rng)),
@@ -152,7 +152,7 @@ def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) 
     pen = ImageDraw.Draw(image)
     radius = pen_width / 2
     for stroke in strokes:
-        points = (_catmull_rom(np.asarray(stroke)) - 0.5) @ matrix.T * (high - low) + CANVAS / 2
+        points = (smooth_curve(np.asarray(stroke)) - 0.5) @ matrix.T * (high - low) + CANVAS / 2
         pen.line(points.ravel().tolist(), fill=level, width=pen_width, joint="curve")
         if pen_width > 2:
             for px, py in points[[0, -1]].tolist():
@@ -160,7 +160,7 @@ def draw_strokes(strokes, matrix: np.ndarray, pen_width: int, level: int = 255) 
     return np.asarray(image)
 
 
-def _catmull_rom(points: np.ndarray, steps: int = 8) -> np.ndarray:
+def smooth_curve(points: np.ndarray, steps: int = 8) -> np.ndarray:
     """Return a Catmull-Rom curve through the points, (k, 2)."""
     if len(points) < 3:
         return points
@@ -169,7 +169,7 @@ def _catmull_rom(points: np.ndarray, steps: int = 8) -> np.ndarray:
     return curve(np.linspace(0, last, steps * last + 1))
 
 
-def _invented_character(rng: np.random.Generator) -> list[list[np.ndarray]]:
+def invented_character(rng: np.random.Generator) -> list[list[np.ndarray]]:
     """Return three to five random strokes: characters of no alphabet."""
     strokes = []
     for _ in range(rng.integers(3, 6)):
@@ -179,17 +179,18 @@ def _invented_character(rng: np.random.Generator) -> list[list[np.ndarray]]:
 
 
 @functools.cache
-def _font(name: str) -> ImageFont.FreeTypeFont:
+def font(name: str) -> ImageFont.FreeTypeFont:
+    """Return one of `FONT_FILES`, 64 pixels high."""
     import matplotlib
 
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), 64)
 
 
-def _print_character(character: str, rng: np.random.Generator) -> np.ndarray:
+def print_character(character: str, rng: np.random.Generator) -> np.ndarray:
     """Print a character in one of Matplotlib's fonts, slightly turned."""
-    font = _font(_choice(FONT_FILES, rng))
+    face = font(_choice(FONT_FILES, rng))
     image = Image.new("L", (CANVAS, CANVAS))
-    ImageDraw.Draw(image).text((CANVAS / 2, CANVAS / 2), character, 255, font, anchor="mm")
+    ImageDraw.Draw(image).text((CANVAS / 2, CANVAS / 2), character, 255, face, anchor="mm")
     return np.asarray(image.rotate(rng.normal(0, 6), resample=Image.Resampling.BILINEAR))
 
 

@@ -72,7 +72,14 @@ class Classifier:
                 f"--run {folder} {folder / 'model.onnx'}`, or train one with `digits train`"
             )
         card = _load_card(model.with_name("card.json"))
-        return cls(_start_session(model, threads), card)
+        session = start_session(model, threads)
+        shape, outputs = session.get_inputs()[0].shape, session.get_outputs()[0].shape
+        if shape[1:] != [SIDE, SIDE, 1] or outputs[-1] not in (10, 11):
+            raise InputError(
+                f"{model} takes {shape} and gives {outputs}; expected (n, 28, 28, 1) and (n, 10) "
+                "or (n, 11)"
+            )
+        return cls(session, card)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return the raw outputs, float32 (n, 10), or (n, 11) with an output for "not a digit"."""
@@ -157,8 +164,8 @@ def _load_card(path: Path) -> dict:
     return card
 
 
-def _start_session(model: Path, threads: int | None):
-    """Start ONNX Runtime on a model of this project."""
+def start_session(model: Path, threads: int | None):
+    """Start ONNX Runtime on a model; it may use `threads` cores, by default all."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -167,16 +174,9 @@ def _start_session(model: Path, threads: int | None):
     # Idle threads would otherwise spin, and slow down whatever else runs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(
+        return onnxruntime.InferenceSession(
             os.fspath(model), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's errors share no base class
         reason = str(error).splitlines()[0]
         raise InputError(f"{model} is not an ONNX model that can be run ({reason})") from None
-    shape, outputs = session.get_inputs()[0].shape, session.get_outputs()[0].shape
-    if shape[1:] != [SIDE, SIDE, 1] or outputs[-1] not in (10, 11):
-        raise InputError(
-            f"{model} takes {shape} and gives {outputs}; expected (n, 28, 28, 1) and (n, 10) or "
-            "(n, 11)"
-        )
-    return session

@@ -80,13 +80,18 @@ def _write_onnx(model: keras.Model, path: Path, x: np.ndarray) -> np.ndarray:
     both = keras.Model(
         model.inputs[0], {"logits": model.outputs[0], "penultimate": model.layers[-1].input}
     )
-    both(x[:1])  # a model that was never called cannot be exported
+    to_onnx(both, path, x[:1])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(["logits"], {session.get_inputs()[0].name: x})[0]
+
+
+def to_onnx(model: keras.Model, path: Path, x: np.ndarray) -> None:
+    """Write a model as ONNX; `x` is an input for it."""
+    model(x)  # a model that was never called cannot be exported
     with warnings.catch_warnings():
         # Keras' exporter asks NumPy for a name that is going away: a user cannot change that.
         warnings.filterwarnings("ignore", category=FutureWarning, module="keras")
-        both.export(path, format="onnx", verbose=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return session.run(["logits"], {session.get_inputs()[0].name: x})[0]
+        model.export(path, format="onnx", verbose=False)
 
 
 def _write_litert(model: keras.Model, path: Path, x: np.ndarray) -> np.ndarray:

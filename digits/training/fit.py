@@ -156,9 +156,9 @@ def train(
         "start": str(start or ""),
     }
     with replaced_folder(run_dir, keep=True) as partial:
-        history = _open_run(partial, plan, resume)
+        history = open_run(partial, plan, resume)
         images = TrainingImages.collect(dataset, config)
-        precision = _usable_precision(config.precision)
+        precision = usable_precision(config.precision)
         network = build(config.replace(precision=precision))
         _require_fit(network, config)
         origin = _start_from(network, start) if start else None
@@ -245,7 +245,7 @@ def _start_from(network: keras.Model, run_dir: str | os.PathLike) -> dict:
 # --- One run ---------------------------------------------------------------------------------
 
 
-def _open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
+def open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
     """Empty the folder, or with `resume` return the history of the epochs that are done."""
     if resume and (partial / CHECKPOINT).exists():
         if json.loads((partial / "config.json").read_text()) != plan:
@@ -272,7 +272,7 @@ def _require_fit(network: keras.Model, config: Config) -> None:
         )
 
 
-def _usable_precision(wanted: str) -> str:
+def usable_precision(wanted: str) -> str:
     """Return the precision to train in: float32 where the processor has no other."""
     if wanted == "float32" or has_bfloat16():
         return wanted

@@ -1,0 +1,300 @@
+"""Finds the digits in ink: where each is, which it may be, and which ink belongs to it.
+
+A small fully convolutional network, trained on made pages, looks at the ink at a size at which digits
+are about 32 pixels high. For each cell of four by four pixels it says whether the middle of a digit is
+there, which digit its ink belongs to, and, for each quarter, where the middle of that digit lies: the
+votes (a Hough transform), by which digits that touch are taken apart and broken ones put together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL.Image import Resampling
+
+from digits.config import CHAMPION
+from digits.pictures import Glyph
+from digits.pictures.filters import maximum_filter, resize
+from digits.pictures.glyphs import is_line, merge
+from digits.recognizer.classifier import start_session
+
+SIDE = 32  # pixels that digits are high where they are looked for; the unit of votes and sizes
+CELL = 4  # pixels of a cell, along each axis
+# Channels of a cell: the logit that the middle of a digit is there; those of the ten digits; the
+# logarithms of width and height; of each quarter, across and down to the middle of its digit, and the
+# logit that its ink belongs to one.
+HEAT, CLASSES, SIZES, VOTES, OWNED = 0, slice(1, 11), slice(11, 13), slice(13, 21), slice(21, 25)
+N_CHANNELS = 25
+MARGIN = 8  # pixels of paper around what is looked at
+LEAST_HEAT = 0.3  # probability from which a middle is looked at
+LEAST_OWNED = 0.3  # the same from which ink is that of a digit
+DARK = 0.1  # ink from which a quarter of a cell counts
+NEAR = 0.6  # of a digit's size: how far from its middle votes may point
+LEAST_INK = 0.25  # of a digit's height: the length of stroke that it has at least
+PART = 0.12  # share of a glyph's ink from which it is a digit of its own
+MOST = 0.4  # share of a digit's ink, the same
+EXPLAINED = 0.5  # share of the ink that a look explains at least, or others are tried
+SCALES = (1.7, 0.6)  # of other looks
+LARGER = 1.7  # times the usual height from which glyphs are looked at once more, at their own size
+
+
+class Proposal(NamedTuple):
+    """A digit that was found.
+
+    `glyph` holds its ink, `probabilities`, float (10,), say which digit it is, and `heat` how probable
+    it is that there is one, 0 to 1.
+    """
+
+    glyph: Glyph
+    probabilities: np.ndarray
+    heat: float
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How what the classifier and the detector say of some ink is weighed.
+
+    Both were fitted on made pages, see `digits.training.detector`. Opinions are pooled as logarithms.
+
+    Attributes
+    ----------
+    classes : tuple of float
+        Weights of the classifier's and of the detector's log-probabilities of the ten digits.
+    digit : tuple of float
+        Coefficients of the logistic regression that tells whether it is a digit; see `evidence`.
+    """
+
+    classes: tuple[float, float]
+    digit: tuple[float, float, float, float]
+
+    def pool(self, log_digits: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Return the log-probabilities of the ten digits, if it is one, (10,)."""
+        ours, theirs = self.classes
+        log_p = ours * log_digits + theirs * np.log(p + 1e-6)
+        return log_p - np.logaddexp.reduce(log_p)
+
+    def log_odds(self, *said) -> float:
+        """Return the logarithm of the odds that it is a digit; takes what `evidence` takes."""
+        return float(np.dot(self.digit, evidence(*said)))
+
+
+def evidence(
+    log_digits: np.ndarray, log_p_reject: float, p: np.ndarray, heat: float
+) -> tuple[float, float, float, float]:
+    """Return 1, and three signs that ink is a digit.
+
+    From the classifier's log-probabilities of the digits, (10,), and of "not a digit", and the
+    detector's probabilities of the digits, (10,), and of there being one: the log-odds of both,
+    and the logarithm of the probability that they mean the same digit.
+    """
+    heat_odds = np.log((heat + 0.02) / (1.02 - heat))
+    odds = np.clip(log_digits.max() - log_p_reject, -12, 12)
+    return 1.0, float(heat_odds), float(odds), float(np.log(np.exp(log_digits) @ p + 1e-3))
+
+
+@dataclass(frozen=True)
+class Field:
+    """What the network says of ink.
+
+    Attributes
+    ----------
+    cells : numpy.ndarray
+        float32 (rows, columns, 25): see `HEAT` and the slices after it.
+    dark : numpy.ndarray
+        bool (2 rows, 2 columns): the quarters of cells that hold ink.
+    factor : float
+        By which the ink was scaled.
+    """
+
+    cells: np.ndarray
+    dark: np.ndarray
+    factor: float
+
+    @cached_property
+    def heat(self) -> np.ndarray:
+        """Probability that the middle of a digit is in a cell, (rows, columns)."""
+        return _sigmoid(self.cells[..., HEAT])
+
+    @cached_property
+    def owned(self) -> np.ndarray:
+        """Probability that the ink in a quarter of a cell is a digit's, (2 rows, 2 columns)."""
+        return self._quarters(OWNED)[..., 0]
+
+    @cached_property
+    def votes(self) -> np.ndarray:
+        """Across and down to the middle of the digit, in pixels, (2 rows, 2 columns, 2)."""
+        return SIDE * self._quarters(VOTES)
+
+    @cached_property
+    def classes(self) -> np.ndarray:
+        """Probabilities of the ten digits, (rows, columns, 10)."""
+        p = np.exp(self.cells[..., CLASSES] - self.cells[..., CLASSES].max(-1, keepdims=True))
+        return p / p.sum(-1, keepdims=True)
+
+    def _quarters(self, channels: slice) -> np.ndarray:
+        rows, columns = self.cells.shape[:2]
+        values = self.cells[..., channels].reshape(rows, columns, 2, 2, -1)
+        return values.transpose(0, 2, 1, 3, 4).reshape(2 * rows, 2 * columns, -1)
+
+    @cached_property
+    def peaks(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows and columns of the cells in which digits may have their middle."""
+        is_peak = self.heat == maximum_filter(self.heat, (3, 3))
+        return np.nonzero(is_peak & (self.heat >= LEAST_HEAT))
+
+    @cached_property
+    def owner(self) -> np.ndarray:
+        """To which peak the ink in a quarter of a cell belongs, (2 rows, 2 columns), -1 to none."""
+        owner = np.full(self.dark.shape, -1)
+        rows, columns = self.peaks
+        y, x = np.nonzero(self.dark & (_sigmoid(self.owned) > LEAST_OWNED))
+        if not len(rows) or not len(y):
+            return owner
+        voted = np.stack([x, y], 1) * (CELL / 2) + CELL / 4 + self.votes[y, x]
+        middles = np.stack([columns, rows], 1) * CELL + CELL / 2
+        sizes = SIDE * np.exp(np.clip(self.cells[rows, columns, SIZES], -2, 2))
+        off = (voted[:, None] - middles) / np.maximum(sizes, SIDE / 3)
+        distance = np.hypot(off[..., 0], off[..., 1])
+        least = LEAST_INK * sizes[:, 1] / (CELL / 2)
+        alive = np.ones(len(rows), bool)
+        while alive.any():
+            nearest = distance.argmin(1)
+            near = distance[np.arange(len(y)), nearest] < NEAR
+            counts = np.bincount(nearest[near], minlength=len(rows))
+            weak = np.flatnonzero(alive & (counts < least))
+            if not len(weak):
+                owner[y[near], x[near]] = nearest[near]
+                break
+            # The ink of the weakest goes to others, which may need it.
+            alive[weak[(counts / least)[weak].argmin()]] = False
+            distance[:, ~alive] = np.inf
+        return owner
+
+    @cached_property
+    def explained(self) -> float:
+        """Share of the ink that digits own, each counted by its probability to be one."""
+        owner = self.owner[self.owner >= 0]
+        return float(self.heat[self.peaks][owner].sum() / max(np.count_nonzero(self.dark), 1))
+
+    def probabilities(self, peak: int) -> np.ndarray:
+        """Return the probability of each digit, (10,): the mean over its ink and its middle."""
+        row, column = self.peaks[0][peak], self.peaks[1][peak]
+        rows, columns = self.heat.shape
+        own = (self.owner == peak).reshape(rows, 2, columns, 2).sum((1, 3)).astype(np.float32)
+        own[row, column] += 1 + 0.25 * own.sum()
+        return np.tensordot(own, self.classes, 2) / own.sum()
+
+
+class Detector:
+    """The network in ONNX Runtime. Use `load`."""
+
+    def __init__(self, session, weights: Weights | None = None):
+        self._session, self.weights = session, weights
+
+    @classmethod
+    def load(cls, path: str | os.PathLike | None = None, *, threads: int | None = None) -> Detector:
+        """Load a detector, by default the shipped one; it may use `threads` cores, by default all.
+
+        `path` is its ``.onnx`` file, beside which a card of the same name says how it is weighed.
+        """
+        path = CHAMPION / "detector.onnx" if path is None else Path(path)
+        card = path.with_suffix(".json")
+        if not card.is_file():
+            return cls(start_session(path, threads))
+        weights = json.loads(card.read_text(encoding="utf-8"))["weights"]
+        return cls(start_session(path, threads), Weights(**weights))
+
+    def field(self, ink: np.ndarray, factor: float) -> Field:
+        """Look at ink, float32 (height, width), 0 to 1, scaled by a factor."""
+        height, width = (max(1, round(side * factor)) for side in ink.shape)
+        how = Resampling.BOX if factor < 1 else Resampling.BILINEAR
+        shape = [-(-(side + 2 * MARGIN) // CELL) * CELL for side in (height, width)]
+        page = np.zeros(shape, np.float32)
+        page[MARGIN : MARGIN + height, MARGIN : MARGIN + width] = resize(ink, (height, width), how)
+        half = CELL // 2
+        blocks = page.reshape(shape[0] // half, half, shape[1] // half, half)
+        return Field(self.cells(page), blocks.max((1, 3)) > DARK, factor)
+
+    def cells(self, page: np.ndarray) -> np.ndarray:
+        """Return what the network says of ink, float32, whose sides are multiples of `CELL`."""
+        name = self._session.get_inputs()[0].name
+        return self._session.run(None, {name: page[None, ..., None]})[0][0]
+
+    def propose(self, glyphs: list[Glyph]) -> tuple[list[Proposal], list[int]]:
+        """Propose the digits that some glyphs make, and say which glyphs belong to none.
+
+        A digit may be a glyph, several of them, or a part of one.
+        """
+        usual = _usual_height(glyphs)
+        large = [i for i, glyph in enumerate(glyphs) if glyph.height > LARGER * usual]
+        if not large or len(large) == len(glyphs):
+            return self._propose(glyphs, SIDE / usual)
+        rest = [i for i in range(len(glyphs)) if i not in large]
+        found, others = self._propose([glyphs[i] for i in rest], SIDE / usual)
+        found_large, others_large = self.propose([glyphs[i] for i in large])
+        return found + found_large, [*(rest[i] for i in others), *(large[i] for i in others_large)]
+
+    def _propose(self, glyphs: list[Glyph], factor: float) -> tuple[list[Proposal], list[int]]:
+        page = merge(glyphs)
+        field = self.field(page.ink, factor)
+        for scale in SCALES:
+            if field.explained >= EXPLAINED:
+                break
+            other = self.field(page.ink, scale * factor)
+            if other.explained > field.explained:
+                field = other
+        factor = field.factor
+        n = len(field.peaks[0])
+        # The pixels of each digit, at the glyphs' scale.
+        ink = np.bincount(field.owner[field.owner >= 0], minlength=n) * (CELL / 2 / factor) ** 2
+        parts: list[list[Glyph]] = [[] for _ in range(n)]
+        others = []
+        for index, glyph in enumerate(glyphs):
+            rows, columns = (
+                ((np.arange(length) + start + 0.5) * factor + MARGIN).astype(int) // (CELL // 2)
+                for length, start in zip(
+                    glyph.ink.shape, (glyph.top - page.top, glyph.left - page.left), strict=True
+                )
+            )
+            owner = field.owner[rows[:, None], columns]
+            stroke = glyph.ink > 0.3 * glyph.ink.max()
+            counts = np.bincount(owner[stroke] + 1, minlength=n + 1)
+            total, counts = counts.sum(), counts[1:]
+            if counts.sum() < 0.5 * total:
+                others.append(index)
+                continue
+            # Where a little of it votes elsewhere, it is not taken apart.
+            owners = np.flatnonzero((counts > PART * total) | (counts > MOST * ink))
+            if len(owners) <= 1:
+                parts[counts.argmax()].append(glyph)
+                continue
+            for peak in owners:
+                parts[peak].append(glyph.part((owner == peak) & (glyph.ink > 0)))
+        return [
+            Proposal(
+                merge(own),
+                field.probabilities(peak),
+                float(field.heat[field.peaks][peak]),
+            )
+            for peak, own in enumerate(parts)
+            if own
+        ], others
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits))
+
+
+def _usual_height(glyphs: list[Glyph]) -> float:
+    """Return the height that digits usually have: a weighted median, as large glyphs count more."""
+    heights = np.sort(
+        [glyph.height for glyph in glyphs if not is_line(glyph)] or [g.height for g in glyphs]
+    )
+    weights = np.cumsum(heights**1.5)
+    return float(heights[np.searchsorted(weights, weights[-1] / 2)])
