@@ -22,7 +22,7 @@ from PIL.Image import Resampling
 
 from digits.data.handwriting import Hand
 from digits.pictures import Glyph, Picture, find_ink
-from digits.pictures.filters import resize
+from digits.pictures.filters import bounding_box, resize
 from digits.pictures.ink import DARK
 from digits.recognizer.parallel import n_cores
 
@@ -58,6 +58,14 @@ class Patches(NamedTuple):
     digits: np.ndarray
 
 
+class Spacing(NamedTuple):
+    """How far apart things stand: between their strokes or their boxes, from and to, in heights."""
+
+    by_strokes: bool
+    least: float
+    most: float
+
+
 class _Sheet:
     """What a hand writes on a sheet, and to which digit each pixel's ink belongs."""
 
@@ -88,56 +96,53 @@ class _Sheet:
         self.owner[window][is_own] = number
         np.maximum(self.ink[window], ink, out=self.ink[window])
 
-    def row(self, left: float, middle: float, kind: str, n: int) -> float:
-        """Write a row around a height of the page; return where it ends."""
-        rng = self.rng
+    def row(
+        self, left: float, middle: float, kind: str, n: int, spacing: Spacing | None = None
+    ) -> float:
+        """Write `n` things of a kind around a height of the page; return where they end."""
+        rng, height = self.rng, self.height
         wander, drift = rng.uniform(0, 0.12), rng.normal(0, 0.04)
-        draw = rng.random()
-        end = left
-        right = np.full(len(self.ink), -1e9)  # of the strokes so far, in each row of pixels
-        last_left = left
+        by_strokes, least, most = spacing or self._spacing(kind)
+        start = end = left
+        ends = np.full(len(self.ink), -np.inf)  # of the strokes so far, in each row of pixels
         for k in range(n):
-            label = None
-            middle_k = middle + self.height * rng.normal(0, wander) + drift * (end - left)
-            is_small = False
-            match kind:
-                case "number" if k and rng.random() < 0.06:
-                    ink, is_small = self.hand.dot(), True
-                case "sum" if k % 3 == 2:
-                    ink = self.hand.sign()
-                case "number" | "sum":
-                    ink, label = self.hand.digit()
-                case "word":
-                    ink = self.hand.letter()
-                case "cursive":
-                    ink = self.hand.cursive()
-                case "print":
-                    ink = self.hand.printed()
-                case _:
-                    ink = self.hand.sign()
-            top = middle_k + (self.height * rng.uniform(0.2, 0.5) if is_small else -len(ink) / 2)
-            top = round(top)
-            if draw < 0.5 and kind in ("number", "sum"):  # by the strokes: touching, crossing
-                gap = rng.uniform(-0.12, 0.08)
-            elif draw < 0.75 or kind == "word":
-                gap = rng.uniform(0.02, 0.3)
-            else:
-                gap = rng.uniform(0.15, 1.2)
-            at = end + gap * self.height
-            if k and draw < 0.75 and 0 <= top < len(right) - len(ink):
-                starts = np.where(ink > STROKE, np.arange(ink.shape[1]), 1e9).min(1)
-                at = (right[top : top + len(ink)] - starts).max() + 1 + gap * self.height
-                at = max(at, last_left + 0.35 * (end - last_left))
+            ink, label, low = self._thing(kind, k)
+            level = middle + drift * (end - left) + height * rng.normal(0, wander)
+            top = round(level + (height * rng.uniform(0.2, 0.5) if low else -len(ink) / 2))
+            if top < 0 or top + len(ink) >= len(ends):
+                continue
+            gap = height * rng.uniform(least, most)
+            at = end + gap
+            if k and by_strokes:
+                starts = np.where(ink > STROKE, np.arange(ink.shape[1]), np.inf).min(1)
+                at = (ends[top : top + len(ink)] - starts).max() + 1 + gap
+                at = max(at, start + 0.35 * (end - start))  # not all of it under the bar of a 7
             at = round(max(at, 0))
             self.put(ink, at, top, label)
-            if 0 <= top <= len(right) - len(ink):
-                ends = np.where(ink > STROKE, np.arange(ink.shape[1]), -1e9).max(1) + at
-                span = slice(max(top - 1, 0), top + len(ink) + 1)
-                right[span] = np.maximum(
-                    right[span], np.pad(ends, 1, mode="edge")[: len(right[span])]
-                )
-            last_left, end = at, max(end, at + ink.shape[1])
+            own = at + np.where(ink > STROKE, np.arange(ink.shape[1]), -np.inf).max(1)
+            for shift in (-1, 0, 1):  # strokes that pass each other by a pixel touch as well
+                rows = slice(max(top + shift, 0), top + shift + len(ink))
+                ends[rows] = np.maximum(ends[rows], own[-len(ends[rows]) :])
+            start, end = at, max(end, at + ink.shape[1])
         return end
+
+    def _spacing(self, kind: str) -> Spacing:
+        draw = self.rng.random()
+        if kind in ("number", "sum") and draw < 0.5:
+            return Spacing(True, -0.12, 0.08)  # touching, or nearly
+        return (
+            Spacing(True, 0.02, 0.3) if kind == "word" or draw < 0.75 else Spacing(False, 0.15, 1.2)
+        )
+
+    def _thing(self, kind: str, k: int) -> tuple[np.ndarray, int | None, bool]:
+        """Return the ink of the k-th thing in a row, its label if a digit, and if it stands low."""
+        hand = self.hand
+        if kind == "number" and k and self.rng.random() < 0.06:
+            return hand.dot(), None, True
+        if kind in ("number", "sum", "digits") and not (kind == "sum" and k % 3 == 2):
+            return *hand.digit(), False
+        writers = {"word": hand.letter, "cursive": hand.cursive, "print": hand.printed}
+        return writers.get(kind, hand.sign)(), None, False
 
     def write(self) -> tuple[int, int, int, int]:
         """Write a page; return left, top, right and bottom of the part with something on it."""
@@ -160,15 +165,18 @@ class _Sheet:
             at = height * rng.uniform(0.5, 6), height * rng.uniform(0.5, 3)
             self.put(self.hand.scribble(), *at)
         self._break()
-        rows, columns = np.flatnonzero(self.ink.any(1)), np.flatnonzero(self.ink.any(0))
-        if not len(rows):
-            return 0, 0, round(4 * height), round(3 * height)
         margins = height * rng.uniform(0.15, 1.2, 4)
         if rng.random() < 0.12:  # the picture's edge cuts what is written
             margins[rng.integers(4)] = -height * rng.uniform(0.05, 0.6)
-        low = max(columns[0] - margins[0], 0), max(rows[0] - margins[1], 0)
-        left, top = map(int, low)
-        right, bottom = int(columns[-1] + margins[2]) + 1, int(rows[-1] + margins[3]) + 1
+        return self.bounds(margins)
+
+    def bounds(self, margins: Sequence[float]) -> tuple[int, int, int, int]:
+        """Return left, top, right and bottom of what is written, with margins in this order."""
+        if not self.ink.any():
+            return 0, 0, round(4 * self.height), round(3 * self.height)
+        rows, columns = bounding_box(self.ink > 0)
+        left, top = max(int(columns.start - margins[0]), 0), max(int(rows.start - margins[1]), 0)
+        right, bottom = int(columns.stop + margins[2]), int(rows.stop + margins[3])
         return left, top, max(right, left + 8), max(bottom, top + 8)
 
     def _break(self) -> None:
@@ -254,12 +262,25 @@ def make_page(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Page:
     """
     height = math.exp(rng.uniform(math.log(16), math.log(64)))
     sheet = _Sheet(Hand(x, y, height, rng), rng)
-    left, top, right, bottom = sheet.write()
+    return _photographed(sheet, sheet.write())
+
+
+def make_row(
+    x: np.ndarray, y: np.ndarray, gap: float, rng: np.random.Generator, n: int = 5
+) -> Page:
+    """Make a page with a row of `n` digits, whose strokes are `gap` heights apart, or cross below 0."""
+    sheet = _Sheet(Hand(x, y, 48.0, rng), rng)
+    sheet.row(48, 96, "digits", n, Spacing(True, gap, gap))
+    return _photographed(sheet, sheet.bounds([24, 24, 24, 24]))
+
+
+def _photographed(sheet: _Sheet, bounds: tuple[int, int, int, int]) -> Page:
+    left, top, right, bottom = bounds
     window = np.s_[top:bottom, left:right]
     boxes = np.array(sheet.boxes, np.float32).reshape(-1, 4) - (left, top, 0, 0)
     ink, labels = sheet.ink[window], np.array(sheet.labels, np.int64)
-    pixels = _paper(ink, height, rng)
-    return Page(pixels, ink, sheet.owner[window], labels, boxes, height)
+    pixels = _paper(ink, sheet.height, sheet.rng)
+    return Page(pixels, ink, sheet.owner[window], labels, boxes, sheet.height)
 
 
 def make_patches(x: np.ndarray, y: np.ndarray, seed: Sequence[int], n: int) -> Patches:

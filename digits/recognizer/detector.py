@@ -32,6 +32,7 @@ CELL = 4  # pixels of a cell, along each axis
 HEAT, CLASSES, SIZES, VOTES, OWNED = 0, slice(1, 11), slice(11, 13), slice(13, 21), slice(21, 25)
 N_CHANNELS = 25
 MARGIN = 8  # pixels of paper around what is looked at
+NOTHING = np.full(10, 0.1)  # what it says of ink that belongs to none of its digits
 LEAST_HEAT = 0.3  # probability from which a middle is looked at
 LEAST_OWNED = 0.3  # the same from which ink is that of a digit
 DARK = 0.1  # ink from which a quarter of a cell counts

@@ -18,6 +18,7 @@ from digits.pictures.glyphs import merge, typical_size
 from digits.pictures.ink import DARK, LIGHT, Ink, remove_border_region
 from digits.pictures.reading_order import in_reading_order
 from digits.pictures.sheet import Window, cut_out, find_sheet
+from digits.recognizer import explanation, search
 from digits.recognizer.candidates import (
     CONFIDENT,
     Candidate,
@@ -26,8 +27,8 @@ from digits.recognizer.candidates import (
     score_glyphs,
     turned_probabilities,
 )
+from digits.recognizer.detector import Detector
 from digits.recognizer.reading import DigitReading
-from digits.recognizer.search import interpret, interpret_as_one
 
 MAX_REOPENED_PIXELS = 50_000_000  # of a picture that is opened again as a whole, for the memory
 COUNTERS = 4  # pieces of paper in and around one digit, at most
@@ -144,6 +145,7 @@ class Viewer:
     With `single`, all of a picture is one digit.
     """
 
+    detector: Detector | None
     scorer: Scorer
     threshold: float
     single: bool
@@ -185,10 +187,16 @@ class Viewer:
         glyphs = find_digits(ink)
         if not glyphs:
             return Look(ink, self.threshold, [], [], [])
+        if self.detector is None:
+            one, several = search.interpret_as_one, search.interpret
+            given = (glyphs,)
+        else:
+            one, several = explanation.interpret_as_one, explanation.interpret
+            given = (glyphs, self.detector)
         if self.single:
-            found = [interpret_as_one(glyphs, self.scorer)]
+            found = [one(*given, self.scorer)]
             return Look(ink, self.threshold, found, [], found)
-        return Look(ink, self.threshold, *interpret(glyphs, self.scorer, self.threshold))
+        return Look(ink, self.threshold, *several(*given, self.scorer, self.threshold))
 
     def _look_twice(self, picture: Picture) -> Look:
         """Look at a picture, and again, in other ways, if it was not read for certain."""

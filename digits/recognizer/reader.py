@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import groupby, islice
 
 import numpy as np
 
 from digits import InputError
+from digits.config import CHAMPION
 from digits.pictures import Picture, decode
 from digits.pictures.mnist_form import SIDE, ink_box, is_mnist_form
 from digits.recognizer.candidates import CONFIDENT
 from digits.recognizer.classifier import BATCH, Classifier
+from digits.recognizer.detector import Detector
 from digits.recognizer.looks import Viewer
 from digits.recognizer.reading import DigitReading, Reading
 
@@ -25,6 +27,11 @@ BLANK = (
 
 class Recognizer(Classifier):
     """A classifier that reads pictures, too. Use `load`; for its attributes see `Classifier`."""
+
+    @cached_property
+    def detector(self) -> Detector | None:
+        """What finds the digits: the shipped detector, another that was assigned, or None for rules."""
+        return Detector.load() if (CHAMPION / "detector.onnx").is_file() else None
 
     def read(self, picture, *, single: bool = False) -> Reading:
         """Read the digits on a picture.
@@ -84,7 +91,7 @@ class Recognizer(Classifier):
         return list(map(digit_on, images, probabilities))
 
     def _read_picture(self, file: str, picture: Picture, source, single: bool) -> Reading:
-        viewer = Viewer(self.log_probabilities, self.threshold, single)
+        viewer = Viewer(self.detector, self.log_probabilities, self.threshold, single)
         look = viewer.view(picture, partial(decode, source))
         if not look.found:
             message = "what is written is not a digit" if look.ink.mask.any() else BLANK
