@@ -41,9 +41,8 @@ def _known_data(context, parameter, source: str) -> str:
 
     if source not in SOURCES and not Path(source).expanduser().exists():
         names = ", ".join(SOURCES)
-        raise click.UsageError(
-            f"{source!r} does not exist; give {names}, or the path of an .npz or .csv"
-        )
+        message = f"{source!r} does not exist; give {names}, or the path of an .npz or .csv"
+        raise click.UsageError(message)
     return source
 
 
@@ -258,7 +257,6 @@ def _readings(pictures: list, model: Path | None, single: bool, workers: int | N
     with _wrong_usage():
         if len(pictures) < MANY:
             return Recognizer.load(model, threads=1).read_many(pictures, single=single)
-
         from digits.recognizer.parallel import read_all  # takes a moment
 
         return read_all(pictures, model, single=single, processes=workers)
@@ -278,7 +276,6 @@ def _counted(counts: dict[str, int]) -> str:
 def _predict_collection(sources, output, model, single, part_size, workers, scheduler) -> int:
     """Read a large collection; return the exit status."""
     _require("predict --output", "scale")
-
     from digits.collection.parts import read_collection
 
     with _bar(None, 1) as bar:
@@ -301,9 +298,10 @@ def _predict_collection(sources, output, model, single, part_size, workers, sche
 @seed_option
 @assignments_option("--set", help="Replace a setting; repeatable.")
 @path_option("--start", metavar="DIR", help="A finished run whose weights to start from.")
+@flag_option("--detector", help="Train the network that finds digits, with --data and --seed.")
 @flag_option("--resume", help="Go on from the last checkpoint of a stopped run.")
 @run_option
-def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
+def train(data, profile, seed, assignments, start, detector, resume, run_dir) -> None:
     """Train the network and write a run folder: model, history, card.
 
     \b
@@ -311,21 +309,27 @@ def train(data, profile, seed, assignments, start, resume, run_dir) -> None:
       digits train --profile quick
       digits train --set epochs=30 --set batch_size=512 --run runs/longer
       digits train --resume
+      digits train --detector
     """
     _require("train", "train")
     with _wrong_usage():
         config = Config.from_profile(profile, seed=seed).with_overrides(assignments)
+    if detector and (assignments or start):
+        raise click.UsageError("give --detector without --set and --start")
     dataset = _load(data)
-
     from digits import training  # after what may fail: TensorFlow takes seconds
 
-    run_dir = run_dir or default_run_dir(dataset.name, profile, seed)
+    run_dir = run_dir or default_run_dir(dataset.name, "detector" if detector else profile, seed)
     click.echo(dataset)
 
     def progress(row: dict) -> None:
         click.echo(training.format_epoch(row), err=True)
 
-    training.train(dataset, config, run_dir, start=start, resume=resume, progress=progress)
+    options = {"resume": resume, "progress": progress}
+    if detector:
+        training.train_detector(dataset, run_dir, seed=seed, **options)
+    else:
+        training.train(dataset, config, run_dir, start=start, **options)
     click.echo(f"The run is in {_short(run_dir)}")
 
 
@@ -342,7 +346,6 @@ def average(data, run_dir, runs) -> None:
     """
     _require("average", "train")
     dataset = _load(data)
-
     from digits import training  # after what may fail: TensorFlow takes seconds
 
     training.average(runs, dataset, run_dir)
@@ -368,7 +371,6 @@ def export(kind, run_dir, output) -> None:
       digits export --format onnx --run runs/mnist-quick-0 model.onnx
     """
     _require("export", "train")
-
     from digits import training
 
     training.export_model(run_dir or CHAMPION, kind, output)
@@ -398,7 +400,6 @@ def finetune(folder, output, model, force, seed, data) -> int:
     """
     _require("finetune", "train")
     output, model = output or RUNS / "my_hand", model or CHAMPION
-
     from digits.data.examples import load_examples
     from digits.recognizer import Recognizer
 
@@ -409,7 +410,6 @@ def finetune(folder, output, model, force, seed, data) -> int:
     examples.require_enough()
     click.echo(examples)
     dataset = _load(data)
-
     from digits.training import finetuning  # after what may fail: TensorFlow takes seconds
 
     options = {"base": model, "seed": seed, "force": force}
@@ -448,7 +448,6 @@ def report(data, profile, seed, only, output, assignments, prepare_only) -> None
     """
     place = "" if NOTEBOOKS.is_dir() else ", and a checkout of the project with its notebooks/"
     _require("report", "train", "notebooks", also=place)
-
     from digits import report as reporting
 
     if prepare_only:
@@ -478,7 +477,6 @@ def draw(port, browser) -> None:
       digits draw --no-browser --port 9000
     """
     _require("draw", "notebooks")
-
     from digits.draw import serve
 
     serve(port, browser)

@@ -285,6 +285,10 @@ def test_train_passes_settings_on_and_names_the_run(run, monkeypatch, tmp_path, 
     assert (status, "epoch 1" in err, str(tmp_path / "r") in out) == (0, True, True)
     run("train", "--profile", "quick")
     assert training.train.call_args.args[2].name == "embedded-quick-0"
+    run("train", "--detector", "--seed", "2", "--resume")
+    (dataset, run_dir), passed = training.train_detector.call_args
+    assert run_dir.name == "embedded-detector-2" and (passed["seed"], passed["resume"]) == (2, True)
+    assert run("train", "--detector", "--set", "epochs=3")[0] == 2
 
 
 def test_export_passes_format_and_run_on(run, tmp_path, training):

@@ -225,11 +225,12 @@ def choose_epoch(history: list[dict]) -> dict:
 
 def format_epoch(row: dict) -> str:
     """Return one line about an epoch for a terminal or a notebook."""
-    return (
-        f"epoch {row['epoch']:3}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
-        f"validation loss {row['val_loss']:.4f}  accuracy {row['val_accuracy']:.4f}  "
-        f"{row['seconds']:.0f} s"
-    )
+    names = {
+        "loss": "loss", "accuracy": "accuracy",
+        "val_loss": "validation loss", "val_accuracy": "accuracy",
+    }  # fmt: skip
+    figures = [f"{name} {row[key]:.4f}" for key, name in names.items() if key in row]
+    return "  ".join([f"epoch {row['epoch']:3}", *figures, f"{row['seconds']:.0f} s"])
 
 
 def _start_from(network: keras.Model, run_dir: str | os.PathLike) -> dict:
