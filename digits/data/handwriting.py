@@ -151,6 +151,14 @@ class Hand:
         points = rng.uniform(0, 1, (int(rng.integers(4, 14)), 2))
         return self.line([synthesis.smooth_curve(points) * size])
 
+    def circle(self, width: float, height: float) -> np.ndarray:
+        """Draw a ring around something of a size in pixels, as to mark it."""
+        angle = np.linspace(0, self.rng.uniform(1.9, 2.2) * math.pi, 12)
+        reach = np.array([width, height]) * self.rng.uniform(0.7, 1.1) + 2
+        points = np.column_stack([np.cos(angle), np.sin(angle)]) * reach
+        shaken = points + self.rng.normal(0, 0.03 * self.height, points.shape)
+        return self.line([synthesis.smooth_curve(shaken)])
+
     def line(self, strokes: list[np.ndarray]) -> np.ndarray:
         """Draw straight strokes from point to point, in pixels, with this writer's pen."""
         pen = max(1, round(self.pen * self.height))

@@ -164,6 +164,10 @@ class _Sheet:
         if rng.random() < 0.06:
             at = height * rng.uniform(0.5, 6), height * rng.uniform(0.5, 3)
             self.put(self.hand.scribble(), *at)
+        if self.boxes and rng.random() < 0.05:
+            left, top, across, down = self.boxes[rng.integers(len(self.boxes))]
+            circle = self.hand.circle(across, down)
+            self.put(circle, left + (across - circle.shape[1]) / 2, top + (down - len(circle)) / 2)
         self._break()
         margins = height * rng.uniform(0.15, 1.2, 4)
         if rng.random() < 0.12:  # the picture's edge cuts what is written
@@ -279,7 +283,7 @@ def _photographed(sheet: _Sheet, bounds: tuple[int, int, int, int]) -> Page:
     window = np.s_[top:bottom, left:right]
     boxes = np.array(sheet.boxes, np.float32).reshape(-1, 4) - (left, top, 0, 0)
     ink, labels = sheet.ink[window], np.array(sheet.labels, np.int64)
-    pixels = _paper(ink, sheet.height, sheet.rng)
+    pixels = _paper(ink, sheet.height, boxes, sheet.rng)
     return Page(pixels, ink, sheet.owner[window], labels, boxes, sheet.height)
 
 
@@ -372,12 +376,11 @@ def _moved(values: np.ndarray, offset: np.ndarray) -> np.ndarray:
     return out
 
 
-def _paper(ink: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray:
+def _paper(ink: np.ndarray, size: float, boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the picture, uint8 (height, width), of ink on paper with lines, light and grain."""
     height, width = ink.shape
     level, contrast = rng.uniform(130, 255), rng.uniform(0.3, 0.95)
-    light = np.full(ink.shape, level, np.float32)
-    _draw_lines(light, size, rng)
+    light = _print_lines(np.full(ink.shape, level, np.float32), size, boxes, rng)
     light = np.minimum(light, level * (1 - contrast * ink))
     if rng.random() < 0.4:
         slope = rng.uniform(-0.3, 0.3, 2)
@@ -396,46 +399,44 @@ def _paper(ink: np.ndarray, size: float, rng: np.random.Generator) -> np.ndarray
     return np.asarray(image)
 
 
-def _draw_lines(light: np.ndarray, size: float, rng: np.random.Generator) -> None:
-    """Print lines on paper: rules, squares, a box, a stroke under or through what is written."""
+def _print_lines(
+    light: np.ndarray, size: float, boxes: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Return paper, (height, width), with printed lines: rules, squares, a box, cells, single ones."""
     height, width = light.shape
-    kind = rng.random()
-    if kind > 0.45:
-        return
-    grey = float(light[0, 0]) * rng.uniform(0.2, 0.9)
+    levels, uprights = [], []  # where they are, from, to
+
+    def every(step: float, length: int, other: int) -> list[tuple[float, float, float]]:
+        return [(at, 0, other) for at in np.arange(rng.uniform(0, step), length, step)]
+
+    step = size * rng.uniform(0.5, 1.6)
+    match rng.choice([0, 1, 2, 3, 4, 5], p=[0.53, 0.11, 0.11, 0.1, 0.06, 0.09]):
+        case 0:
+            return light
+        case 1:
+            levels = every(step, height, width)
+        case 2:
+            levels, uprights = every(step, height, width), every(step, width, height)
+        case 3:
+            inset = rng.uniform(1, 0.15 * size, 4)
+            there = rng.random(4) < rng.choice([0.3, 1.0])
+            sides = [inset[0], height - inset[1], inset[2], width - inset[3]]
+            levels = [(sides[i], 0, width) for i in (0, 1) if there[i]]
+            uprights = [(sides[i], 0, height) for i in (2, 3) if there[i]]
+        case 4:
+            margin = size * rng.uniform(0.05, 0.35)
+            levels = [(top - margin, 0, width) for _, top, _, _ in boxes]
+            uprights = [(left - margin, 0, height) for left, _, _, _ in boxes]
+        case _ if rng.random() < 0.5:
+            levels = [(rng.uniform(0, height), *np.sort(rng.uniform(0, width, 2)))]
+        case _:
+            uprights = [(rng.uniform(0, width), *np.sort(rng.uniform(0, height, 2)))]
+    grey, lean = float(light[0, 0]) * rng.uniform(0.2, 0.9), rng.normal(0, 0.01)
     pen = max(1, round(size * rng.uniform(0.01, 0.06)))
     image = Image.fromarray(light)
     draw = ImageDraw.Draw(image)
-    lean = rng.normal(0, 0.01)
-
-    def level(y: float, x0: float = 0, x1: float = width) -> None:
+    for y, x0, x1 in levels:
         draw.line((x0, y + lean * x0, x1, y + lean * x1), grey, pen)
-
-    def upright(x: float, y0: float = 0, y1: float = height) -> None:
+    for x, y0, y1 in uprights:
         draw.line((x - lean * y0, y0, x - lean * y1, y1), grey, pen)
-
-    step, start = size * rng.uniform(0.5, 1.6), rng.uniform(0, size)
-    if kind < 0.12:
-        for y in np.arange(start, height, step):
-            level(y)
-    elif kind < 0.24:
-        for y in np.arange(start, height, step):
-            level(y)
-        for x in np.arange(rng.uniform(0, step), width, step):
-            upright(x)
-    elif kind < 0.34:
-        inset = rng.uniform(1, 0.15 * size, 4)
-        sides = rng.random(4) < rng.choice([0.3, 1.0])
-        for there, line, at in zip(
-            sides, (level, level, upright, upright),
-            (inset[0], height - inset[1], inset[2], width - inset[3]), strict=True,
-        ):  # fmt: skip
-            if there:
-                line(at)
-    elif kind < 0.40:
-        x0, x1 = np.sort(rng.uniform(0, width, 2))
-        level(rng.uniform(0, height), x0, x1)
-    else:
-        y0, y1 = np.sort(rng.uniform(0, height, 2))
-        upright(rng.uniform(0, width), y0, y1)
-    light[:] = np.asarray(image)
+    return np.asarray(image)
