@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, UndefinedError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, UndefinedError
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
@@ -65,7 +65,7 @@ def write(folder: Path, network, dataset: Dataset, facts: dict, *, in_full: bool
         "threshold": 0.0,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": package_versions(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine(),
         "commit": git_commit(),
     }
     write_json(folder / "card.json", card)
@@ -86,6 +86,11 @@ def write(folder: Path, network, dataset: Dataset, facts: dict, *, in_full: bool
     write_json(folder / "card.json", card)
     write_text(folder / FILE, render(card))
     return card
+
+
+def machine() -> str:
+    """Return what the card says of the machine."""
+    return f"{platform.machine()}, {os.cpu_count()} cores"
 
 
 def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:
@@ -161,14 +166,19 @@ def load(folder: str | os.PathLike) -> dict:
 
 def render(card: dict) -> str:
     """Return the model card as Markdown, from ``card.json`` alone."""
+    facts = {"commands": _commands(card), "minutes": _seconds(card) / 60}
+    return template(FILE).render(card=card, **facts)
+
+
+def template(name: str) -> Template:
+    """Return the template of a card."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["thousands"] = "{:,}".format
     environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
-    template = environment.get_template(f"{FILE}.j2")
-    return template.render(card=card, commands=_commands(card), minutes=_seconds(card) / 60)
+    return environment.get_template(f"{name}.j2")
 
 
 def _commands(card: dict) -> str:

@@ -23,12 +23,14 @@ from digits.recognizer import Recognizer
 from digits.recognizer.candidates import score_glyphs
 from digits.recognizer.detector import NOTHING, Detector, Proposal, Weights, evidence
 from digits.storage import replaced_folder, write_json, write_text
+from digits.training import card
 from digits.training.backend import keras
 from digits.training.detector import build_detector, loss, targets
 from digits.training.export import PARITY, to_onnx
 from digits.training.fit import CHECKPOINT, learning_rate_schedule, open_run, usable_precision
 from digits.training.model import as_input
 
+CARD = "DETECTOR_CARD.md"
 EPOCHS = 20
 N_PATCHES = 20_000  # that are made for each epoch
 WINDOW = 3  # epochs that see them: making them takes longer than learning from them
@@ -64,8 +66,8 @@ def train_detector(
         Its training digits are written on the pages; others, on which ``val_loss`` is measured, hold
         its validation digits.
     run_dir : path
-        Gets ``config.json``, ``history.csv``, ``detector.keras``, ``detector.onnx`` and
-        ``detector.json``.
+        Gets ``config.json``, ``history.csv``, ``detector.keras``, ``detector.onnx``,
+        ``detector.json`` and `CARD`.
     seed : int
     epochs : int
     n_patches : int
@@ -145,23 +147,18 @@ def train_detector(
         network.set_weights(trained.get_weights())
         network.save(partial / "detector.keras")
         _export(network, partial / "detector.onnx", validation.ink[:BATCH])
-        reader = Recognizer.load()
-        reader.detector = Detector.load(partial / "detector.onnx")
-        weights = fit_weights(reader, dataset.x_val, dataset.y_val)
-        reader.detector.weights = Weights(**weights)
-        card = {
+        facts = {
             **plan,
-            "weights": weights,
             "n_parameters": network.count_params(),
             "precision": precision,
             "training_seconds": round(sum(row["seconds"] for row in history), 1),
             "val_loss": history[-1]["val_loss"],
-            "test_rows": read_rows(reader, dataset.x_test, dataset.y_test),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": card.machine(),
             "commit": git_commit(),
             "versions": package_versions(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_json(partial / "detector.json", card)
+        write_card(partial, facts, dataset)
         (partial / CHECKPOINT).unlink()
     return Path(run_dir)
 
@@ -181,6 +178,22 @@ def _export(network: keras.Model, path: Path, ink: np.ndarray) -> None:
     difference = np.abs(found - keras.ops.convert_to_numpy(network(x))).max()
     if not difference < PARITY:
         raise RuntimeError(f"the ONNX export differs from Keras by {difference:.2g}")
+
+
+def write_card(folder: Path, facts: dict, dataset: Dataset) -> None:
+    """Weigh the detector in a folder against the shipped classifier, measure both, write the card.
+
+    Validation decides the weights; then the test set is read. With another classifier they are to be
+    fitted anew: `facts` are then those of the card that there is.
+    """
+    reader = Recognizer.load()
+    reader.detector = Detector.load(folder / "detector.onnx")
+    weights = fit_weights(reader, dataset.x_val, dataset.y_val)
+    reader.detector.weights = Weights(**weights)
+    rows = read_rows(reader, dataset.x_test, dataset.y_test)
+    facts = facts | {"weights": weights, "test_rows": rows}
+    write_json(folder / "detector.json", facts)
+    write_text(folder / CARD, card.template(CARD).render(card=facts))
 
 
 def fit_weights(reader: Recognizer, x: np.ndarray, y: np.ndarray, n_pages: int = N_PAGES) -> dict:
@@ -221,10 +234,10 @@ def fit_weights(reader: Recognizer, x: np.ndarray, y: np.ndarray, n_pages: int =
 
 
 def read_rows(reader: Recognizer, x: np.ndarray, y: np.ndarray, n_rows: int = N_ROWS) -> dict:
-    """Read made rows of five digits; count by their gap those that are right, unsure, and wrong.
+    """Read made rows of five digits, and count by the gap between them what is answered.
 
-    Returns, by the keys of `GAPS`, the number of rows; how many are right and sure, with a 95 %
-    interval of their share; unsure; and sure though wrong.
+    Returns, by the keys of `GAPS`, the gap, the number of rows, how many are right and sure, with a
+    95 % interval of their share, unsure, and sure though wrong.
     """
     found = {}
     for kind, gap in GAPS.items():
@@ -235,5 +248,5 @@ def read_rows(reader: Recognizer, x: np.ndarray, y: np.ndarray, n_rows: int = N_
             is_right = reading.text == "".join(map(str, page.labels))
             counts["unsure" if reading.status != "ok" else "right" if is_right else "wrong"] += 1
         share = evaluation.Score.of(n_rows, n_rows - counts["right"])
-        found[kind] = {"n": n_rows, **counts, "low": share.low, "high": share.high}
+        found[kind] = {"gap": gap, "n": n_rows, **counts, "low": share.low, "high": share.high}
     return found

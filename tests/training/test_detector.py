@@ -87,6 +87,7 @@ def test_a_run_is_repeatable_can_be_resumed_and_tells_what_it_reaches(tmp_path, 
     names = {path.name for path in whole.iterdir()}
     assert names == {
         "config.json", "history.csv", "detector.keras", "detector.onnx", "detector.json",
+        "DETECTOR_CARD.md",
     }  # fmt: skip
 
     class Stop(Exception):
@@ -106,6 +107,8 @@ def test_a_run_is_repeatable_can_be_resumed_and_tells_what_it_reaches(tmp_path, 
     card = json.loads((whole / "detector.json").read_text())
     assert card["n_parameters"] == network.count_params() <= 300_000
     assert (whole / "detector.onnx").stat().st_size < 1_500_000
+    text = (whole / "DETECTOR_CARD.md").read_text()
+    assert "| -0.05 (overlapping) | 2 | " in text and "digits train --detector" in text
     for counts in card["test_rows"].values():
         assert counts["n"] == counts["right"] + counts["unsure"] + counts["wrong"] == 2
     assert first.weights is not None
