@@ -430,7 +430,9 @@ def _print_lines(
         case _ if rng.random() < 0.5:
             levels = [(rng.uniform(0, height), *np.sort(rng.uniform(0, width, 2)))]
         case _:
-            uprights = [(rng.uniform(0, width), *np.sort(rng.uniform(0, height, 2)))]
+            start = rng.uniform(-size, height - size)
+            length = size * rng.uniform(2, 5)  # a shorter one is a 1
+            uprights = [(rng.uniform(0, width), start, start + length)]
     grey, lean = float(light[0, 0]) * rng.uniform(0.2, 0.9), rng.normal(0, 0.01)
     pen = max(1, round(size * rng.uniform(0.01, 0.06)))
     image = Image.fromarray(light)

@@ -32,29 +32,34 @@ CELL = 4  # pixels of a cell, along each axis
 HEAT, CLASSES, SIZES, VOTES, OWNED = 0, slice(1, 11), slice(11, 13), slice(13, 21), slice(21, 25)
 N_CHANNELS = 25
 MARGIN = 8  # pixels of paper around what is looked at
-NOTHING = np.full(10, 0.1)  # what it says of ink that belongs to none of its digits
 LEAST_HEAT = 0.3  # probability from which a middle is looked at
+MOST_PEAKS = 200  # the most probable are taken; more are texture
 LEAST_OWNED = 0.3  # the same from which ink is that of a digit
 DARK = 0.1  # ink from which a quarter of a cell counts
 NEAR = 0.6  # of a digit's size: how far from its middle votes may point
+NARROWEST = 10  # pixels: a 1 may be narrower, but votes are not that exact
 LEAST_INK = 0.25  # of a digit's height: the length of stroke that it has at least
 PART = 0.12  # share of a glyph's ink from which it is a digit of its own
 MOST = 0.4  # share of a digit's ink, the same
 EXPLAINED = 0.5  # share of the ink that a look explains at least, or others are tried
 SCALES = (1.7, 0.6)  # of other looks
+STROKE = 0.3  # share of the darkest ink from which a pixel is part of a stroke
+NOT_FOUND = 0.5  # of the probability that ink is a digit's is left where no middle was found
+REST = 0.3  # share of a digit's ink that is not left out in silence
 LARGER = 1.7  # times the usual height from which glyphs are looked at once more, at their own size
 
 
 class Proposal(NamedTuple):
-    """A digit that was found.
+    """What may be a digit.
 
     `glyph` holds its ink, `probabilities`, float (10,), say which digit it is, and `heat` how probable
-    it is that there is one, 0 to 1.
+    it is that there is one, 0 to 1; or it is ink that belongs to no digit, and was not `found`.
     """
 
     glyph: Glyph
     probabilities: np.ndarray
     heat: float
+    found: bool
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class Field:
     @cached_property
     def owned(self) -> np.ndarray:
         """Probability that the ink in a quarter of a cell is a digit's, (2 rows, 2 columns)."""
-        return self._quarters(OWNED)[..., 0]
+        return _sigmoid(self._quarters(OWNED)[..., 0])
 
     @cached_property
     def votes(self) -> np.ndarray:
@@ -147,32 +152,43 @@ class Field:
     def peaks(self) -> tuple[np.ndarray, np.ndarray]:
         """The rows and columns of the cells in which digits may have their middle."""
         is_peak = self.heat == maximum_filter(self.heat, (3, 3))
-        return np.nonzero(is_peak & (self.heat >= LEAST_HEAT))
+        rows, columns = np.nonzero(is_peak & (self.heat >= LEAST_HEAT))
+        order = np.argsort(-self.heat[rows, columns], kind="stable")[:MOST_PEAKS]
+        return rows[order], columns[order]
+
+    @cached_property
+    def middles(self) -> np.ndarray:
+        """The middles of those cells, across and down in pixels, (peaks, 2)."""
+        return np.stack(self.peaks[::-1], 1) * CELL + CELL / 2
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """The width and height of the digits there, in pixels, (peaks, 2)."""
+        return SIDE * np.exp(np.clip(self.cells[self.peaks][:, SIZES], -2, 2))
 
     @cached_property
     def owner(self) -> np.ndarray:
         """To which peak the ink in a quarter of a cell belongs, (2 rows, 2 columns), -1 to none."""
         owner = np.full(self.dark.shape, -1)
-        rows, columns = self.peaks
-        y, x = np.nonzero(self.dark & (_sigmoid(self.owned) > LEAST_OWNED))
-        if not len(rows) or not len(y):
+        y, x = np.nonzero(self.dark & (self.owned > LEAST_OWNED))
+        n = len(self.middles)
+        if not n or not len(y):
             return owner
         voted = np.stack([x, y], 1) * (CELL / 2) + CELL / 4 + self.votes[y, x]
-        middles = np.stack([columns, rows], 1) * CELL + CELL / 2
-        sizes = SIDE * np.exp(np.clip(self.cells[rows, columns, SIZES], -2, 2))
-        off = (voted[:, None] - middles) / np.maximum(sizes, SIDE / 3)
+        off = (voted[:, None] - self.middles) / np.maximum(self.sizes, NARROWEST)
         distance = np.hypot(off[..., 0], off[..., 1])
-        least = LEAST_INK * sizes[:, 1] / (CELL / 2)
-        alive = np.ones(len(rows), bool)
+        least = LEAST_INK * self.sizes[:, 1] / (CELL / 2)
+        alive = np.ones(n, bool)
         while alive.any():
             nearest = distance.argmin(1)
             near = distance[np.arange(len(y)), nearest] < NEAR
-            counts = np.bincount(nearest[near], minlength=len(rows))
+            counts = np.bincount(nearest[near], minlength=n)
             weak = np.flatnonzero(alive & (counts < least))
             if not len(weak):
                 owner[y[near], x[near]] = nearest[near]
                 break
             # The ink of the weakest goes to others, which may need it.
+            alive[weak[counts[weak] == 0]] = False
             alive[weak[(counts / least)[weak].argmin()]] = False
             distance[:, ~alive] = np.inf
         return owner
@@ -190,6 +206,26 @@ class Field:
         own = (self.owner == peak).reshape(rows, 2, columns, 2).sum((1, 3)).astype(np.float32)
         own[row, column] += 1 + 0.25 * own.sum()
         return np.tensordot(own, self.classes, 2) / own.sum()
+
+    def quarters_of(self, glyph: Glyph, page: Glyph) -> tuple[np.ndarray, np.ndarray]:
+        """Return in which row and column of quarters each pixel of a glyph on a page lies."""
+        rows, columns = (
+            ((np.arange(length) + start + 0.5) * self.factor + MARGIN).astype(int) // (CELL // 2)
+            for length, start in (
+                (glyph.height, glyph.top - page.top),
+                (glyph.width, glyph.left - page.left),
+            )
+        )
+        return rows[:, None], columns
+
+    def proposal_of(self, glyph: Glyph, page: Glyph) -> Proposal:
+        """Return what is said of ink that no digit owns: what it would be, if it were a digit's."""
+        rows, columns = self.quarters_of(glyph, page)
+        stroke = glyph.ink > STROKE * glyph.ink.max()
+        p = self.classes[rows // 2, columns // 2][stroke].mean(0)
+        return Proposal(
+            glyph, p, NOT_FOUND * float(self.owned[rows, columns][stroke].mean()), False
+        )
 
 
 class Detector:
@@ -227,21 +263,19 @@ class Detector:
         name = self._session.get_inputs()[0].name
         return self._session.run(None, {name: page[None, ..., None]})[0][0]
 
-    def propose(self, glyphs: list[Glyph]) -> tuple[list[Proposal], list[int]]:
-        """Propose the digits that some glyphs make, and say which glyphs belong to none.
+    def propose(self, glyphs: list[Glyph]) -> list[Proposal]:
+        """Divide the ink of some glyphs into digits, and what belongs to none.
 
         A digit may be a glyph, several of them, or a part of one.
         """
         usual = _usual_height(glyphs)
-        large = [i for i, glyph in enumerate(glyphs) if glyph.height > LARGER * usual]
+        large = [glyph for glyph in glyphs if glyph.height > LARGER * usual]
         if not large or len(large) == len(glyphs):
             return self._propose(glyphs, SIDE / usual)
-        rest = [i for i in range(len(glyphs)) if i not in large]
-        found, others = self._propose([glyphs[i] for i in rest], SIDE / usual)
-        found_large, others_large = self.propose([glyphs[i] for i in large])
-        return found + found_large, [*(rest[i] for i in others), *(large[i] for i in others_large)]
+        rest = [glyph for glyph in glyphs if glyph.height <= LARGER * usual]
+        return self._propose(rest, SIDE / usual) + self.propose(large)
 
-    def _propose(self, glyphs: list[Glyph], factor: float) -> tuple[list[Proposal], list[int]]:
+    def _propose(self, glyphs: list[Glyph], factor: float) -> list[Proposal]:
         page = merge(glyphs)
         field = self.field(page.ink, factor)
         for scale in SCALES:
@@ -250,42 +284,38 @@ class Detector:
             other = self.field(page.ink, scale * factor)
             if other.explained > field.explained:
                 field = other
-        factor = field.factor
-        n = len(field.peaks[0])
+        n = len(field.middles)
         # The pixels of each digit, at the glyphs' scale.
-        ink = np.bincount(field.owner[field.owner >= 0], minlength=n) * (CELL / 2 / factor) ** 2
+        pixels = np.bincount(field.owner[field.owner >= 0], minlength=n)
+        pixels = pixels * (CELL / 2 / field.factor) ** 2
         parts: list[list[Glyph]] = [[] for _ in range(n)]
-        others = []
-        for index, glyph in enumerate(glyphs):
-            rows, columns = (
-                ((np.arange(length) + start + 0.5) * factor + MARGIN).astype(int) // (CELL // 2)
-                for length, start in zip(
-                    glyph.ink.shape, (glyph.top - page.top, glyph.left - page.left), strict=True
-                )
-            )
-            owner = field.owner[rows[:, None], columns]
-            stroke = glyph.ink > 0.3 * glyph.ink.max()
+        rests = []
+        for glyph in glyphs:
+            at = field.quarters_of(glyph, page)
+            owner = field.owner[at]
+            stroke = glyph.ink > STROKE * glyph.ink.max()
             counts = np.bincount(owner[stroke] + 1, minlength=n + 1)
             total, counts = counts.sum(), counts[1:]
-            if counts.sum() < 0.5 * total:
-                others.append(index)
-                continue
             # Where a little of it votes elsewhere, it is not taken apart.
-            owners = np.flatnonzero((counts > PART * total) | (counts > MOST * ink))
-            if len(owners) <= 1:
-                parts[counts.argmax()].append(glyph)
+            owners = np.flatnonzero((counts > PART * total) | (counts > MOST * pixels))
+            n_rest = total - counts[owners].sum()
+            is_rest = n_rest > REST * (pixels[owners].mean() if len(owners) else 0)
+            if not is_rest and len(owners) == 1:
+                parts[owners[0]].append(glyph)
                 continue
             for peak in owners:
                 parts[peak].append(glyph.part((owner == peak) & (glyph.ink > 0)))
-        return [
-            Proposal(
-                merge(own),
-                field.probabilities(peak),
-                float(field.heat[field.peaks][peak]),
-            )
+            if is_rest:
+                mask = ~np.isin(owner, owners) & (glyph.ink > 0)
+                rest = glyph.part(mask) if len(owners) else glyph
+                rests.append(field.proposal_of(rest, page))
+        heat = field.heat[field.peaks]
+        found = [
+            Proposal(merge(own), field.probabilities(peak), float(heat[peak]), True)
             for peak, own in enumerate(parts)
             if own
-        ], others
+        ]
+        return found + rests
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from digits.pictures import Picture, find_digits, find_ink
 from digits.pictures.ink import DARK
 from digits.recognizer import Recognizer
 from digits.recognizer.candidates import score_glyphs
-from digits.recognizer.detector import NOTHING, Detector, Proposal, Weights, evidence
+from digits.recognizer.detector import Detector, Weights, evidence
 from digits.storage import replaced_folder, write_json, write_text
 from digits.training import card
 from digits.training.backend import keras
@@ -201,32 +201,36 @@ def fit_weights(reader: Recognizer, x: np.ndarray, y: np.ndarray, n_pages: int =
 
     `x` and `y` are validation images and labels. Returns what `Weights` takes.
     """
-    said, labels = [], []
+    said, labels, is_whole = [], [], []
     for i in range(n_pages):
         page = make_page(x, y, np.random.default_rng([VALIDATION_SEED, 1, i]))
         ink = find_ink(Picture(page.pixels, page.pixels.shape[::-1]), DARK)
         glyphs = find_digits(ink)
         if not glyphs:
             continue
-        proposals, others = reader.detector.propose(glyphs)
-        proposals += [Proposal(glyphs[i], NOTHING, 0.0) for i in others]
+        proposals = reader.detector.propose(glyphs)
         candidates = score_glyphs([p.glyph for p in proposals], reader.log_probabilities)
         for proposal, candidate in zip(proposals, candidates, strict=True):
             scores = candidate.log_digits, candidate.log_p_reject
             said.append((*scores, proposal.probabilities, proposal.heat))
         labels += page.labels_of([p.glyph for p in proposals], ink.mask)
+        inks = {id(glyph.ink) for glyph in glyphs}
+        is_whole += [id(p.glyph.ink) in inks for p in proposals]
     labels = np.array(labels)
     is_digit = labels >= 0
     regression = LogisticRegression(C=10, fit_intercept=False, max_iter=1000)
     regression.fit([evidence(*one) for one in said], is_digit)
-    ours, theirs = (np.array([one[k] for one in said])[is_digit] for k in (0, 2))
+    pooled = is_digit & ~np.array(is_whole)
+    ours, theirs = (np.array([one[k] for one in said])[pooled] for k in (0, 2))
 
     def entropy(weights: np.ndarray) -> float:
         log_p = weights[0] * ours + weights[1] * np.log(theirs + 1e-6)
         log_p -= np.logaddexp.reduce(log_p, 1, keepdims=True)
-        return -float(log_p[np.arange(len(log_p)), labels[is_digit]].mean())
+        return -float(log_p[np.arange(len(log_p)), labels[pooled]].mean())
 
-    classes = minimize(entropy, (0.5, 0.5), method="Nelder-Mead").x
+    classes = np.array([0.5, 0.5])
+    if pooled.any():
+        classes = minimize(entropy, classes, method="Nelder-Mead").x
     return {
         "classes": [round(float(weight), 3) for weight in classes],
         "digit": [round(float(weight), 3) for weight in regression.coef_[0]],

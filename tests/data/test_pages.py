@@ -49,6 +49,7 @@ def test_patches_depend_on_the_seed_alone_and_know_their_owners(images, monkeypa
     patches = make_patches(*images, (3, 1), 12)
     assert patches.ink.shape == (12, *PATCH) and patches.ink.dtype == np.uint8
     assert patches.owner.shape == (12, PATCH[0] // 2, PATCH[1] // 2)
+    assert CUT in patches.owner, "digits whose middle lies beyond the patch"
     for owner, digits in zip(patches.owner, patches.digits, strict=True):
         n = np.count_nonzero(digits[:, 0] >= 0)
         assert set(np.unique(owner)) <= {0, *range(1, n + 1), CUT}

@@ -54,12 +54,12 @@ class Detector:
 
     def propose(self, glyphs):
         if self.how == "nothing":
-            return [], list(range(len(glyphs)))
+            return [Proposal(glyph, self.p, 0.01, False) for glyph in glyphs]
         if self.how == "merged":
             glyphs = [merge(glyphs)]
         if self.how == "cut":
             glyphs = [part for glyph in glyphs for part in halves(glyph)]
-        return [Proposal(glyph, self.p, self.heat) for glyph in glyphs], []
+        return [Proposal(glyph, self.p, self.heat, True) for glyph in glyphs]
 
 
 def halves(glyph):
