@@ -310,6 +310,8 @@ def train(data, profile, seed, assignments, start, detector, resume, run_dir) ->
       digits train --set epochs=30 --set batch_size=512 --run runs/longer
       digits train --resume
       digits train --detector
+
+    --detector takes hours, with its own settings; `predict` does not use such a network yet.
     """
     _require("train", "train")
     with _wrong_usage():

@@ -18,15 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
-from PIL.Image import Resampling
 
 from digits.data.handwriting import Hand
 from digits.pictures import Glyph, Picture, find_ink
-from digits.pictures.filters import bounding_box, resize
+from digits.pictures.filters import bounding_box
 from digits.pictures.ink import DARK
+from digits.recognizer.detector import SIDE, scaled
 from digits.recognizer.parallel import n_cores
 
-HEIGHT = 32  # pixels that a digit is high where it is looked for
 PATCH = (64, 160)  # height and width of what the network sees in training
 CUT = 255  # owner of the ink of digits whose middle lies beyond the patch: not known
 MOST = 64  # digits on a patch
@@ -329,17 +328,15 @@ def _make_patch(x: np.ndarray, y: np.ndarray, seed: Sequence[int]) -> tuple[np.n
     )
 
     # Scaled as the reader scales it, which does not know how high the digits are.
-    factor = HEIGHT / page.height * math.exp(rng.normal(0, 0.28))
-    shape = [max(4, round(side * factor)) for side in found.shape]
-    how = Resampling.BOX if factor < 1 else Resampling.BILINEAR
-    small = resize(found, shape, how)
+    factor = SIDE / page.height * math.exp(rng.normal(0, 0.28))
+    small = scaled(found, factor)
     rows, columns = (
         np.minimum(((np.arange(here) + 0.5) / factor).astype(int), there - 1)
-        for here, there in zip(shape, found.shape, strict=True)
+        for here, there in zip(small.shape, found.shape, strict=True)
     )
     owner = np.where(small > 0, page.owner[rows[:, None], columns], 0)
     # The page lies somewhere on the patch, or the patch somewhere on the page.
-    room = [there - here for here, there in zip(shape, PATCH, strict=True)]
+    room = [there - here for here, there in zip(small.shape, PATCH, strict=True)]
     offset = np.array([round(rng.triangular(min(0, r), r / 2, max(1, r))) for r in room])
     small, owner = (_moved(values, offset) for values in (small, owner))
 

@@ -33,6 +33,8 @@ SMALL = 0.4  # share of the usual size below which only a confident digit is tak
 LOW = 0.6  # share of the usual size below which a stroke may be a comma rather than a 1
 LARGE = 0.5  # share of the usual size from which something that is not read must be accounted for
 PALE = 0.5  # share of the darkest ink from which a stroke is no fainter than others
+MIN_SURE_SHARE = 0.3  # of the glyphs on a page of digits
+MAX_CLUTTER = 40  # glyphs up to which a picture without any sure share is looked at more closely
 SIGN = 0.25  # correlation of a plus or a times, written by hand, with itself turned
 
 
@@ -91,6 +93,12 @@ def turned_probabilities(candidates: list[Candidate], turn: int, scorer: Scorer)
 def mean_confidence(candidates: list[Candidate]) -> float:
     """Return the mean confidence, 0 where there are no candidates."""
     return sum(c.confidence for c in candidates) / max(len(candidates), 1)
+
+
+def is_clutter(candidates: list[Candidate], threshold: float) -> bool:
+    """Tell whether hardly any of many glyphs is a digit: then it is not a page of digits."""
+    sure = sum(c.confidence >= threshold or c.glyph.cut for c in candidates)
+    return sure < MIN_SURE_SHARE * len(candidates)
 
 
 def reject_non_digits(

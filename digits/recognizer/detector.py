@@ -9,6 +9,7 @@ votes (a Hough transform), by which digits that touch are taken apart and broken
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,7 @@ CELL = 4  # pixels of a cell, along each axis
 # logit that its ink belongs to one.
 HEAT, CLASSES, SIZES, VOTES, OWNED = 0, slice(1, 11), slice(11, 13), slice(13, 21), slice(21, 25)
 N_CHANNELS = 25
+MOST_PIXELS = 4_000_000  # of scaled ink: specks far apart would be enlarged without end
 MARGIN = 8  # pixels of paper around what is looked at
 LEAST_HEAT = 0.3  # probability from which a middle is looked at
 MOST_PEAKS = 200  # the most probable are taken; more are texture
@@ -66,7 +68,7 @@ class Proposal(NamedTuple):
 class Weights:
     """How what the classifier and the detector say of some ink is weighed.
 
-    Both were fitted on made pages, see `digits.training.detector`. Opinions are pooled as logarithms.
+    Both were fitted on made pages by `digits.training.detector_fit`; opinions are pooled as logarithms.
 
     Attributes
     ----------
@@ -249,11 +251,12 @@ class Detector:
 
     def field(self, ink: np.ndarray, factor: float) -> Field:
         """Look at ink, float32 (height, width), 0 to 1, scaled by a factor."""
-        height, width = (max(1, round(side * factor)) for side in ink.shape)
-        how = Resampling.BOX if factor < 1 else Resampling.BILINEAR
-        shape = [-(-(side + 2 * MARGIN) // CELL) * CELL for side in (height, width)]
+        factor = min(factor, math.sqrt(MOST_PIXELS / ink.size))
+        small = scaled(ink, factor)
+        height, width = small.shape
+        shape = [-(-(side + 2 * MARGIN) // CELL) * CELL for side in small.shape]
         page = np.zeros(shape, np.float32)
-        page[MARGIN : MARGIN + height, MARGIN : MARGIN + width] = resize(ink, (height, width), how)
+        page[MARGIN : MARGIN + height, MARGIN : MARGIN + width] = small
         half = CELL // 2
         blocks = page.reshape(shape[0] // half, half, shape[1] // half, half)
         return Field(self.cells(page), blocks.max((1, 3)) > DARK, factor)
@@ -316,6 +319,12 @@ class Detector:
             if own
         ]
         return found + rests
+
+
+def scaled(ink: np.ndarray, factor: float) -> np.ndarray:
+    """Return ink, float32 (height, width), scaled as the detector looks at it."""
+    shape = tuple(max(1, round(side * factor)) for side in ink.shape)
+    return resize(ink, shape, Resampling.BOX if factor < 1 else Resampling.BILINEAR)
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -15,18 +15,18 @@ from digits.pictures.glyphs import merge
 from digits.recognizer.candidates import (
     CONFIDENT,
     DOUBTFUL_REJECT,
+    MAX_CLUTTER,
     Candidate,
     Scorer,
+    is_clutter,
     reject_non_digits,
     score_glyphs,
 )
 from digits.recognizer.detector import Detector, Proposal, Weights
 
-MIN_SURE_SHARE = 0.3  # of the glyphs on a page of digits
 HALF = math.log(0.5)
 DISSENT = math.log(0.3)  # probability below which one of the two speaks against the other
 LIKELY = math.log(0.7)  # from which nobody doubts that it is a digit
-MAX_CLUTTER = 40  # glyphs up to which a picture without any sure share is looked at more closely
 
 
 def interpret(
@@ -38,7 +38,7 @@ def interpret(
     else; and each glyph as it stands. From a confidence of `threshold` on a digit is sure.
     """
     alone = score_glyphs(glyphs, scorer)
-    if len(glyphs) > MAX_CLUTTER and _is_clutter(alone, threshold):
+    if len(glyphs) > MAX_CLUTTER and is_clutter(alone, threshold):
         return [], [], alone  # grain, leaves, cloth: the pieces are not digits
     proposals = detector.propose(glyphs)
     whole = {id(candidate.glyph.ink): candidate for candidate in alone}
@@ -88,9 +88,3 @@ def interpret_as_one(glyphs: list[Glyph], detector: Detector, scorer: Scorer) ->
     near = [glyph for glyph in found if merge([glyph, largest]).ink.size <= glyph.ink.size]
     wholes = [merge(glyphs), largest, *near]
     return max(score_glyphs(wholes, scorer), key=lambda candidate: candidate.log_p)
-
-
-def _is_clutter(candidates: list[Candidate], threshold: float) -> bool:
-    """Tell whether hardly any of many glyphs is a digit: then it is not a page of digits."""
-    sure = sum(c.confidence >= threshold for c in candidates)
-    return sure < MIN_SURE_SHARE * len(candidates)

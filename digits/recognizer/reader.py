@@ -31,7 +31,7 @@ class Recognizer(Classifier):
     @cached_property
     def detector(self) -> Detector | None:
         """What finds the digits: the shipped detector, another that was assigned, or None for rules."""
-        return Detector.load() if (CHAMPION / "detector.onnx").is_file() else None
+        return Detector.load() if (CHAMPION / "detector.json").is_file() else None
 
     def read(self, picture, *, single: bool = False) -> Reading:
         """Read the digits on a picture.

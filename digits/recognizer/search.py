@@ -24,9 +24,11 @@ from digits.recognizer.candidates import (
     ALIKE,
     CONFIDENT,
     DOUBTFUL_REJECT,
+    MAX_CLUTTER,
     PAIR,
     Candidate,
     Scorer,
+    is_clutter,
     is_sign,
     mean_confidence,
     reject_non_digits,
@@ -50,9 +52,7 @@ TOUCHING_COEF = np.array([0.46, 2.68, -1.23])
 TOUCHING_ODDS = 1.3  # that a wide glyph is digits rather than letters, where no digit is near
 MIN_P_ALONE = 0.2  # probability of a split on a picture that shows no digit beside it
 MAX_SPLIT_PIXELS = 1_500_000  # of all glyphs that are tried as digits that touch
-MIN_SURE_SHARE = 0.3  # of the glyphs on a page of digits
 FEW = 4  # glyphs up to which unsure answers are given all the same
-MAX_CLUTTER = 40  # glyphs up to which a picture without any sure share is looked at more closely
 
 
 def interpret(
@@ -64,7 +64,7 @@ def interpret(
     else; and each glyph as it stands. From a confidence of `threshold` on a digit is sure.
     """
     alone = score_glyphs(glyphs, scorer)
-    if len(glyphs) > MAX_CLUTTER and _is_clutter(alone, threshold):
+    if len(glyphs) > MAX_CLUTTER and is_clutter(alone, threshold):
         return [], [], alone  # grain, leaves, cloth: the pieces are not digits, nor are merges
     proposals = propose_merges(glyphs)
     merged = score_glyphs([merge([glyphs[i] for i in members]) for members in proposals], scorer)
@@ -82,7 +82,7 @@ def interpret(
         for part in (split_touching(whole, n_sure, scorer) if tried else [whole])
     ]
     digits, unread = reject_non_digits(parts, scorer, threshold)
-    if len(digits) > FEW and _is_clutter(digits, threshold):
+    if len(digits) > FEW and is_clutter(digits, threshold):
         return [], [], alone
     return digits, unread, alone
 
@@ -94,12 +94,6 @@ def interpret_as_one(glyphs: list[Glyph], scorer: Scorer) -> Candidate:
     options = [range(len(glyphs)), (largest,), *merges]
     wholes = [merge([glyphs[i] for i in members]) for members in options]
     return max(score_glyphs(wholes, scorer), key=lambda candidate: candidate.log_p)
-
-
-def _is_clutter(candidates: list[Candidate], threshold: float) -> bool:
-    """Tell whether hardly any of many glyphs is a digit: then it is not a page of digits."""
-    sure = sum(c.confidence >= threshold or c.glyph.cut for c in candidates)
-    return sure < MIN_SURE_SHARE * len(candidates)
 
 
 def select_merges(

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from digits.data.pages import CUT
-from digits.recognizer.detector import CELL, CLASSES, HEAT, N_CHANNELS, OWNED, SIDE, SIZES, VOTES
+from digits.recognizer.detector import (
+    CELL,
+    CLASSES,
+    DARK,
+    HEAT,
+    N_CHANNELS,
+    OWNED,
+    SIDE,
+    SIZES,
+    VOTES,
+)
 from digits.training.backend import keras
 
 kl, ops = keras.layers, keras.ops
@@ -20,7 +30,6 @@ DILATIONS = (
     2,
 )  # of the residual layers: how far apart the nine pixels are looked at
 RARE = -4.0  # logit that a cell is the middle of a digit, before anything is learned
-DARK = 25  # grey level of the ink from which its owner is known
 
 
 def build_detector(seed: int, precision: str = "float32") -> keras.Model:
@@ -69,7 +78,7 @@ def targets(ink: np.ndarray, owner: np.ndarray, digits: np.ndarray) -> np.ndarra
     rows, columns = height // CELL, width // CELL
     out = np.zeros((n, rows, columns, N_CHANNELS + 5), np.float32)
     known = np.concatenate([np.zeros((n, 1, 5), np.float32), digits], 1)
-    dark = ink.reshape(n, 2 * rows, 2, 2 * columns, 2).max((2, 4)) > DARK
+    dark = ink.reshape(n, 2 * rows, 2, 2 * columns, 2).max((2, 4)) > 255 * DARK
     is_known, is_owned = dark & (owner != CUT), (owner > 0) & (owner != CUT)
     mine = known[np.arange(n)[:, None, None], np.where(is_owned, owner, 0)]
     place = np.stack(np.meshgrid(np.arange(2 * columns), np.arange(2 * rows)), -1) * 2.0 + 1

@@ -25,7 +25,7 @@ from digits.recognizer.detector import Detector, Weights, evidence
 from digits.storage import replaced_folder, write_json, write_text
 from digits.training import card
 from digits.training.backend import keras
-from digits.training.detector import build_detector, loss, targets
+from digits.training.detector import DILATIONS, build_detector, loss, targets
 from digits.training.export import PARITY, to_onnx
 from digits.training.fit import CHECKPOINT, learning_rate_schedule, open_run, usable_precision
 from digits.training.model import as_input
@@ -149,6 +149,7 @@ def train_detector(
         _export(network, partial / "detector.onnx", validation.ink[:BATCH])
         facts = {
             **plan,
+            "window": WINDOW,
             "n_parameters": network.count_params(),
             "precision": precision,
             "training_seconds": round(sum(row["seconds"] for row in history), 1),
@@ -193,7 +194,7 @@ def write_card(folder: Path, facts: dict, dataset: Dataset) -> None:
     rows = read_rows(reader, dataset.x_test, dataset.y_test)
     facts = facts | {"weights": weights, "test_rows": rows}
     write_json(folder / "detector.json", facts)
-    write_text(folder / CARD, card.template(CARD).render(card=facts))
+    write_text(folder / CARD, card.template(CARD).render(card=facts, dilations=DILATIONS))
 
 
 def fit_weights(reader: Recognizer, x: np.ndarray, y: np.ndarray, n_pages: int = N_PAGES) -> dict:

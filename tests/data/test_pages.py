@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from digits.data import load, pages
-from digits.data.pages import CUT, PATCH, make_page, make_patches, make_row
+from digits.data.pages import CUT, PATCH, STROKE, make_page, make_patches, make_row
 from digits.pictures import decode, find_digits, find_ink
 
 
@@ -18,12 +18,30 @@ def random(*seed):
     return np.random.default_rng(seed)
 
 
+def stroke_gaps(page):
+    """Return the least gap between the strokes of each two neighbours, in heights."""
+    gaps = []
+    for number in range(1, len(page.labels)):
+        left, right = (
+            np.where((page.owner == n) & (page.ink > STROKE * page.ink.max()), 1, 0)
+            for n in (number, number + 1)
+        )
+        columns = np.arange(left.shape[1])
+        ends = np.where(left, columns, -np.inf).max(1)
+        starts = np.where(right, columns, np.inf).min(1)
+        gaps.append((starts - ends).min() / page.height)
+    return gaps
+
+
 def test_a_row_is_written_in_order_and_as_far_apart_as_asked_for(images):
     page = make_row(*images, 0.3, random(0))
     assert len(page.labels) == 5 and (np.diff(page.boxes[:, 0]) > 0).all()
     assert page.pixels.dtype == np.uint8 and page.pixels.shape == page.ink.shape == page.owner.shape
     glyphs = find_digits(find_ink(decode(page.pixels)))
     assert page.labels_of(glyphs, page.ink > 0) == page.labels.tolist()
+    for seed in range(4):
+        found = stroke_gaps(make_row(*images, 0.3, random(seed)))
+        assert found == pytest.approx([0.3] * 4, abs=0.09)
     near, far = (make_row(*images, gap, random(0)).ink.shape[1] for gap in (-0.1, 0.5))
     assert far - near > 4 * 0.4 * 48
     # Strokes that cross are one piece of ink, which is no single digit.
@@ -36,6 +54,7 @@ def test_all_ink_is_a_digits_or_nobodys_and_lies_in_its_box(images):
     n_others = 0
     for seed in range(20):
         page = make_page(*images, random(1, seed))
+        assert not page.owner[page.ink == 0].any(), "blank paper"
         n_others += np.count_nonzero((page.ink > 0.5) & (page.owner == 0))
         for number, (left, top, width, height) in enumerate(page.boxes, 1):
             y, x = np.nonzero(page.owner == number)

@@ -93,6 +93,15 @@ def test_ink_that_no_digit_owns_is_proposed_as_not_found():
     )
 
 
+def test_specks_far_apart_are_not_enlarged_without_end():
+    specks = [block(4, 4), block(4, 4, left=2000, top=1500)]
+    session = Session()
+    seen, run = [], session.run
+    session.run = lambda names, feeds: seen.append(feeds["ink"].size) or run(names, feeds)
+    assert [p.found for p in Detector(session).propose(specks)] == [False, False]
+    assert max(seen) < 5_000_000
+
+
 def test_two_opinions_are_pooled_and_a_digit_is_likelier_the_more_speaks_for_it():
     weights = Weights((0.5, 1.0), (0.0, 1.0, 0.2, 0.1))
     seven, four = (np.log(np.where(np.arange(10) == digit, 0.91, 0.01)) for digit in (7, 4))
