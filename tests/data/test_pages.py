@@ -1,5 +1,7 @@
 """Made pages, and the truth about their ink."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -20,15 +22,17 @@ def random(*seed):
 
 def stroke_gaps(page):
     """Return the least gap between the strokes of each two neighbours, in heights."""
+    strokes = []
+    for number in range(1, len(page.labels) + 1):
+        own = np.where(page.owner == number, page.ink, 0)
+        strokes.append(own > STROKE * own.max())  # each in the pen that it was written with
+    columns = np.arange(page.ink.shape[1])
     gaps = []
-    for number in range(1, len(page.labels)):
-        left, right = (
-            np.where((page.owner == n) & (page.ink > STROKE * page.ink.max()), 1, 0)
-            for n in (number, number + 1)
+    for left, right in pairwise(strokes):
+        ends, starts = (
+            np.where(left, columns, -np.inf).max(1),
+            np.where(right, columns, np.inf).min(1),
         )
-        columns = np.arange(left.shape[1])
-        ends = np.where(left, columns, -np.inf).max(1)
-        starts = np.where(right, columns, np.inf).min(1)
         gaps.append((starts - ends).min() / page.height)
     return gaps
 
