@@ -45,10 +45,9 @@ PART = 0.12  # share of a glyph's ink from which it is a digit of its own
 MOST = 0.4  # share of a digit's ink, the same
 EXPLAINED = 0.5  # share of the ink that a look explains at least, or others are tried
 SCALES = (1.7, 0.6)  # of other looks
-STROKE = 0.3  # share of the darkest ink from which a pixel is part of a stroke
+STROKE = 0.2  # share of the darkest ink from which a pixel is part of a stroke
 NOT_FOUND = 0.5  # of the probability that ink is a digit's is left where no middle was found
 REST = 0.3  # share of a digit's ink that is not left out in silence
-LARGER = 1.7  # times the usual height from which glyphs are looked at once more, at their own size
 
 
 class Proposal(NamedTuple):
@@ -271,15 +270,8 @@ class Detector:
 
         A digit may be a glyph, several of them, or a part of one.
         """
-        usual = _usual_height(glyphs)
-        large = [glyph for glyph in glyphs if glyph.height > LARGER * usual]
-        if not large or len(large) == len(glyphs):
-            return self._propose(glyphs, SIDE / usual)
-        rest = [glyph for glyph in glyphs if glyph.height <= LARGER * usual]
-        return self._propose(rest, SIDE / usual) + self.propose(large)
-
-    def _propose(self, glyphs: list[Glyph], factor: float) -> list[Proposal]:
         page = merge(glyphs)
+        factor = SIDE / usual_height(glyphs)
         field = self.field(page.ink, factor)
         for scale in SCALES:
             if field.explained >= EXPLAINED:
@@ -331,7 +323,7 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-logits))
 
 
-def _usual_height(glyphs: list[Glyph]) -> float:
+def usual_height(glyphs: list[Glyph]) -> float:
     """Return the height that digits usually have: a weighted median, as large glyphs count more."""
     heights = np.sort(
         [glyph.height for glyph in glyphs if not is_line(glyph)] or [g.height for g in glyphs]

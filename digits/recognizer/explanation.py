@@ -11,22 +11,22 @@ from dataclasses import replace
 import numpy as np
 
 from digits.pictures import Glyph
-from digits.pictures.glyphs import merge
+from digits.pictures.glyphs import encloses, is_line, merge, typical_size
+from digits.pictures.reading_order import words
 from digits.recognizer.candidates import (
     CONFIDENT,
-    DOUBTFUL_REJECT,
     MAX_CLUTTER,
     Candidate,
     Scorer,
     is_clutter,
-    reject_non_digits,
     score_glyphs,
 )
-from digits.recognizer.detector import Detector, Proposal, Weights
+from digits.recognizer.detector import Detector, Proposal, Weights, usual_height
 
 HALF = math.log(0.5)
-DISSENT = math.log(0.3)  # probability below which one of the two speaks against the other
-LIKELY = math.log(0.7)  # from which nobody doubts that it is a digit
+CERTAIN = math.log(0.9)  # from which it is something else, and need not be mentioned
+SIZE_STEP = 1.7  # times the usual height beyond which glyphs are looked at apart, at their own size
+LARGE = 0.5  # share of the usual size from which what is not read must be accounted for
 
 
 def interpret(
@@ -40,26 +40,31 @@ def interpret(
     alone = score_glyphs(glyphs, scorer)
     if len(glyphs) > MAX_CLUTTER and is_clutter(alone, threshold):
         return [], [], alone  # grain, leaves, cloth: the pieces are not digits
-    proposals = detector.propose(glyphs)
     whole = {id(candidate.glyph.ink): candidate for candidate in alone}
-    # What the classifier takes for a digit may be much smaller than the others, or much larger.
-    doubted = [
-        p
-        for p in proposals
-        if not p.found and id(p.glyph.ink) in whole
-        if whole[id(p.glyph.ink)].confidence >= CONFIDENT
-    ]
-    if doubted and len(doubted) < len(glyphs):
-        proposals = [p for p in proposals if not any(p is one for one in doubted)]
-        proposals += detector.propose([p.glyph for p in doubted])
+    proposals = [p for group in _by_size(alone) for p in detector.propose(group)]
     new = [p.glyph for p in proposals if id(p.glyph.ink) not in whole]
     made = {id(candidate.glyph.ink): candidate for candidate in score_glyphs(new, scorer)}
-    weighed = [
-        _weigh((whole | made)[ink], proposal, detector.weights, ink in whole)
-        for proposal in proposals
-        for ink in [id(proposal.glyph.ink)]
+    weighed = []
+    for proposal in proposals:
+        ink = id(proposal.glyph.ink)
+        candidate = (whole | made)[ink]
+        weighed.append(_weigh(candidate, proposal, detector.weights, ink in whole))
+    stands = {ink for ink, candidate in whole.items() if candidate.confidence >= CONFIDENT}
+    return *_select(weighed, stands), alone
+
+
+def _by_size(candidates: list[Candidate]) -> list[list[Glyph]]:
+    """Divide glyphs into those of usual size, far larger ones, and far smaller ones that are digits."""
+    usual = usual_height([candidate.glyph for candidate in candidates])
+    larger = [c for c in candidates if c.glyph.height > SIZE_STEP * usual]
+    smaller = [
+        c for c in candidates if c.glyph.height < usual / SIZE_STEP and c.confidence >= CONFIDENT
     ]
-    return *reject_non_digits(weighed, scorer, threshold), alone
+    if all(c.digit == 1 for c in smaller):  # commas
+        smaller = []
+    rest = [c for c in candidates if c not in larger and c not in smaller]
+    groups = [[c.glyph for c in group] for group in (rest, larger, smaller)]
+    return [group for group in groups if group]
 
 
 def _weigh(candidate: Candidate, proposal: Proposal, weights: Weights, whole: bool) -> Candidate:
@@ -74,11 +79,35 @@ def _weigh(candidate: Candidate, proposal: Proposal, weights: Weights, whole: bo
     log_digits = said[0] if whole else weights.pool(said[0], proposal.probabilities)
     digit = log_digits.argmax()
     least = min(said[0][digit], np.log(proposal.probabilities[digit]))
-    if is_digit < (HALF if whole else LIKELY) or least < (DISSENT if whole else HALF):
+    if min(is_digit, least) < HALF:
         log_digits = log_digits + HALF
-    if whole and candidate.confidence >= CONFIDENT:
-        is_none = min(is_none, DOUBTFUL_REJECT)  # not left out in silence
     return replace(candidate, log_digits=log_digits, log_p_reject=float(is_none))
+
+
+def _select(
+    candidates: list[Candidate], stands: set[int]
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the digits, and what is as large as they are, and neither read nor something else.
+
+    What `stands`, the ids of the ink, is a digit for the classifier, and is not left out in silence.
+    Among letters nothing is read: a word with an o and an l in it is no number.
+    """
+    digits = [c for c in candidates if c.log_p_reject < HALF]
+    usual = typical_size([c.glyph for c in digits or candidates])
+    large = [c for c in candidates if c.glyph.side >= LARGE * usual]
+    digits += [c for c in large if id(c.glyph.ink) in stands and c not in digits]
+    digits = [c for c in digits if not any(encloses(c.glyph, other.glyph) for other in digits)]
+    possible = [c for c in large if c.log_p_reject < CERTAIN]
+    if not digits:
+        return possible, []
+    p_reject = {id(c.glyph.ink): math.exp(c.log_p_reject) for c in candidates}
+    letters = set()
+    for word in words([c.glyph for c in candidates if not is_line(c.glyph)]):
+        there = [id(glyph.ink) for glyph in word]
+        if len(there) > 2 and np.mean([p_reject[ink] for ink in there]) > 0.5:
+            letters.update(there)
+    read = [c for c in digits if id(c.glyph.ink) not in letters]
+    return read, [c for c in possible if c not in read]
 
 
 def interpret_as_one(glyphs: list[Glyph], detector: Detector, scorer: Scorer) -> Candidate:

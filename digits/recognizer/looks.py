@@ -63,6 +63,16 @@ class Look:
         return bool(self.found) and not self.unread and len(self.sure) == len(self.found)
 
     @property
+    def leaves_out(self) -> bool:
+        """Whether something as large as the digits is none."""
+        usual = typical_size([digit.glyph for digit in self.found])
+        is_held = _holds(self.found, self.alone).any(0)
+        return any(
+            other.glyph.side >= 0.5 * usual and not held
+            for other, held in zip(self.alone, is_held, strict=True)
+        )
+
+    @property
     def clear(self) -> list[Candidate]:
         """The sure digits but 1, which any scratch on a desk looks like."""
         return [digit for digit in self.sure if digit.digit != 1]
@@ -203,20 +213,21 @@ class Viewer:
         best = self._look(find_ink(picture))
         ink = best.ink
         is_empty_cell = ink.rules.any() and not ink.mask.any()
-        if best.is_sure or is_empty_cell:
+        if is_empty_cell or (best.is_sure and not best.leaves_out):
             return best
         inner = remove_border_region(ink)
-        if not np.array_equal(inner.mask, ink.mask):
+        if not best.is_sure and not np.array_equal(inner.mask, ink.mask):
             again = self._look(inner)
             if again.confidence > best.confidence and not again.loses(best):
                 best = again
-        if self.single or best.is_sure:
+        if self.single:
             return best
         if turn := self._likely_turn(best):
             size = picture.size[:: -1 if turn % 2 else 1]
             page = replace(picture, pixels=np.rot90(picture.pixels, turn), size=size)
             again = replace(self._look(find_ink(page, best.ink.polarity)), turn=turn)
-            if len(again.sure) > 2 * len(best.sure):
+            n_before, n_after = len(best.sure), len(again.sure)
+            if n_after > 2 * n_before or (again.is_sure and n_after >= n_before + 2):
                 return again
         if best.confidence < self.threshold:
             # The paper of the first look reaches around the picture.
@@ -228,7 +239,7 @@ class Viewer:
         return best
 
     def _likely_turn(self, look: Look) -> int:
-        """Return after how many quarter turns to the left far more glyphs are digits, else 0.
+        """Return after how many quarter turns to the left at least two more glyphs are digits, else 0.
 
         One digit alone does not tell: a 6 is a 9, and many a 4 or 7 is a sign of its own. Nor does a
         1, which any level line is after a quarter turn.
@@ -240,7 +251,7 @@ class Viewer:
         best = int(np.argmax(n_sure))
         if best % 2 and n_sure[best] == n_sure[best - 2]:
             return 0  # either side may be up
-        return best if n_sure[best] >= max(2, 2 * n_sure[0]) else 0
+        return best if n_sure[best] >= n_sure[0] + 2 else 0
 
 
 def _is_on(window: Window, box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:

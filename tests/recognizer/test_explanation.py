@@ -26,7 +26,8 @@ class Detector:
             glyphs = [merge(glyphs)]
         if self.how == "cut":
             glyphs = [part for glyph in glyphs for part in halves(glyph)]
-        return [Proposal(glyph, self.p, self.heat, True) for glyph in glyphs]
+        heat = self.heat if callable(self.heat) else lambda glyph: self.heat
+        return [Proposal(glyph, self.p, heat(glyph), True) for glyph in glyphs]
 
 
 def halves(glyph):
@@ -63,6 +64,36 @@ def test_where_they_disagree_the_answer_is_unsure():
     assert not text or n_unread or confidence < THRESHOLD, "no digit"
     zero = np.exp(log_p(0, 0.99))[:10]
     assert read(ring(), Detector(p=zero), nothing)[2] < THRESHOLD, "no digit, says the classifier"
+
+
+def among_squares(side, gap, n=3):
+    """Return a picture of a ring, 43 pixels high, and squares of this side to its right."""
+    picture = np.full((100, 400), 255, np.uint8)
+    picture[10:90, :80] = ring()
+    for i in range(n):
+        left = 62 + gap + i * (side + gap)
+        picture[50 - side // 2 : 50 + side // 2, left : left + side] = 0
+    return picture
+
+
+def is_full(glyph):
+    return glyph.ink.mean() > 0.7
+
+
+def test_what_is_as_large_as_the_digits_is_read_something_else_or_accounted_for():
+    zero = np.exp(log_p(0, 0.99))[:10]
+    for side, heat, n_unread in ((40, 0.7, 1), (40, 0.001, 0), (12, 0.7, 0)):
+        detector = Detector(p=zero, heat=lambda glyph, heat=heat: heat if is_full(glyph) else 0.99)
+        text, n, _ = read(among_squares(side, 60, n=1), detector)
+        assert (text, n) == ("0", n_unread), (side, heat)
+
+
+def test_among_letters_nothing_is_read():
+    zero = np.exp(log_p(0, 0.99))[:10]
+    detector = Detector(p=zero, heat=lambda glyph: 0.001 if is_full(glyph) else 0.99)
+    apart, together = (read(among_squares(30, gap), detector) for gap in (40, 5))
+    assert apart[:2] == ("0", 0)
+    assert together[0] == "" and together[1] >= 1
 
 
 def test_many_marks_with_hardly_a_sure_one_are_not_a_page_of_digits():

@@ -299,17 +299,27 @@ def test_small_writing_and_a_sheet_on_a_desk_are_read_and_framed_where_they_lie(
         assert (boxes[:, :2] >= (x, y)).all() and (ends <= (x + width + 2, y + height + 2)).all()
 
 
-@pytest.mark.parametrize("turn", [1, 3])
-def test_a_page_on_its_side_is_read_said_and_framed(recognizer, turn):
-    upright = np.rot90(decode(TEST_IMAGES / "turned_sheet_3472.jpg").pixels, 3)
+@pytest.mark.parametrize(
+    ("turn", "words", "text"),
+    [
+        (1, "turn to the right", "3472"),
+        (2, "upside down", "52036"),
+        (3, "turn to the left", "3472"),
+    ],
+)
+def test_a_page_on_its_side_or_its_head_is_read_said_and_framed(recognizer, turn, words, text):
+    name, lies = {"3472": ("turned_sheet_3472", 1), "52036": ("form_row_52036", 0)}[text]
+    upright = np.rot90(decode(TEST_IMAGES / f"{name}.jpg").pixels, -lies)
     straight, lying = recognizer.read(upright), recognizer.read(np.rot90(upright, turn))
-    assert straight.text == lying.text == "3472" and straight.message == ""
-    assert "quarter turn to the " + ("right" if turn == 1 else "left") in lying.message
+    assert straight.text == lying.text == text and straight.message == ""
+    assert words in lying.message
     height, width = upright.shape[:2]
     for one, other in zip(straight.digits, lying.digits, strict=True):
         x, y, across, down = one.box
-        turned = (y, width - x - across) if turn == 1 else (height - y - down, x)
-        assert np.allclose(other.box, (*turned, down, across), atol=4)
+        right, bottom = width - x - across, height - y - down
+        place = [(y, right), (right, bottom), (bottom, x)][turn - 1]
+        size = (down, across) if turn % 2 else (across, down)
+        assert np.allclose(other.box, (*place, *size), atol=4)
 
 
 def test_a_picture_gone_before_the_second_look_is_answered(recognizer, tmp_path, monkeypatch):
