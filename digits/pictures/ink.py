@@ -40,8 +40,6 @@ class Ink:
         bool (height, width): the pixels that belong to strokes.
     polarity : str
         "dark-on-light" or "light-on-dark".
-    certainty : float
-        How clearly the picture shows its polarity, 0 to 1.
     scale : float
         Working pixels for one pixel of the upright picture, at most 1.
     size : tuple of int
@@ -55,7 +53,6 @@ class Ink:
     strength: np.ndarray
     mask: np.ndarray
     polarity: str
-    certainty: float
     scale: float
     size: tuple[int, int]
     paper: np.ndarray
@@ -69,9 +66,8 @@ def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = Tru
     `rules`, printed lines and boxes are taken away.
     """
     grey = to_grey(picture.pixels)
-    score = _polarity_score(grey)
     if polarity is None:
-        polarity = DARK if score >= 0 else LIGHT
+        polarity = DARK if _polarity_score(grey) >= 0 else LIGHT
     light = grey if polarity == DARK else 255 - grey
 
     paper = _estimate_background(light)
@@ -104,7 +100,6 @@ def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = Tru
         strength,
         mask,
         polarity,
-        certainty=min(abs(score), 1.0),
         scale=max(grey.shape) / max(picture.size),
         size=picture.size,
         paper=paper if polarity == DARK else 255 - paper,
