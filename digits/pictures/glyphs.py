@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -134,17 +135,17 @@ def farthest(glyphs: list[Glyph]) -> float:
     return float(apart.min(0).max())
 
 
-def typical_size(glyphs: list[Glyph]) -> float:
+def typical_size(glyphs: list[Glyph], side: Callable[[Glyph], int] = lambda g: g.side) -> float:
     """Return the longer side that digits on this picture usually have, in working pixels.
 
-    A weighted median of the longer sides: the weights favour large glyphs, so that noise does not
-    count, but not so much that one patch of shadow outweighs a page of digits. A line under a number
-    and a circle around it are larger than digits, and are left out.
+    A weighted median of the longer sides, or of another `side`: the weights favour large glyphs, so
+    that noise does not count, but not so much that one patch of shadow outweighs a page of digits. A
+    line under a number and a circle around it are larger than digits, and are left out.
     """
     largest = sorted(glyphs, key=lambda glyph: glyph.side)[-MOST_CIRCLES:]
     circles = {id(g) for g in largest if any(encloses(g, other) for other in glyphs)}
     digits = [g for g in glyphs if id(g) not in circles and not is_line(g)]
-    sides = np.sort([glyph.side for glyph in digits or glyphs])
+    sides = np.sort([side(glyph) for glyph in digits or glyphs])
     weights = np.cumsum(sides**1.5)
     return float(sides[np.searchsorted(weights, weights[-1] / 2)])
 

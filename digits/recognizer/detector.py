@@ -22,7 +22,7 @@ from PIL.Image import Resampling
 from digits.config import CHAMPION
 from digits.pictures import Glyph
 from digits.pictures.filters import maximum_filter, resize
-from digits.pictures.glyphs import is_line, merge
+from digits.pictures.glyphs import merge, typical_size
 from digits.recognizer.classifier import start_session
 
 SIDE = 32  # pixels that digits are high where they are looked for; the unit of votes and sizes
@@ -324,9 +324,5 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def usual_height(glyphs: list[Glyph]) -> float:
-    """Return the height that digits usually have: a weighted median, as large glyphs count more."""
-    heights = np.sort(
-        [glyph.height for glyph in glyphs if not is_line(glyph)] or [g.height for g in glyphs]
-    )
-    weights = np.cumsum(heights**1.5)
-    return float(heights[np.searchsorted(weights, weights[-1] / 2)])
+    """Return the height that digits among glyphs usually have, in working pixels."""
+    return typical_size(glyphs, lambda glyph: glyph.height)

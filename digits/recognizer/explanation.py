@@ -26,7 +26,8 @@ from digits.recognizer.detector import Detector, Proposal, Weights, usual_height
 HALF = math.log(0.5)
 CERTAIN = math.log(0.9)  # from which it is something else, and need not be mentioned
 SIZE_STEP = 1.7  # times the usual height beyond which glyphs are looked at apart, at their own size
-LARGE = 0.5  # share of the usual size from which what is not read must be accounted for
+UNLIKELY = math.log(0.2)  # to be something else, as what is smaller than digits must be to be one
+LARGE = 0.6  # share of the usual size from which what is not read must be accounted for
 
 
 def interpret(
@@ -41,7 +42,7 @@ def interpret(
     if len(glyphs) > MAX_CLUTTER and is_clutter(alone, threshold):
         return [], [], alone  # grain, leaves, cloth: the pieces are not digits
     whole = {id(candidate.glyph.ink): candidate for candidate in alone}
-    proposals = [p for group in _by_size(alone) for p in detector.propose(group)]
+    proposals = _propose(glyphs, detector, whole)
     new = [p.glyph for p in proposals if id(p.glyph.ink) not in whole]
     made = {id(candidate.glyph.ink): candidate for candidate in score_glyphs(new, scorer)}
     weighed = []
@@ -53,18 +54,29 @@ def interpret(
     return *_select(weighed, stands), alone
 
 
-def _by_size(candidates: list[Candidate]) -> list[list[Glyph]]:
-    """Divide glyphs into those of usual size, far larger ones, and far smaller ones that are digits."""
-    usual = usual_height([candidate.glyph for candidate in candidates])
-    larger = [c for c in candidates if c.glyph.height > SIZE_STEP * usual]
-    smaller = [
-        c for c in candidates if c.glyph.height < usual / SIZE_STEP and c.confidence >= CONFIDENT
+def _propose(
+    glyphs: list[Glyph], detector: Detector, whole: dict[int, Candidate]
+) -> list[Proposal]:
+    """Return what the detector says of glyphs; those of far other sizes are looked at apart.
+
+    They are far larger ones, and far smaller ones that it does not find beside the others, though
+    the classifier, by the ids of the ink in `whole`, is sure of them.
+    """
+    usual = usual_height(glyphs)
+    large = [glyph for glyph in glyphs if glyph.height > SIZE_STEP * usual]
+    proposals = detector.propose([glyph for glyph in glyphs if glyph.height <= SIZE_STEP * usual])
+    lost = [
+        proposal
+        for proposal in proposals
+        if not proposal.found and proposal.glyph.height < usual / SIZE_STEP
+        if id(proposal.glyph.ink) in whole
+        if whole[id(proposal.glyph.ink)].confidence >= CONFIDENT
     ]
-    if all(c.digit == 1 for c in smaller):  # commas
-        smaller = []
-    rest = [c for c in candidates if c not in larger and c not in smaller]
-    groups = [[c.glyph for c in group] for group in (rest, larger, smaller)]
-    return [group for group in groups if group]
+    groups = [large]
+    if any(whole[id(p.glyph.ink)].digit != 1 for p in lost):  # more than commas
+        proposals = [p for p in proposals if not any(p is one for one in lost)]
+        groups.append([p.glyph for p in lost])
+    return proposals + [p for group in groups if group for p in detector.propose(group)]
 
 
 def _weigh(candidate: Candidate, proposal: Proposal, weights: Weights, whole: bool) -> Candidate:
@@ -95,9 +107,10 @@ def _select(
     digits = [c for c in candidates if c.log_p_reject < HALF]
     usual = typical_size([c.glyph for c in digits or candidates])
     large = [c for c in candidates if c.glyph.side >= LARGE * usual]
+    digits = [c for c in digits if c in large or c.log_p_reject < UNLIKELY]  # no commas
     digits += [c for c in large if id(c.glyph.ink) in stands and c not in digits]
     digits = [c for c in digits if not any(encloses(c.glyph, other.glyph) for other in digits)]
-    possible = [c for c in large if c.log_p_reject < CERTAIN]
+    possible = [c for c in candidates if c.log_p_reject < (CERTAIN if c in large else HALF)]
     if not digits:
         return possible, []
     p_reject = {id(c.glyph.ink): math.exp(c.log_p_reject) for c in candidates}

@@ -246,7 +246,8 @@ class Viewer:
         """
         if len(look.alone) < 2:
             return 0
-        tables = [turned_probabilities(look.alone, turn, self.scorer) for turn in range(4)]
+        tables = [np.exp([candidate.log_digits for candidate in look.alone])]
+        tables += [turned_probabilities(look.alone, turn, self.scorer) for turn in (1, 2, 3)]
         n_sure = [np.count_nonzero((t.max(1) >= CONFIDENT) & (t.argmax(1) != 1)) for t in tables]
         best = int(np.argmax(n_sure))
         if best % 2 and n_sure[best] == n_sure[best - 2]:

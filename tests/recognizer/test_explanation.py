@@ -96,6 +96,26 @@ def test_among_letters_nothing_is_read():
     assert together[0] == "" and together[1] >= 1
 
 
+def test_glyphs_of_far_other_sizes_are_looked_at_apart():
+    looks = []
+
+    class Blind(Detector):
+        """Finds what is at least half as high as the highest glyph that it is shown."""
+
+        def propose(self, glyphs):
+            looks.append(sorted(glyph.height for glyph in glyphs))
+            half = max(looks[-1]) / 2
+            return [Proposal(glyph, self.p, 0.9, glyph.height > half) for glyph in glyphs]
+
+    zero, large = np.exp(log_p(0, 0.99))[:10], np.kron(ring(), np.ones((3, 3), np.uint8))
+    few = np.hstack([large, np.pad(ring(), ((80, 80), (0, 0)), constant_values=255)])
+    many = np.hstack([large, np.tile(ring(), (3, 3))])
+    for page, expected in ((few, [[47, 137], [47]]), (many, [9 * [47], [137]])):
+        looks.clear()
+        assert read(page, Blind(p=zero))[:2] == ("0" * (2 if page is few else 10), 0)
+        assert looks == expected
+
+
 def test_many_marks_with_hardly_a_sure_one_are_not_a_page_of_digits():
     def doubtful(images):
         return np.tile(log_p(3, 0.42), (len(images), 1))
