@@ -116,6 +116,13 @@ def test_glyphs_of_far_other_sizes_are_looked_at_apart():
         assert looks == expected
 
 
+def test_a_circle_around_a_digit_is_none():
+    circled = np.kron(ring(), np.ones((3, 3), np.uint8))
+    circled[80:160, 80:160] = ring()
+    zero = np.exp(log_p(0, 0.99))[:10]
+    assert read(circled, Detector(p=zero))[0] == "0"
+
+
 def test_many_marks_with_hardly_a_sure_one_are_not_a_page_of_digits():
     def doubtful(images):
         return np.tile(log_p(3, 0.42), (len(images), 1))
