@@ -21,6 +21,7 @@ from digits.pictures.sheet import Window, cut_out, find_sheet
 from digits.recognizer import explanation, search
 from digits.recognizer.candidates import (
     CONFIDENT,
+    LARGE,
     Candidate,
     Scorer,
     mean_confidence,
@@ -68,7 +69,7 @@ class Look:
         usual = typical_size([digit.glyph for digit in self.found])
         is_held = _holds(self.found, self.alone).any(0)
         return any(
-            other.glyph.side >= 0.5 * usual and not held
+            other.glyph.side >= LARGE * usual and not held
             for other, held in zip(self.alone, is_held, strict=True)
         )
 
