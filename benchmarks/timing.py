@@ -373,9 +373,10 @@ def stages(recognizer: Recognizer, files: Sequence[Path], n_rounds: int) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        One row a picture, in order, in milliseconds. Columns: `STAGES` ("beyond one pass": merges and
-        splits that are tried, second looks at doubtful pictures, Python between); "whole"; "Pillow
-        alone", opening the picture with Pillow as grey pixels; and "pixels", their number.
+        One row a picture, in order, in milliseconds. Columns: `STAGES` ("beyond one pass": the
+        detector, what it makes in the network, second looks at doubtful pictures, Python between);
+        "whole"; "Pillow alone", opening the picture with Pillow as grey pixels; and "pixels", their
+        number.
     """
     _stage_times(recognizer, files[0])  # the first time also loads what is loaded lazily
     rounds = [

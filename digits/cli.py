@@ -311,7 +311,7 @@ def train(data, profile, seed, assignments, start, detector, resume, run_dir) ->
       digits train --resume
       digits train --detector
 
-    --detector takes hours, with its own settings; `predict` does not use such a network yet.
+    --detector takes hours, and has settings of its own.
     """
     _require("train", "train")
     with _wrong_usage():

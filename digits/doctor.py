@@ -41,13 +41,14 @@ def examine() -> tuple[list[tuple[str, str]], int]:
             here = str(error)
         rows.append(("MNIST", here))
     rows.append(("disk", f"{shutil.disk_usage(ROOT).free / 2**30:.1f} GiB free in {ROOT}"))
-    model, card = CHAMPION / "model.onnx", CHAMPION / "card.json"
-    if model.exists() and card.exists():
-        digest = hashlib.sha256(model.read_bytes()).hexdigest()
-        rows.append(("model", f"{model.stat().st_size / 1e6:.1f} MB, SHA-256 {digest[:16]}"))
-    else:
-        wrong += 1
-        rows.append(("model", f"{CHAMPION} lacks {model.name} or {card.name}"))
+    for kind, card in (("model", "card.json"), ("detector", "detector.json")):
+        model = CHAMPION / f"{kind}.onnx"
+        if model.exists() and (CHAMPION / card).exists():
+            digest = hashlib.sha256(model.read_bytes()).hexdigest()
+            rows.append((kind, f"{model.stat().st_size / 1e6:.1f} MB, SHA-256 {digest[:16]}"))
+        else:
+            wrong += 1
+            rows.append((kind, f"{CHAMPION} lacks {model.name} or {card}"))
     if NOTEBOOKS.is_dir():
         reports = sorted(path.parent.name for path in REPORTS.glob("*/metrics.json"))
         rows.append(("reports", ", ".join(reports) or "none yet: `digits report` makes one"))

@@ -308,7 +308,7 @@ def test_doctor_reports_what_is_missing(run, monkeypatch, tmp_path):
         monkeypatch.setenv("DIGITS_MNIST", str(tmp_path / mnist))
         status, out, _ = run("doctor")
         assert (status, words in out, "lacks model.onnx" in out) == (1, True, True)
-    for name in ("model.onnx", "card.json"):
+    for name in ("model.onnx", "card.json", "detector.onnx", "detector.json"):
         (tmp_path / name).write_bytes(b"model")
     digests = {key: hashlib.sha256(array.tobytes()).hexdigest() for key, array in arrays.items()}
     monkeypatch.setattr(datasets, "MNIST_DIGESTS", digests)

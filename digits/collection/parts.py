@@ -249,11 +249,12 @@ def _recognizer(model: str | os.PathLike | None, digest: str) -> Recognizer:
 
 
 def _digest(model: str | os.PathLike | None) -> str:
-    """Return the SHA-256 of a model's files and this project's version."""
+    """Return the SHA-256 of a model's and the detector's files, and this project's version."""
     path = Path(model) if model is not None else CHAMPION
     path = path / "model.onnx" if path.is_dir() else path
     parts = hashlib.sha256(version("digits").encode())
-    for file in (path, path.with_name("card.json")):
+    detector = CHAMPION / "detector.onnx"
+    for file in (path, path.with_name("card.json"), detector, detector.with_suffix(".json")):
         try:
             parts.update(file.read_bytes())
         except OSError as error:

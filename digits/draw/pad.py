@@ -134,15 +134,19 @@ class DrawingPad(anywidget.AnyWidget):
 def probabilities(digits: tuple[DigitReading, ...], recognizer: Recognizer) -> np.ndarray:
     """Return the probability of each of the ten digits for each digit that was read, float32 (n, 10).
 
-    A row's largest is the digit's confidence; a row sums to one, less the probability that it is not
-    a digit at all.
+    A row's largest is the digit's confidence; the others share what is left as the classifier
+    weighs them. A row sums to one, less the probability that it is not a digit at all.
     """
     if not digits:
         return np.zeros((0, 10), np.float32)
     table = recognizer.probabilities(np.stack([digit.image for digit in digits]))
-    # A digit that was cut from its neighbour is doubted for the cut, too.
-    doubt = [digit.confidence / row[digit.digit] for digit, row in zip(digits, table, strict=True)]
-    return table * np.array(doubt, np.float32)[:, None]
+    # The confidence in a digit that was cut, or put together, is as much the detector's.
+    for row, digit in zip(table, digits, strict=True):
+        row[digit.digit] = 0
+        row *= min(1, (1 - digit.confidence) / max(row.sum(), 1e-9))
+        np.minimum(row, digit.confidence, out=row)
+        row[digit.digit] = digit.confidence
+    return table
 
 
 def serve(port: int = 8866, browser: bool = True) -> None:

@@ -112,7 +112,8 @@ def merge(glyphs: list[Glyph]) -> Glyph:
     for glyph in glyphs:
         part = ink[glyph.top - top : glyph.bottom - top, glyph.left - left : glyph.right - left]
         np.maximum(part, glyph.ink, out=part)
-    return replace(glyphs[0], ink=ink, left=left, top=top)
+    cut = any(glyph.cut for glyph in glyphs)
+    return replace(glyphs[0], ink=ink, left=left, top=top, cut=cut)
 
 
 def gaps(glyphs: list[Glyph], others: list[Glyph]) -> np.ndarray:
@@ -126,13 +127,6 @@ def gaps(glyphs: list[Glyph], others: list[Glyph]) -> np.ndarray:
     across = np.maximum(np.maximum(left - right_2, left_2 - right), 0)
     down = np.maximum(np.maximum(top - bottom_2, top_2 - bottom), 0)
     return np.hypot(across, down)
-
-
-def farthest(glyphs: list[Glyph]) -> float:
-    """Return how far the most remote of some glyphs lies from the nearest other, in working pixels."""
-    apart = gaps(glyphs, glyphs)
-    np.fill_diagonal(apart, np.inf)
-    return float(apart.min(0).max())
 
 
 def typical_size(glyphs: list[Glyph], side: Callable[[Glyph], int] = lambda g: g.side) -> float:

@@ -21,7 +21,7 @@ from digits.pictures.ruled_lines import remove_lines
 DARK, LIGHT = "dark-on-light", "light-on-dark"
 
 FAINTEST = 12.0  # grey levels of 255 by which ink must differ from the paper
-NOISE = 6.0  # standard deviations of the picture's noise by which ink must differ
+NOISE = 8.0  # standard deviations of the smoothed picture's noise by which ink must differ
 SHARP = 0.3  # share of the sharpest stroke's sharpness that other strokes have at least
 FAINT = 0.13  # share of the darkest ink's depth that other strokes have at least
 SHARP_FAINT = 0.65  # the same as `SHARP` for strokes that are fainter than the threshold
@@ -59,11 +59,11 @@ class Ink:
     rules: np.ndarray
 
 
-def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = True) -> Ink:
+def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     """Find the ink on a picture; its mask is empty where the picture is blank.
 
-    The polarity is `DARK` or `LIGHT` if it is known; it is decided from the picture otherwise. With
-    `rules`, printed lines and boxes are taken away.
+    The polarity is `DARK` or `LIGHT` if it is known; it is decided from the picture otherwise. Printed
+    lines and boxes are taken away.
     """
     grey = to_grey(picture.pixels)
     if polarity is None:
@@ -75,9 +75,12 @@ def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = Tru
     brightest = float(paper.max())
     gain = brightest / np.maximum(paper, max(brightest / 3, 1))
     depth = np.maximum(paper - light, 0) * gain
-    noise = _noise_sigma(light) * quantile(gain, 0.9)
+    noise = _noise_sigma(light)
     if noise > 1:
         depth = filters.gaussian_filter(depth, 0.7)
+        # Most of grain is gone then, and less of texture.
+        noise = _noise_sigma(filters.gaussian_filter(light, 0.7))
+    noise *= quantile(gain, 0.9)
     least = max(FAINTEST, NOISE * noise)
     threshold = _edge_weighted_threshold(depth, noise, least)
     mask = _hysteresis_threshold(depth, threshold, least)
@@ -89,7 +92,7 @@ def find_ink(picture: Picture, polarity: str | None = None, *, rules: bool = Tru
         if lower < threshold:
             mask |= _hysteresis_threshold(inner, lower, least)
     mask = remove_border_artifacts(depth, mask)
-    mask, lines = remove_lines(mask) if rules else (mask, np.zeros(mask.shape, bool))
+    mask, lines = remove_lines(mask)
     strength = np.zeros(grey.shape, np.float32)
     if mask.any():
         # Half a pixel around the mask belongs to the strokes' soft edges.
@@ -198,10 +201,11 @@ def _estimate_background(light: np.ndarray) -> np.ndarray:
 
 
 def _noise_sigma(grey: np.ndarray) -> float:
-    """Return the standard deviation of the picture's noise in grey levels (Immerkaer 1996)."""
+    """Return the standard deviation of the picture's noise in grey levels (after Immerkaer 1996)."""
 
     def sigma(grey: np.ndarray, step: int) -> float:
-        # A second difference is blind to slopes; the median is blind to strokes.
+        # A second difference is blind to slopes; the median is blind to strokes. Some rows tell enough.
+        grey = grey[:: max(1, len(grey) // 200)]
         second = grey[:, : -2 * step] - 2 * grey[:, step:-step] + grey[:, 2 * step :]
         return quantile(np.abs(second), 0.5) / (0.6745 * np.sqrt(6))
 
@@ -223,7 +227,7 @@ def _edge_weighted_threshold(depth: np.ndarray, noise: float, least: float) -> f
         return math.inf
     down, across = np.gradient(depth) if min(depth.shape) > 1 else (depth, depth)
     edge = np.hypot(down, across)
-    edge = np.where(edge > max(2.0, 3 * noise), edge, 0) ** 2
+    edge = np.where(edge > max(2.0, 4.5 * noise), edge, 0) ** 2
     total = float(edge.sum())
     if not total:
         return math.inf

@@ -21,7 +21,7 @@ from PIL.Image import Resampling
 
 from digits.config import CHAMPION
 from digits.pictures import Glyph
-from digits.pictures.filters import maximum_filter, resize
+from digits.pictures.filters import dilate, maximum_filter, resize
 from digits.pictures.glyphs import merge, typical_size
 from digits.recognizer.classifier import start_session
 
@@ -35,7 +35,7 @@ N_CHANNELS = 25
 MOST_PIXELS = 4_000_000  # of scaled ink: specks far apart would be enlarged without end
 MARGIN = 8  # pixels of paper around what is looked at
 LEAST_HEAT = 0.3  # probability from which a middle is looked at
-MOST_PEAKS = 200  # the most probable are taken; more are texture
+MOST_PEAKS = 300  # the most probable are taken; more are texture
 LEAST_OWNED = 0.3  # the same from which ink is that of a digit
 DARK = 0.1  # ink from which a quarter of a cell counts
 NEAR = 0.6  # of a digit's size: how far from its middle votes may point
@@ -44,7 +44,7 @@ LEAST_INK = 0.25  # of a digit's height: the length of stroke that it has at lea
 PART = 0.12  # share of a glyph's ink from which it is a digit of its own
 MOST = 0.4  # share of a digit's ink, the same
 EXPLAINED = 0.5  # share of the ink that a look explains at least, or others are tried
-SCALES = (1.7, 0.6)  # of other looks
+SCALES = (0.6, 1.7)  # of other looks, the fastest first
 STROKE = 0.2  # share of the darkest ink from which a pixel is part of a stroke
 NOT_FOUND = 0.5  # of the probability that ink is a digit's is left where no middle was found
 REST = 0.3  # share of a digit's ink that is not left out in silence
@@ -54,13 +54,15 @@ class Proposal(NamedTuple):
     """What may be a digit.
 
     `glyph` holds its ink, `probabilities`, float (10,), say which digit it is, and `heat` how probable
-    it is that there is one, 0 to 1; or it is ink that belongs to no digit, and was not `found`.
+    it is that there is one, 0 to 1; or it is ink that belongs to no digit, and was not `found`. The
+    ink is that of `sources`, or of parts of them.
     """
 
     glyph: Glyph
     probabilities: np.ndarray
     heat: float
     found: bool
+    sources: tuple[Glyph, ...]
 
 
 @dataclass(frozen=True)
@@ -176,12 +178,14 @@ class Field:
         if not n or not len(y):
             return owner
         voted = np.stack([x, y], 1) * (CELL / 2) + CELL / 4 + self.votes[y, x]
-        off = (voted[:, None] - self.middles) / np.maximum(self.sizes, NARROWEST)
-        distance = np.hypot(off[..., 0], off[..., 1])
+        sizes = np.maximum(self.sizes, NARROWEST)
+        distance = np.empty((len(y), n), np.float32)  # column by column, for the memory
+        for peak in range(n):
+            distance[:, peak] = np.hypot(*((voted - self.middles[peak]) / sizes[peak]).T)
+        nearest = distance.argmin(1)
         least = LEAST_INK * self.sizes[:, 1] / (CELL / 2)
         alive = np.ones(n, bool)
         while alive.any():
-            nearest = distance.argmin(1)
             near = distance[np.arange(len(y)), nearest] < NEAR
             counts = np.bincount(nearest[near], minlength=n)
             weak = np.flatnonzero(alive & (counts < least))
@@ -192,6 +196,8 @@ class Field:
             alive[weak[counts[weak] == 0]] = False
             alive[weak[(counts / least)[weak].argmin()]] = False
             distance[:, ~alive] = np.inf
+            moved = ~alive[nearest]
+            nearest[moved] = distance[moved].argmin(1)
         return owner
 
     @cached_property
@@ -219,14 +225,13 @@ class Field:
         )
         return rows[:, None], columns
 
-    def proposal_of(self, glyph: Glyph, page: Glyph) -> Proposal:
+    def proposal_of(self, glyph: Glyph, page: Glyph, source: Glyph) -> Proposal:
         """Return what is said of ink that no digit owns: what it would be, if it were a digit's."""
         rows, columns = self.quarters_of(glyph, page)
         stroke = glyph.ink > STROKE * glyph.ink.max()
         p = self.classes[rows // 2, columns // 2][stroke].mean(0)
-        return Proposal(
-            glyph, p, NOT_FOUND * float(self.owned[rows, columns][stroke].mean()), False
-        )
+        heat = NOT_FOUND * float(self.owned[rows, columns][stroke].mean())
+        return Proposal(glyph, p, heat, False, (source,))
 
 
 class Detector:
@@ -265,15 +270,16 @@ class Detector:
         name = self._session.get_inputs()[0].name
         return self._session.run(None, {name: page[None, ..., None]})[0][0]
 
-    def propose(self, glyphs: list[Glyph]) -> list[Proposal]:
+    def propose(self, glyphs: list[Glyph], scales: tuple[float, ...] = SCALES) -> list[Proposal]:
         """Divide the ink of some glyphs into digits, and what belongs to none.
 
-        A digit may be a glyph, several of them, or a part of one.
+        A digit may be a glyph, several of them, or a part of one. Where they are hardly explained
+        at the scale at which they are usually as high as digits, `scales` times it are tried.
         """
         page = merge(glyphs)
         factor = SIDE / usual_height(glyphs)
         field = self.field(page.ink, factor)
-        for scale in SCALES:
+        for scale in scales:
             if field.explained >= EXPLAINED:
                 break
             other = self.field(page.ink, scale * factor)
@@ -284,6 +290,7 @@ class Detector:
         pixels = np.bincount(field.owner[field.owner >= 0], minlength=n)
         pixels = pixels * (CELL / 2 / field.factor) ** 2
         parts: list[list[Glyph]] = [[] for _ in range(n)]
+        sources: list[list[Glyph]] = [[] for _ in range(n)]
         rests = []
         for glyph in glyphs:
             at = field.quarters_of(glyph, page)
@@ -295,19 +302,23 @@ class Detector:
             owners = np.flatnonzero((counts > PART * total) | (counts > MOST * pixels))
             n_rest = total - counts[owners].sum()
             is_rest = n_rest > REST * (pixels[owners].mean() if len(owners) else 0)
+            for peak in owners:
+                sources[peak].append(glyph)
             if not is_rest and len(owners) == 1:
                 parts[owners[0]].append(glyph)
                 continue
             for peak in owners:
                 parts[peak].append(glyph.part((owner == peak) & (glyph.ink > 0)))
             if is_rest:
+                # With the soft edges of its own strokes, not with those of the digits.
                 mask = ~np.isin(owner, owners) & (glyph.ink > 0)
+                mask &= dilate(mask & stroke)
                 rest = glyph.part(mask) if len(owners) else glyph
-                rests.append(field.proposal_of(rest, page))
+                rests.append(field.proposal_of(rest, page, glyph))
         heat = field.heat[field.peaks]
         found = [
-            Proposal(merge(own), field.probabilities(peak), float(heat[peak]), True)
-            for peak, own in enumerate(parts)
+            Proposal(merge(own), field.probabilities(peak), float(heat[peak]), True, tuple(of))
+            for peak, (own, of) in enumerate(zip(parts, sources, strict=True))
             if own
         ]
         return found + rests

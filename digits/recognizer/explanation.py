@@ -27,6 +27,7 @@ HALF = math.log(0.5)
 CERTAIN = math.log(0.9)  # from which it is something else, and need not be mentioned
 SIZE_STEP = 1.7  # times the usual height beyond which glyphs are looked at apart, at their own size
 UNLIKELY = math.log(0.2)  # to be something else, as what is smaller than digits must be to be one
+LETTERS = 0.3  # median probability to be something else, from which a word has no digits
 LARGE = 0.6  # share of the usual size from which what is not read must be accounted for
 
 
@@ -47,9 +48,9 @@ def interpret(
     made = {id(candidate.glyph.ink): candidate for candidate in score_glyphs(new, scorer)}
     weighed = []
     for proposal in proposals:
-        ink = id(proposal.glyph.ink)
-        candidate = (whole | made)[ink]
-        weighed.append(_weigh(candidate, proposal, detector.weights, ink in whole))
+        candidate = (whole | made)[id(proposal.glyph.ink)]
+        sources = [whole[id(glyph.ink)] for glyph in proposal.sources]
+        weighed.append(_weigh(candidate, proposal, detector.weights, sources))
     stands = {ink for ink, candidate in whole.items() if candidate.confidence >= CONFIDENT}
     return *_select(weighed, stands), alone
 
@@ -76,22 +77,29 @@ def _propose(
     if any(whole[id(p.glyph.ink)].digit != 1 for p in lost):  # more than commas
         proposals = [p for p in proposals if not any(p is one for one in lost)]
         groups.append([p.glyph for p in lost])
-    return proposals + [p for group in groups if group for p in detector.propose(group)]
+    return proposals + [p for group in groups if group for p in detector.propose(group, ())]
 
 
-def _weigh(candidate: Candidate, proposal: Proposal, weights: Weights, whole: bool) -> Candidate:
+def _weigh(
+    candidate: Candidate, proposal: Proposal, weights: Weights, sources: list[Candidate]
+) -> Candidate:
     """Return a candidate with what the classifier and the detector together say of it.
 
-    A digit that stands alone, `whole`, is the classifier's, which has seen far more of them; one that
-    was cut, or put together, is as much the detector's, which saw what is beside it.
+    A digit that stands alone is the classifier's, which has seen far more of them; one that was cut
+    from one of its `sources`, or put together of them, is as much the detector's, which saw what is
+    beside it. Where it was cut from what is a digit by itself, and another, it is doubted.
     """
     said = candidate.log_digits, candidate.log_p_reject, proposal.probabilities, proposal.heat
     log_odds = weights.log_odds(*said)
     is_digit, is_none = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
-    log_digits = said[0] if whole else weights.pool(said[0], proposal.probabilities)
+    pooled = weights.pool(said[0], proposal.probabilities)
+    log_digits = said[0] if candidate in sources else pooled
     digit = log_digits.argmax()
-    least = min(said[0][digit], np.log(proposal.probabilities[digit]))
-    if min(is_digit, least) < HALF:
+    other = sources[0]
+    is_denied = (
+        len(sources) == 1 and other.confidence >= CONFIDENT and other.digit not in (1, digit)
+    )
+    if is_denied or min(is_digit, said[0][digit], pooled[digit]) < HALF:
         log_digits = log_digits + HALF
     return replace(candidate, log_digits=log_digits, log_p_reject=float(is_none))
 
@@ -111,13 +119,14 @@ def _select(
     digits += [c for c in large if id(c.glyph.ink) in stands and c not in digits]
     digits = [c for c in digits if not any(encloses(c.glyph, other.glyph) for other in digits)]
     possible = [c for c in candidates if c.log_p_reject < (CERTAIN if c in large else HALF)]
+    possible += [c for c in digits if c not in possible]
     if not digits:
         return possible, []
     p_reject = {id(c.glyph.ink): math.exp(c.log_p_reject) for c in candidates}
     letters = set()
     for word in words([c.glyph for c in candidates if not is_line(c.glyph)]):
         there = [id(glyph.ink) for glyph in word]
-        if len(there) > 2 and np.mean([p_reject[ink] for ink in there]) > 0.5:
+        if len(there) > 2 and np.median([p_reject[ink] for ink in there]) > LETTERS:
             letters.update(there)
     read = [c for c in digits if id(c.glyph.ink) not in letters]
     return read, [c for c in possible if c not in read]

@@ -18,10 +18,8 @@ from digits.pictures.glyphs import merge, typical_size
 from digits.pictures.ink import DARK, LIGHT, Ink, remove_border_region
 from digits.pictures.reading_order import in_reading_order
 from digits.pictures.sheet import Window, cut_out, find_sheet
-from digits.recognizer import explanation, search
 from digits.recognizer.candidates import (
     CONFIDENT,
-    LARGE,
     Candidate,
     Scorer,
     mean_confidence,
@@ -29,6 +27,7 @@ from digits.recognizer.candidates import (
     turned_probabilities,
 )
 from digits.recognizer.detector import Detector
+from digits.recognizer.explanation import LARGE, interpret, interpret_as_one
 from digits.recognizer.reading import DigitReading
 
 MAX_REOPENED_PIXELS = 50_000_000  # of a picture that is opened again as a whole, for the memory
@@ -66,7 +65,7 @@ class Look:
     @property
     def leaves_out(self) -> bool:
         """Whether something as large as the digits is none."""
-        usual = typical_size([digit.glyph for digit in self.found])
+        usual = typical_size([digit.glyph for digit in self.found or self.alone])
         is_held = _holds(self.found, self.alone).any(0)
         return any(
             other.glyph.side >= LARGE * usual and not held
@@ -156,7 +155,7 @@ class Viewer:
     With `single`, all of a picture is one digit.
     """
 
-    detector: Detector | None
+    detector: Detector
     scorer: Scorer
     threshold: float
     single: bool
@@ -198,16 +197,11 @@ class Viewer:
         glyphs = find_digits(ink)
         if not glyphs:
             return Look(ink, self.threshold, [], [], [])
-        if self.detector is None:
-            one, several = search.interpret_as_one, search.interpret
-            given = (glyphs,)
-        else:
-            one, several = explanation.interpret_as_one, explanation.interpret
-            given = (glyphs, self.detector)
+        given = glyphs, self.detector, self.scorer
         if self.single:
-            found = [one(*given, self.scorer)]
+            found = [interpret_as_one(*given)]
             return Look(ink, self.threshold, found, [], found)
-        return Look(ink, self.threshold, *several(*given, self.scorer, self.threshold))
+        return Look(ink, self.threshold, *interpret(*given, self.threshold))
 
     def _look_twice(self, picture: Picture) -> Look:
         """Look at a picture, and again, in other ways, if it was not read for certain."""
@@ -228,9 +222,10 @@ class Viewer:
             page = replace(picture, pixels=np.rot90(picture.pixels, turn), size=size)
             again = replace(self._look(find_ink(page, best.ink.polarity)), turn=turn)
             n_before, n_after = len(best.sure), len(again.sure)
-            if n_after > 2 * n_before or (again.is_sure and n_after >= n_before + 2):
+            is_more = n_after >= n_before + (0 if best.leaves_out and not again.leaves_out else 2)
+            if n_after > 2 * n_before or (again.is_sure and is_more):
                 return again
-        if best.confidence < self.threshold:
+        if 2 * len(best.sure) <= len(best.found):  # else the ink is ink, and the paper paper
             # The paper of the first look reaches around the picture.
             inverted = find_ink(picture, LIGHT if ink.polarity == DARK else DARK)
             again = self._look(remove_border_region(inverted))
@@ -240,20 +235,21 @@ class Viewer:
         return best
 
     def _likely_turn(self, look: Look) -> int:
-        """Return after how many quarter turns to the left at least two more glyphs are digits, else 0.
+        """Return after how many quarter turns to the left most glyphs are digits, else 0.
 
-        One digit alone does not tell: a 6 is a 9, and many a 4 or 7 is a sign of its own. Nor does a
-        1, which any level line is after a quarter turn.
+        There must be two more than before. One digit alone does not tell: a 6 is a 9, and many a 4
+        or 7 is a sign of its own. Nor does a 1, which any level line is after a quarter turn.
         """
         if len(look.alone) < 2:
             return 0
         tables = [np.exp([candidate.log_digits for candidate in look.alone])]
         tables += [turned_probabilities(look.alone, turn, self.scorer) for turn in (1, 2, 3)]
-        n_sure = [np.count_nonzero((t.max(1) >= CONFIDENT) & (t.argmax(1) != 1)) for t in tables]
-        best = int(np.argmax(n_sure))
-        if best % 2 and n_sure[best] == n_sure[best - 2]:
+        are_sure = [table.max(1) >= CONFIDENT for table in tables]
+        n_telling = [(s & (t.argmax(1) != 1)).sum() for s, t in zip(are_sure, tables, strict=True)]
+        best = int(np.argmax(n_telling))
+        if best % 2 and n_telling[best] == n_telling[best - 2]:
             return 0  # either side may be up
-        return best if n_sure[best] >= n_sure[0] + 2 else 0
+        return best if n_telling[best] >= n_telling[0] + 2 and are_sure[best].mean() > 0.5 else 0
 
 
 def _is_on(window: Window, box: tuple[int, int, int, int], size: tuple[int, int]) -> bool:

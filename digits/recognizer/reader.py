@@ -11,7 +11,6 @@ from itertools import groupby, islice
 import numpy as np
 
 from digits import InputError
-from digits.config import CHAMPION
 from digits.pictures import Picture, decode
 from digits.pictures.mnist_form import SIDE, ink_box, is_mnist_form
 from digits.recognizer.candidates import CONFIDENT
@@ -29,9 +28,9 @@ class Recognizer(Classifier):
     """A classifier that reads pictures, too. Use `load`; for its attributes see `Classifier`."""
 
     @cached_property
-    def detector(self) -> Detector | None:
-        """What finds the digits: the shipped detector, another that was assigned, or None for rules."""
-        return Detector.load() if (CHAMPION / "detector.json").is_file() else None
+    def detector(self) -> Detector:
+        """What finds the digits: the shipped detector, unless another is assigned."""
+        return Detector.load()
 
     def read(self, picture, *, single: bool = False) -> Reading:
         """Read the digits on a picture.
@@ -93,7 +92,7 @@ class Recognizer(Classifier):
     def _read_picture(self, file: str, picture: Picture, source, single: bool) -> Reading:
         viewer = Viewer(self.detector, self.log_probabilities, self.threshold, single)
         look = viewer.view(picture, partial(decode, source))
-        if not look.found:
+        if not (look.found or look.unread):
             message = "what is written is not a digit" if look.ink.mask.any() else BLANK
             return Reading(file, status="no-digit", message=message)
         n_others = viewer.count_others(look) if single else 0

@@ -19,7 +19,7 @@ class DigitReading:
     digit : int
         0 to 9.
     confidence : float
-        Calibrated probability of `digit`, 0 to 1.
+        Probability of `digit`, 0 to 1; calibrated for digits that stand alone.
     box : tuple of int
         Left, top, width and height in pixels of the upright picture.
     row : int
@@ -81,9 +81,10 @@ class Reading:
     def of(
         cls, file: str, digits: Sequence[DigitReading], *, n_unread: int = 0, turn: int = 0
     ) -> Reading:
-        """Sum up the digits found, at least one, in reading order.
+        """Sum up the digits found, in reading order.
 
-        `n_unread` things as large as digits were not read; the page was turned left `turn` times.
+        `n_unread` things as large as digits were not read, where no digit is found at least one; the
+        page was turned left `turn` times.
         """
         n_unsure = sum(not digit.accepted for digit in digits)
         messages = []
@@ -92,15 +93,16 @@ class Reading:
             messages.append(f"not sure of {what}; look at it, or give a clearer picture")
         if n_unread:
             things, are = ("thing", "is") if n_unread == 1 else ("things", "are")
-            what = f"{n_unread} more {things} as large as digits {are} not read"
+            more = "more " if digits else ""
+            what = f"{n_unread} {more}{things} as large as digits {are} not read"
             messages.append(f"{what}; look at the picture")
         if turn:
             messages.append(f"read {TURNED[turn]}")
-        rows = [""] * (digits[-1].row + 1)
+        rows = [""] * (digits[-1].row + 1 if digits else 0)
         for digit in digits:
             rows[digit.row] += str(digit.digit)
         status = "unsure" if n_unsure or n_unread else "ok"
-        least = min(digit.confidence for digit in digits)
+        least = min((digit.confidence for digit in digits), default=0.0)
         message = "; ".join(messages)
         return cls(file, "".join(rows), tuple(rows), least, status, message, tuple(digits))
 

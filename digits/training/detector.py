@@ -21,14 +21,8 @@ from digits.training.backend import keras
 kl, ops = keras.layers, keras.ops
 
 WIDTH = 64  # channels
-DILATIONS = (
-    1,
-    2,
-    1,
-    4,
-    1,
-    2,
-)  # of the residual layers: how far apart the nine pixels are looked at
+# Of the residual layers: how far apart the nine pixels are that each looks at.
+DILATIONS = (1, 2, 1, 4, 1, 2)
 RARE = -4.0  # logit that a cell is the middle of a digit, before anything is learned
 
 

@@ -61,9 +61,10 @@ def read_all(data: bytes) -> bool:
         If a stage breaks its promises. Any exception but `InputError` is a finding, too.
     """
     from digits import InputError, pictures
-    from digits.pictures import segmentation
-    from digits.pictures.glyphs import merge
     from digits.pictures.ink import remove_border_region
+    from digits.recognizer.detector import Detector
+
+    detector = Detector.load(threads=1)
 
     try:
         decoded = pictures.decode(picture(data))
@@ -82,17 +83,8 @@ def read_all(data: bytes) -> bool:
         glyphs = pictures.find_digits(found)
         if not glyphs:
             continue
-        proposals = segmentation.propose_merges(glyphs)
-        whole = [merge([glyphs[i] for i in members]) for members in proposals[:20]]
-        pieces = [
-            part
-            for glyph in glyphs[:5]
-            for row in segmentation.propose_splits(glyph)
-            for part in row
-        ]
-        for members in proposals[:20]:
-            segmentation.merge_features([glyphs[i] for i in members])
-        for glyph in [*glyphs, *whole, *pieces]:
+        proposals = detector.propose(glyphs)
+        for glyph in [*glyphs, *(proposal.glyph for proposal in proposals)]:
             left, top, width, height = glyph.box
             assert left >= 0 and top >= 0 and width > 0 and height > 0
             assert left + width <= decoded.size[0] + 1 / found.scale + 1

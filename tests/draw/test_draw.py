@@ -22,6 +22,7 @@ from digits import InputError, draw
 from digits.draw import strokes
 from digits.draw.strokes import RECORDED, SIZE, checked, read, render, save, what_mattered
 from digits.recognizer import Reading, Recognizer
+from digits.recognizer.reading import DigitReading
 from digits.report import pages
 
 DRAWN = {name: checked(drawing) for name, drawing in RECORDED.items()}
@@ -246,6 +247,17 @@ def test_a_report_shows_a_picture_of_the_drawing_and_jupyter_the_pad(pad):
         nbformat.v4.new_notebook(cells=[cell]), {"page_title": "", "name": "07", "titles": {}}
     )
     assert data["image/png"] in page
+
+
+def test_the_ten_probabilities_of_a_digit_agree_with_its_confidence():
+    image = np.zeros((28, 28), np.uint8)
+    table = np.array([[0.0, 0, 0, 0, 0.6, 0, 0, 0, 0, 0.4]], np.float32)
+    model = Mock(probabilities=lambda images: table.repeat(len(images), 0))
+    confidences = 0.99, 0.45  # the detector is surer than the classifier; the two do not agree
+    digits = [DigitReading(9, p, (0, 0, 9, 9), 0, False, True, image) for p in confidences]
+    rows = draw.probabilities(digits, model)
+    assert rows.argmax(1)[0] == 9 and rows[:, 9] == pytest.approx(confidences)
+    assert (rows.max(1) == rows[:, 9]).all() and (rows.sum(1) < 1.001).all()
 
 
 def test_what_is_no_digit_is_shown_as_the_network_saw_it(pad):

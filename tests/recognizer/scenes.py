@@ -244,6 +244,7 @@ KINDS = {
     "page: dark corner": lambda r: page(r, number(r, 3), margin=1, change=dark_corner),
     "blank: paper": lambda r: (
         paper(np.zeros(r.integers(40, 300, 2)), r, r.uniform(120, 250), r.uniform(1, 14)), ""),
+    "blank: a word": lambda r: page(r, "".join(r.choice([*LETTERS], r.integers(3, 8)))),
     "blank: empty cell": lambda r: (
         paper(ruled(np.zeros([r.integers(30, 90)] * 2), r.choice(SIDES), *_edge(r)), r), ""),
 }  # fmt: skip

@@ -19,15 +19,16 @@ class Detector:
         self.how, self.heat = how, heat
         self.p = np.full(10, 0.1) if p is None else p
 
-    def propose(self, glyphs):
+    def propose(self, glyphs, scales=()):
         if self.how == "nothing":
-            return [Proposal(glyph, self.p, 0.01, False) for glyph in glyphs]
+            return [Proposal(glyph, self.p, 0.01, False, (glyph,)) for glyph in glyphs]
+        made = [(glyph, (glyph,)) for glyph in glyphs]
         if self.how == "merged":
-            glyphs = [merge(glyphs)]
+            made = [(merge(glyphs), tuple(glyphs))]
         if self.how == "cut":
-            glyphs = [part for glyph in glyphs for part in halves(glyph)]
+            made = [(part, (glyph,)) for glyph in glyphs for part in halves(glyph)]
         heat = self.heat if callable(self.heat) else lambda glyph: self.heat
-        return [Proposal(glyph, self.p, heat(glyph), True) for glyph in glyphs]
+        return [Proposal(glyph, self.p, heat(glyph), True, sources) for glyph, sources in made]
 
 
 def halves(glyph):
@@ -64,6 +65,15 @@ def test_where_they_disagree_the_answer_is_unsure():
     assert not text or n_unread or confidence < THRESHOLD, "no digit"
     zero = np.exp(log_p(0, 0.99))[:10]
     assert read(ring(), Detector(p=zero), nothing)[2] < THRESHOLD, "no digit, says the classifier"
+
+    def halves_are_sevens(images):
+        is_narrow = images.any(1).sum(1) < 14
+        return np.where(is_narrow[:, None], log_p(7, 0.99, 0.001), log_p(0, 0.99, 0.001))
+
+    seven = np.exp(log_p(7, 0.99))[:10]
+    assert read(ring(), Detector("cut", seven), halves_are_sevens)[2] < THRESHOLD, (
+        "a digit by itself"
+    )
 
 
 def among_squares(side, gap, n=3):
@@ -102,10 +112,10 @@ def test_glyphs_of_far_other_sizes_are_looked_at_apart():
     class Blind(Detector):
         """Finds what is at least half as high as the highest glyph that it is shown."""
 
-        def propose(self, glyphs):
+        def propose(self, glyphs, scales=()):
             looks.append(sorted(glyph.height for glyph in glyphs))
             half = max(looks[-1]) / 2
-            return [Proposal(glyph, self.p, 0.9, glyph.height > half) for glyph in glyphs]
+            return [Proposal(glyph, self.p, 0.9, glyph.height > half, (glyph,)) for glyph in glyphs]
 
     zero, large = np.exp(log_p(0, 0.99))[:10], np.kron(ring(), np.ones((3, 3), np.uint8))
     few = np.hstack([large, np.pad(ring(), ((80, 80), (0, 0)), constant_values=255)])

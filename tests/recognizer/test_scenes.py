@@ -13,11 +13,14 @@ from scenes import KINDS, dotted, number, page, ruled, squared
 N, SEED = 6, 0  # a third of the large photos
 # All others are read right, every one.
 LEAST_RIGHT = {
-    "row: touching": 0,
-    "row: broken strokes": 2,
-    "row: a word before": 0,
-    "row: a word after": 0,
-    "turned: 180": 3,
+    "row: touching": 1,
+    "row: broken strokes": 5,
+    "row: squared paper": 5,
+    "turned: 90": 5,
+    "turned: 180": 4,
+    "turned: 270": 5,
+    "page: on a desk": 5,
+    "blank: a word": 4,
 }
 MOST_CONFIDENT_WRONG = 1
 
@@ -88,8 +91,9 @@ def test_nothing_sure_disappears_for_what_is_drawn_around(recognizer, rng, aroun
 @given(seeds, st.sampled_from(sorted(LOOKS)), st.integers(26, 150))
 @SOME
 def test_nothing_sure_disappears_for_how_the_page_lies(recognizer, rng, look, height):
-    # 3, 4 and 7 are not digits upside down; a single digit that lies is another sign.
-    pixels, text = page(rng, number(rng, 2, 4, first="347"), height, 1, change=LOOKS[look])
+    # 3, 4 and 7 are not digits upside down, and two must tell: some write a 7 that is a 6 then.
+    text = number(rng, 1, first="347") + number(rng, 1, 3, first="347")
+    pixels, text = page(rng, text, height, 1, change=LOOKS[look])
     assert sure(recognizer, pixels) in (text, None), f"{look}: {text}"
 
 

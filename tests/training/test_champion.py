@@ -34,7 +34,10 @@ def n_wrong(champion, x, y) -> int:
 
 def test_it_is_small_and_complete():
     files = {path.name: path.stat().st_size for path in CHAMPION.iterdir()}
-    assert set(files) == {"MODEL_CARD.md", "card.json", "model.keras", "model.onnx"}
+    model = {"MODEL_CARD.md", "card.json", "model.keras", "model.onnx"}
+    assert set(files) == model | {"DETECTOR_CARD.md", "detector.json", "detector.onnx"}
+    assert files["detector.onnx"] < 1_500_000
+    assert json.loads((CHAMPION / "detector.json").read_text())["n_parameters"] < 300_000
     assert sum(files.values()) < 8_000_000
     assert json.loads((CHAMPION / "card.json").read_text())["n_parameters"] < 1_000_000
 
