@@ -98,10 +98,12 @@ def map_ordered(chunks: Iterable[list], read: ReadChunk, processes: int) -> Iter
     waiting: deque[list] = deque()
     futures: deque = deque()  # of the first of `waiting`
     pool = _pool(processes)
+    is_done = False
     try:
         while True:
             waiting.extend(islice(chunks, PREFETCH * processes - len(waiting)))
             if not waiting:
+                is_done = True
                 return
             try:
                 with interrupts_held():
@@ -115,7 +117,8 @@ def map_ordered(chunks: Iterable[list], read: ReadChunk, processes: int) -> Iter
             waiting.popleft()
             yield readings
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # A pool that closes while Python ends, too, may write a traceback; a stopped one cannot wait.
+        pool.shutdown(wait=is_done, cancel_futures=True)
 
 
 def read_alone(pictures: list, read: ReadChunk) -> list[Reading]:

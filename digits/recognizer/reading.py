@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class DigitReading:
     row: int
     accepted: bool
     cut: bool
-    image: np.ndarray
+    image: np.ndarray = field(repr=False)
 
     def to_dict(self) -> dict:
         """Return all but the image."""

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from itertools import chain
 from pathlib import Path
@@ -47,6 +48,8 @@ def test_results_come_in_order_from_several_processes():
     assert [result for _, result in results] == [2 * n for n in range(12)]
     processes = {process for process, _ in results}
     assert len(processes) == 2 and os.getpid() not in processes
+    kinds = [type(thread).__name__ for thread in threading.enumerate()]
+    assert "_ExecutorManagerThread" not in kinds, "the pool closes while Python ends"
 
 
 def test_no_more_work_is_taken_while_the_first_is_slow():
