@@ -276,6 +276,8 @@ class Detector:
         A digit may be a glyph, several of them, or a part of one. Where they are hardly explained
         at the scale at which they are usually as high as digits, `scales` times it are tried.
         """
+        if not glyphs:
+            return []
         page = merge(glyphs)
         factor = SIDE / usual_height(glyphs)
         field = self.field(page.ink, factor)

@@ -93,6 +93,10 @@ def test_ink_that_no_digit_owns_is_proposed_as_not_found():
     )
 
 
+def test_nothing_is_proposed_where_nothing_is_written():
+    assert Detector(Session()).propose([]) == []
+
+
 def test_specks_far_apart_are_not_enlarged_without_end():
     specks = [block(4, 4), block(4, 4, left=2000, top=1500)]
     session = Session()
