@@ -77,7 +77,7 @@ def _propose(
     if any(whole[id(p.glyph.ink)].digit != 1 for p in lost):  # more than commas
         proposals = [p for p in proposals if not any(p is one for one in lost)]
         groups.append([p.glyph for p in lost])
-    return proposals + [p for group in groups for p in detector.propose(group, ())]
+    return proposals + [p for group in groups if group for p in detector.propose(group, ())]
 
 
 def _weigh(
