@@ -91,11 +91,16 @@ def is_mnist_form(images: np.ndarray) -> np.ndarray:
         occupied = profile > 0
         sides.append(SIDE - occupied.argmax(1) - occupied[:, ::-1].argmax(1))
     right &= np.maximum(*sides) == BOX
+    return right & is_one_stroke(images)
+
+
+def is_one_stroke(images: np.ndarray) -> np.ndarray:
+    """Tell on which images, uint8 (n, 28, 28), all ink is connected, bool (n,)."""
     # One below the other, with a blank row between, all images are labelled at once.
     column = np.zeros((len(images), SIDE + 1, SIDE), bool)
     column[:, :SIDE] = images > BRIDGE
     top = connected_components(column.reshape(-1, SIDE)).bounds[0]
-    return right & (np.bincount(top // (SIDE + 1), minlength=len(images)) == 1)
+    return np.bincount(top // (SIDE + 1), minlength=len(images)) == 1
 
 
 def ink_box(image: np.ndarray) -> tuple[int, int, int, int]:

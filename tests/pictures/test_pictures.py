@@ -20,6 +20,7 @@ from digits.pictures.glyphs import merge
 from digits.pictures.ink import DARK, LIGHT, remove_border_region
 from digits.pictures.mnist_form import ink_box, is_mnist_form, stroke_width
 from digits.pictures.reading_order import in_reading_order, words
+from digits.pictures.small import is_small, small_digits
 
 
 def page(*shapes, size=(400, 300), paper="white", ink="black", width=6):
@@ -400,3 +401,40 @@ def test_a_part_lies_on_the_ground_that_the_whole_is_laid_on():
     ink[:, 40:] = (0, 0, 0, 9)  # a part without any
     whole, part = decode(ink), decode(ink, window=(0.6, 0.0, 1.0, 1.0))
     assert whole.pixels[0, 0].max() == part.pixels[0, 0].max() == 0
+
+
+def test_small_plain_pictures_go_the_short_way():
+    x, y = np.mgrid[:60, :40]
+    ring = np.clip(8 - abs(np.hypot((x - 30) / 1.5, y - 20) - 15), 0, 1)
+    image = to_mnist_form(ring)
+    grey = (200 - 0.5 * image).astype(np.uint8)
+    large = np.pad(Image.fromarray(image).resize((44, 44)), 6)
+    pictures = {
+        "as MNIST": image,
+        "black on white": 255 - image,
+        "grey on grey": grey,
+        "in three channels": np.repeat(grey[..., None], 3, 2),
+        "larger, off centre": np.roll(large, 3, 0),
+        "grain": np.maximum(image, np.random.default_rng(0).integers(0, 9, image.shape)),
+    }
+    others = {
+        "coloured": np.stack([image, image // 2, image], 2),
+        "faint": 255 - image // 5,
+        "under a shadow": np.clip(255.0 - image + np.arange(28) * 6 - 160, 0, 255),
+        "light and dark": np.where(np.arange(28) < 14, 128 - image // 2, 128 + image // 2),
+        "two strokes": np.where(abs(np.arange(28) - 14) < 2, 0, image),
+        "wide": np.pad(image[:, 4:-4].repeat(2, 1), 6),
+        "blank": np.zeros_like(image),
+    }
+    found = small_digits([np.uint8(p) for p in (pictures | others).values()])
+    ready = dict(zip(pictures | others, found, strict=True))
+    assert [name for name, digit in ready.items() if digit] == list(pictures)
+    larger = ready.pop("larger, off centre")
+    for name in pictures.keys() & ready:
+        np.testing.assert_allclose(ready[name].image, image, atol=9, err_msg=name)
+        assert ready[name].box == (7, 4, 14, 20) and ready[name].as_given, name
+    assert not larger.as_given
+    np.testing.assert_allclose(larger.image, to_mnist_form(large), atol=9)
+    assert larger.box[3] == pytest.approx(31, abs=2)
+    sizes = {(28, 28): True, (20, 64, 3): True, (19, 28): False, (28, 65): False}
+    assert {size: is_small(np.zeros(size)) for size in sizes} == sizes
