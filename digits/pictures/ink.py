@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from PIL import Image
 from PIL.Image import Resampling
 
 from digits.pictures import filters
@@ -74,12 +75,11 @@ def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     # Ink takes a share of the light away, so under a shadow it differs by fewer levels.
     brightest = float(paper.max())
     gain = brightest / np.maximum(paper, max(brightest / 3, 1))
-    depth = np.maximum(paper - light, 0) * gain
     noise = _noise_sigma(light)
     if noise > 1:
-        depth = filters.gaussian_filter(depth, 0.7)
-        # Most of grain is gone then, and less of texture.
-        noise = _noise_sigma(filters.gaussian_filter(light, 0.7))
+        light = filters.gaussian_filter(light, 0.7)
+        noise = _noise_sigma(light)  # most of grain is gone, and less of texture
+    depth = np.maximum(paper - light, 0) * gain
     noise *= quantile(gain, 0.9)
     least = max(FAINTEST, NOISE * noise)
     threshold = _edge_weighted_threshold(depth, noise, least)
@@ -128,18 +128,29 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     """
     if pixels.ndim == 2:
         return pixels.astype(np.float32)
-    step = max(1, max(pixels.shape) // 400)
-    small = pixels[::step, ::step].astype(np.float32)
-    steps = [np.diff(small, axis=axis).reshape(-1, 3) for axis in (0, 1)]
-    covariance = sum(step.T @ step for step in steps)
+    near, step = (max(1, max(pixels.shape) // sides) for sides in (400, 200))
+    here, below, beside = (
+        pixels[down::step, across::step].astype(np.float32)
+        for down, across in ((0, 0), (near, 0), (0, near))
+    )
+    height, width = min(len(here), len(below)), min(here.shape[1], beside.shape[1])
+    steps = np.concatenate(
+        [
+            (here[:height] - below[:height]).reshape(-1, 3),
+            (here[:, :width] - beside[:, :width]).reshape(-1, 3),
+        ]
+    )
+    covariance = np.einsum("ni,nj->ij", steps, steps)
     # Weighted towards plain lightness, so that noise alone does not choose the colour.
     covariance += (0.1 * np.trace(covariance) + 1) / 3
     weights = np.linalg.eigh(covariance)[1][:, -1]
     weights *= 1 if weights.sum() >= 0 else -1
     span = 255 * np.abs(weights).sum()
     offset = -255 * np.minimum(weights, 0).sum()
-    grey = pixels.astype(np.float32) @ weights.astype(np.float32) + offset
-    return (grey * (255 / span)).astype(np.float32)
+    # By Pillow, in whole levels: for a product of so many numbers OpenBLAS starts threads, which take
+    # 0.1 s to rest again.
+    matrix = (*(weights * (255 / span)).tolist(), offset * 255 / span)
+    return np.asarray(Image.fromarray(pixels).convert("L", matrix), np.float32)
 
 
 def _thumbnail(image: np.ndarray, side: int) -> np.ndarray:
@@ -160,7 +171,7 @@ def _polarity_score(grey: np.ndarray) -> float:
     small = _thumbnail(grey, 64)
     votes = []
     for share, side in ((2, 32), (6, 64)):
-        coarse = _thumbnail(grey, side)  # a wide median is as smooth
+        coarse = _thumbnail(small, side)  # a wide median is as smooth
         paper = filters.median_filter(coarse, max(5, max(coarse.shape) // share) | 1)
         if paper.shape != small.shape:
             paper = resize(paper, small.shape, Resampling.BICUBIC)
@@ -185,12 +196,12 @@ def _estimate_background(light: np.ndarray) -> np.ndarray:
     narrower than a quarter of the picture are filled with what surrounds them, wider ones are
     light and shadow, or a desk.
     """
-    counts = np.bincount(np.clip(light, 0, 255).astype(np.uint8).ravel(), minlength=256)
-    near = np.convolve(counts, np.ones(9, int), "same")
+    levels = np.clip(filters.sample(light), 0, 255).astype(np.uint8)
+    near = np.convolve(np.bincount(levels, minlength=256), np.ones(9, int), "same")
     level = int(near[100:].argmax()) + 100 if near[100:].any() else 255
     middle = quantile(light, 0.5)
-    if near[level] > 0.5 * light.size or min(light.shape) < 40:
-        if near[level] < 0.2 * light.size:
+    if near[level] > 0.5 * levels.size or min(light.shape) < 40:
+        if near[level] < 0.2 * levels.size:
             level = max(middle, quantile(light, 0.9))
         return np.full(light.shape, level, np.float32)
     small = _thumbnail(light, 160)
@@ -205,7 +216,7 @@ def _noise_sigma(grey: np.ndarray) -> float:
 
     def sigma(grey: np.ndarray, step: int) -> float:
         # A second difference is blind to slopes; the median is blind to strokes. Some rows tell enough.
-        grey = grey[:: max(1, len(grey) // 200)]
+        grey = grey[:: max(1, len(grey) // 64)]
         second = grey[:, : -2 * step] - 2 * grey[:, step:-step] + grey[:, 2 * step :]
         return quantile(np.abs(second), 0.5) / (0.6745 * np.sqrt(6))
 
@@ -225,13 +236,14 @@ def _edge_weighted_threshold(depth: np.ndarray, noise: float, least: float) -> f
     """
     if depth.max() < least:
         return math.inf
-    down, across = np.gradient(depth) if min(depth.shape) > 1 else (depth, depth)
-    edge = np.hypot(down, across)
-    edge = np.where(edge > max(2.0, 4.5 * noise), edge, 0) ** 2
-    total = float(edge.sum())
-    if not total:
+    if min(depth.shape) < 3:
         return math.inf
-    return max(float((edge * depth).sum()) / total, least / 2)
+    inner = depth[1:-1, 1:-1]
+    slope = (depth[2:, 1:-1] - depth[:-2, 1:-1]) ** 2 + (depth[1:-1, 2:] - depth[1:-1, :-2]) ** 2
+    is_edge = slope > (2 * max(2.0, 4.5 * noise)) ** 2
+    weights = slope[is_edge].astype(float)
+    total = weights.sum()
+    return max(float((weights * inner[is_edge]).sum() / total), least / 2) if total else math.inf
 
 
 def _hysteresis_threshold(depth: np.ndarray, threshold: float, least: float) -> np.ndarray:
@@ -241,13 +253,14 @@ def _hysteresis_threshold(depth: np.ndarray, threshold: float, least: float) -> 
     if they are as large as the dark ones, and as sharp.
     """
     regions = connected_components(depth > LOW * threshold)
-    sure = filters.max_by_component(depth, regions) > threshold
-    mask = regions.mask_of(sure & _sharp(depth, regions))
+    peaks = regions.maxima(depth)
+    slope = filters.gradient_magnitude(depth, 1) if min(depth.shape) >= 40 else None
+    mask = regions.mask_of((peaks > threshold) & _sharp(slope, peaks, regions, SHARP))
     if not mask.any():
         return mask
     floor = max(LOW * FAINT * threshold, least / 2)
     regions = connected_components(depth > floor)
-    peaks = filters.max_by_component(depth, regions)
+    peaks = regions.maxima(depth)
     # A region at the picture's edge rather belongs to a desk, or a book.
     inside = regions.clear_of_edge(max(1, min(mask.shape) // 50))
     dark = regions.occur_in(regions.labels[mask])
@@ -258,21 +271,23 @@ def _hysteresis_threshold(depth: np.ndarray, threshold: float, least: float) -> 
     faint = ~dark & inside & (sizes >= 0.4 * usual) & (sizes <= 1.6 * usual)
     faint &= peaks > max(least, FAINT * peaks.max())
     if faint.any():
-        faint &= _sharp(depth, regions, SHARP_FAINT)
+        faint &= _sharp(slope, peaks, regions, SHARP_FAINT)
         own = np.append(np.inf, np.where(faint, LOW * threshold * peaks / peaks.max(), np.inf))
         mask |= depth > np.maximum(own, floor)[regions.labels]
     return mask
 
 
-def _sharp(depth: np.ndarray, regions: Components, share: float = SHARP) -> np.ndarray:
+def _sharp(
+    slope: np.ndarray | None, peaks: np.ndarray, regions: Components, share: float
+) -> np.ndarray:
     """Tell which regions have edges like strokes have, bool (n,); those of a shadow are softer.
 
-    A region's sharpness is its steepest edge in shares of its depth; it is compared with that of the
-    sharpest region that is not noise.
+    A region's sharpness is its steepest edge in shares of its depth, of which `peaks` are the largest;
+    it is compared with that of the sharpest region that is not noise. A picture that is too small to
+    tell has no `slope`.
     """
-    if regions.n < 2 or min(depth.shape) < 40:
+    if regions.n < 2 or slope is None:
         return np.ones(regions.n, bool)
-    steepest = filters.max_by_component(filters.gradient_magnitude(depth, 1), regions)
-    sharpness = steepest / np.maximum(filters.max_by_component(depth, regions), 1e-9)
+    sharpness = regions.maxima(slope) / np.maximum(peaks, 1e-9)
     large = regions.areas >= 0.05 * regions.areas.max()
     return sharpness >= share * sharpness[large].max()

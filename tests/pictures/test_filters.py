@@ -96,5 +96,5 @@ def test_quantile_maxima_and_size(image):
             assert filters.quantile(values, share) == pytest.approx(np.quantile(values, share))
     found = filters.connected_components(image > 150)
     largest = ndimage.maximum(image, found.labels, np.arange(1, found.n + 1))
-    equal(filters.max_by_component(image, found), largest)
+    equal(found.maxima(image), largest)
     assert filters.resize(image, (4, 7), Resampling.BOX).shape == (4, 7)
