@@ -59,6 +59,12 @@ class Ink:
     paper: np.ndarray
     rules: np.ndarray
 
+    def turned(self, turn: int) -> Ink:
+        """Return the same after quarter turns of the picture to the left."""
+        names = ("strength", "mask", "paper", "rules")
+        arrays = {name: np.rot90(getattr(self, name), turn) for name in names}
+        return replace(self, **arrays, size=self.size[:: -1 if turn % 2 else 1])
+
 
 def find_ink(picture: Picture, polarity: str | None = None) -> Ink:
     """Find the ink on a picture; its mask is empty where the picture is blank.

@@ -38,10 +38,12 @@ class Classifier:
         What logits are divided by, so that the confidence is the share of right answers.
     threshold : float
         The confidence from which an answer is accepted.
+    threads : int or None
+        How many cores it may use; None for all.
     """
 
-    def __init__(self, session, card: dict):
-        self._session = session
+    def __init__(self, session, card: dict, threads: int | None = None):
+        self._session, self.threads = session, threads
         self._input = session.get_inputs()[0].name
         self.card = card
         self.temperature = float(card["temperature"])
@@ -79,7 +81,7 @@ class Classifier:
                 f"{model} takes {shape} and gives {outputs}; expected (n, 28, 28, 1) and (n, 10) "
                 "or (n, 11)"
             )
-        return cls(session, card)
+        return cls(session, card, threads)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Return the raw outputs, float32 (n, 10), or (n, 11) with an output for "not a digit"."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL.Image import Resampling
 
 from digits.config import CHAMPION
@@ -44,6 +45,7 @@ LEAST_INK = 0.25  # of a digit's height: the length of stroke that it has at lea
 PART = 0.12  # share of a glyph's ink from which it is a digit of its own
 MOST = 0.4  # share of a digit's ink, the same
 EXPLAINED = 0.5  # share of the ink that a look explains at least, or others are tried
+PROBE = 512  # pixels: the side of the part of a page on which they are tried
 SCALES = (0.6, 1.7)  # of other looks, the fastest first
 STROKE = 0.2  # share of the darkest ink from which a pixel is part of a stroke
 NOT_FOUND = 0.5  # of the probability that ink is a digit's is left where no middle was found
@@ -140,10 +142,10 @@ class Field:
         """Across and down to the middle of the digit, in pixels, (2 rows, 2 columns, 2)."""
         return SIDE * self._quarters(VOTES)
 
-    @cached_property
-    def classes(self) -> np.ndarray:
-        """Probabilities of the ten digits, (rows, columns, 10)."""
-        p = np.exp(self.cells[..., CLASSES] - self.cells[..., CLASSES].max(-1, keepdims=True))
+    def classes(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the ten digits in some cells, (..., 10)."""
+        logits = self.cells[rows, columns, CLASSES]
+        p = np.exp(logits - logits.max(-1, keepdims=True))
         return p / p.sum(-1, keepdims=True)
 
     def _quarters(self, channels: slice) -> np.ndarray:
@@ -206,13 +208,15 @@ class Field:
         owner = self.owner[self.owner >= 0]
         return float(self.heat[self.peaks][owner].sum() / max(np.count_nonzero(self.dark), 1))
 
-    def probabilities(self, peak: int) -> np.ndarray:
-        """Return the probability of each digit, (10,): the mean over its ink and its middle."""
-        row, column = self.peaks[0][peak], self.peaks[1][peak]
-        rows, columns = self.heat.shape
-        own = (self.owner == peak).reshape(rows, 2, columns, 2).sum((1, 3)).astype(np.float32)
-        own[row, column] += 1 + 0.25 * own.sum()
-        return np.tensordot(own, self.classes, 2) / own.sum()
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """The probability of each digit, (peaks, 10): the mean over its ink and its middle."""
+        y, x = np.nonzero(self.owner >= 0)
+        owner = self.owner[y, x]
+        of_middle = 1 + 0.25 * np.bincount(owner, minlength=len(self.middles))
+        total = of_middle[:, None] * self.classes(*self.peaks)
+        np.add.at(total, owner, self.classes(y // 2, x // 2))
+        return total / total.sum(1, keepdims=True)
 
     def quarters_of(self, glyph: Glyph, page: Glyph) -> tuple[np.ndarray, np.ndarray]:
         """Return in which row and column of quarters each pixel of a glyph on a page lies."""
@@ -229,7 +233,8 @@ class Field:
         """Return what is said of ink that no digit owns: what it would be, if it were a digit's."""
         rows, columns = self.quarters_of(glyph, page)
         stroke = glyph.ink > STROKE * glyph.ink.max()
-        p = self.classes[rows // 2, columns // 2][stroke].mean(0)
+        y, x = np.nonzero(stroke)
+        p = self.classes(rows[y, 0] // 2, columns[x] // 2).mean(0)
         heat = NOT_FOUND * float(self.owned[rows, columns][stroke].mean())
         return Proposal(glyph, p, heat, False, (source,))
 
@@ -281,12 +286,8 @@ class Detector:
         page = merge(glyphs)
         factor = SIDE / usual_height(glyphs)
         field = self.field(page.ink, factor)
-        for scale in scales:
-            if field.explained >= EXPLAINED:
-                break
-            other = self.field(page.ink, scale * factor)
-            if other.explained > field.explained:
-                field = other
+        if scales and field.explained < EXPLAINED:
+            field = self._other_scales(page.ink, field, scales)
         n = len(field.middles)
         # The pixels of each digit, at the glyphs' scale.
         pixels = np.bincount(field.owner[field.owner >= 0], minlength=n)
@@ -319,11 +320,37 @@ class Detector:
                 rests.append(field.proposal_of(rest, page, glyph))
         heat = field.heat[field.peaks]
         found = [
-            Proposal(merge(own), field.probabilities(peak), float(heat[peak]), True, tuple(of))
+            Proposal(merge(own), field.probabilities[peak], float(heat[peak]), True, tuple(of))
             for peak, (own, of) in enumerate(zip(parts, sources, strict=True))
             if own
         ]
         return found + rests
+
+    def _other_scales(self, ink: np.ndarray, field: Field, scales: tuple[float, ...]) -> Field:
+        """Return the field at the scale that explains more of the ink, there where most of it is."""
+        window = densest(ink, math.ceil(PROBE / field.factor))
+        part = ink[window]
+        is_whole = part.size == ink.size
+        best = first = field if is_whole else self.field(part, field.factor)
+        for scale in scales:
+            if best.explained >= EXPLAINED:
+                break
+            other = self.field(part, scale * field.factor)
+            if other.explained > best.explained:
+                best = other
+        if is_whole:
+            return best
+        return field if best is first else self.field(ink, best.factor)
+
+
+def densest(ink: np.ndarray, side: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a square, `side` high and wide at most, that holds most ink."""
+    step = -(-side // 4)
+    shape = [-(-length // step) for length in ink.shape]
+    coarse = resize(ink, shape, Resampling.BOX)
+    windows = sliding_window_view(coarse, [min(4, length) for length in shape])
+    place = np.unravel_index(windows.sum((2, 3)).argmax(), windows.shape[:2])
+    return tuple(slice(start * step, start * step + side) for start in place)
 
 
 def scaled(ink: np.ndarray, factor: float) -> np.ndarray:

@@ -76,7 +76,7 @@ def _propose(
     groups = [large]
     if any(whole[id(p.glyph.ink)].digit != 1 for p in lost):  # more than commas
         proposals = [p for p in proposals if not any(p is one for one in lost)]
-        groups.append([p.glyph for p in lost])
+        groups += words([p.glyph for p in lost])  # word by word, as all together may fill the page
     return proposals + [p for group in groups if group for p in detector.propose(group, ())]
 
 

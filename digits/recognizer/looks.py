@@ -218,9 +218,7 @@ class Viewer:
         if self.single:
             return best
         if turn := self._likely_turn(best):
-            size = picture.size[:: -1 if turn % 2 else 1]
-            page = replace(picture, pixels=np.rot90(picture.pixels, turn), size=size)
-            again = replace(self._look(find_ink(page, best.ink.polarity)), turn=turn)
+            again = replace(self._look(best.ink.turned(turn)), turn=turn)
             n_before, n_after = len(best.sure), len(again.sure)
             is_more = n_after >= n_before + (0 if best.leaves_out and not again.leaves_out else 2)
             if n_after > 2 * n_before or (again.is_sure and is_more):

@@ -33,7 +33,7 @@ class Recognizer(Classifier):
     @cached_property
     def detector(self) -> Detector:
         """What finds the digits: the shipped detector, unless another is assigned."""
-        return Detector.load()
+        return Detector.load(threads=self.threads)
 
     def read(self, picture, *, single: bool = False) -> Reading:
         """Read the digits on a picture.

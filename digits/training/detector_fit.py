@@ -26,7 +26,7 @@ from digits.storage import replaced_folder, write_json, write_text
 from digits.training import card
 from digits.training.backend import keras
 from digits.training.detector import DILATIONS, build_detector, loss, targets
-from digits.training.export import PARITY, to_onnx
+from digits.training.export import PARITY, write_plain_onnx
 from digits.training.fit import CHECKPOINT, learning_rate_schedule, open_run, usable_precision
 from digits.training.model import as_input
 
@@ -173,7 +173,7 @@ def _batch(patches: Patches, chosen) -> tuple[np.ndarray, np.ndarray]:
 def _export(network: keras.Model, path: Path, ink: np.ndarray) -> None:
     """Write the network as ONNX, checked on the ink of patches, uint8 (n, height, width)."""
     x = as_input(ink)
-    to_onnx(network, path, x)
+    write_plain_onnx(network, path)
     detector = Detector.load(path)
     found = np.stack([detector.cells(page) for page in x[..., 0]])
     difference = np.abs(found - keras.ops.convert_to_numpy(network(x))).max()

@@ -438,3 +438,14 @@ def test_small_plain_pictures_go_the_short_way():
     assert larger.box[3] == pytest.approx(31, abs=2)
     sizes = {(28, 28): True, (20, 64, 3): True, (19, 28): False, (28, 65): False}
     assert {size: is_small(np.zeros(size)) for size in sizes} == sizes
+
+
+def test_ink_is_turned_as_its_picture_is():
+    page = Image.new("RGB", (300, 200), "white")
+    ImageDraw.Draw(page).line([(60, 40), (60, 150), (200, 150)], fill="black", width=9)
+    ink = find_ink(decode(page))
+    for turn in (1, 2, 3):
+        turned, found = ink.turned(turn), find_ink(decode(page.rotate(90 * turn, expand=True)))
+        assert turned.size == found.size
+        for name in ("mask", "strength", "paper", "rules"):
+            np.testing.assert_allclose(getattr(turned, name), getattr(found, name), atol=0.02)

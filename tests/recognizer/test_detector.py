@@ -13,11 +13,13 @@ from digits.recognizer.detector import (
     MARGIN,
     N_CHANNELS,
     OWNED,
+    SCALES,
     SIDE,
     SIZES,
     VOTES,
     Detector,
     Weights,
+    densest,
     evidence,
 )
 
@@ -124,3 +126,31 @@ def test_two_opinions_are_pooled_and_a_digit_is_likelier_the_more_speaks_for_it(
     assert odds[0] > max(odds[1:])
     assert len(evidence(seven, -np.inf, np.exp(seven), 0.0)) == 4
     assert np.isfinite(evidence(seven, -np.inf, np.exp(seven), 0.0)).all()
+
+
+def test_other_scales_are_tried_where_most_of_the_ink_is(monkeypatch):
+    ink = np.zeros((1500, 900), np.float32)
+    ink[:40, :40], ink[900:1100, 500:720] = 1, 0.5
+    down, across = densest(ink, 512)
+    assert (down.start <= 900, down.stop >= 1100, across.start <= 500, across.stop >= 720) == (
+        1,
+    ) * 4
+    assert ink[down, across].shape == (512, min(512, 900 - across.start))
+    detector, looks, explained = Detector(None), [], {0.5: 0.1, 0.3: 0.2}
+
+    def field(part, factor):
+        looks.append((part.shape, round(factor, 2)))
+        return SimpleNamespace(explained=explained[looks[-1][1]], factor=factor)
+
+    monkeypatch.setattr(detector, "field", field)
+    first, part = SimpleNamespace(explained=0.3, factor=0.5), (1024, 900)
+    for share, best in ((0.15, 0.3), (0.4, 0.85)):
+        explained[0.85] = share
+        looks.clear()
+        found = detector._other_scales(ink, first, SCALES)
+        assert looks == [(part, 0.5), (part, 0.3), (part, 0.85), (ink.shape, best)]
+        assert found.factor == pytest.approx(best)
+    looks.clear()
+    explained[0.85] = 0.2
+    assert detector._other_scales(ink[:300], first, (1.7,)) is first, "not the whole again"
+    assert looks == [((300, 900), 0.85)]
