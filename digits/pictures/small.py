@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from digits.pictures.mnist_form import SIDE, ink_box, is_mnist_form, is_one_stroke, to_mnist_form
+from digits.pictures.mnist_form import SIDE, count_strokes, ink_box, is_mnist_form, to_mnist_form
 
 SMALLEST, LARGEST = 20, 64  # pixels: the sides of a small picture
 CONTRAST = 64  # grey levels by which the darkest ink differs from its paper, at least
@@ -20,7 +20,7 @@ WIDEST = 1.0  # times its height; a wider stroke may be two digits that touch
 
 
 class SmallDigit(NamedTuple):
-    """One stroke on a small plain picture.
+    """The one digit that a small plain picture may show.
 
     Attributes
     ----------
@@ -28,13 +28,13 @@ class SmallDigit(NamedTuple):
         uint8 (28, 28), in MNIST form.
     box : tuple of int
         Left, top, width and height of the ink on the picture, in its pixels.
-    as_given : bool
-        Whether the picture was in MNIST form already, but for its polarity and contrast.
+    is_sound : bool
+        Whether the picture was in MNIST form, but for its polarity and contrast, and it is one stroke.
     """
 
     image: np.ndarray
     box: tuple[int, int, int, int]
-    as_given: bool
+    is_sound: bool
 
 
 def is_small(pixels: np.ndarray) -> bool:
@@ -53,8 +53,9 @@ def small_digits(pictures: list[np.ndarray]) -> list[SmallDigit | None]:
     Returns
     -------
     list of SmallDigit or None
-        None where the picture is coloured, its frame is not one level of grey, something is darker
-        and something lighter than that, or the ink is not one stroke, at most as wide as high.
+        None where the picture is coloured, something is darker and something lighter than what most
+        of its frame is, strokes lie beside each other, or, unless it was in MNIST form, they are
+        wider than high or touch the frame.
     """
     found: list[SmallDigit | None] = [None] * len(pictures)
     for shape in {picture.shape for picture in pictures}:
@@ -68,12 +69,13 @@ def small_digits(pictures: list[np.ndarray]) -> list[SmallDigit | None]:
         boxes = [ink_box(ink > 0) for ink in inks]
         for i in np.flatnonzero(is_plain & ~as_given):
             left, top, width, height = boxes[i]
-            is_narrow = width <= WIDEST * height
+            is_clear = min(left, top, shape[1] - left - width, shape[0] - top - height) > 0
             ink = inks[i, top : top + height, left : left + width]
-            forms[i] = to_mnist_form(ink) if is_narrow else 0
-        is_ready = is_plain & is_one_stroke(forms)
-        for i in np.flatnonzero(is_ready):
-            found[at[i]] = SmallDigit(forms[i], boxes[i], bool(as_given[i]))
+            forms[i] = to_mnist_form(ink) if is_clear and width <= WIDEST * height else 0
+        n_strokes, n_beside = count_strokes(forms)
+        for i in np.flatnonzero(is_plain & (n_strokes > 0) & (n_beside == 0)):
+            is_sound = bool(as_given[i] and n_strokes[i] == 1)
+            found[at[i]] = SmallDigit(forms[i], boxes[i], is_sound)
     return found
 
 
@@ -85,15 +87,12 @@ def _inks(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pictures = pictures[..., 0]
     grey = pictures.astype(np.float32)
     frame = np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], 1)
-    low, high = frame.min(1), frame.max(1)
-    paper = (low + high) / 2
+    paper = np.partition(frame, frame.shape[1] // 2, 1)[:, frame.shape[1] // 2]
     darkest, lightest = paper - grey.min((1, 2)), grey.max((1, 2)) - paper
-    contrast = np.maximum(darkest, lightest)
-    # The frame is part of the picture, so that it is at least as uneven as the frame.
-    is_plain &= (contrast >= CONTRAST) & (np.minimum(darkest, lightest) <= PLAIN * contrast)
+    contrast, grain = np.maximum(darkest, lightest), np.minimum(darkest, lightest)
+    is_plain &= (contrast >= CONTRAST) & (grain <= PLAIN * contrast)
     sign = np.where(darkest > lightest, -1, 1)
     inks = (grey - paper[:, None, None]) * (sign / np.maximum(contrast, 1))[:, None, None]
-    # What is no further from the paper's level than the frame is paper, too.
-    floor = np.maximum((high - low) / 2, 1e-3) / np.maximum(contrast, 1)
-    inks[inks <= floor[:, None, None]] = 0
+    # Paper differs as much from its middle level on either side.
+    inks[inks <= (grain / np.maximum(contrast, 1))[:, None, None]] = 0
     return inks, is_plain

@@ -18,7 +18,7 @@ from digits.pictures import decode, find_digits, find_ink, to_mnist_form
 from digits.pictures.decoding import LARGEST, WORKING_SIDE
 from digits.pictures.glyphs import merge
 from digits.pictures.ink import DARK, LIGHT, remove_border_region
-from digits.pictures.mnist_form import ink_box, is_mnist_form, stroke_width
+from digits.pictures.mnist_form import count_strokes, ink_box, is_mnist_form, stroke_width
 from digits.pictures.reading_order import in_reading_order, words
 from digits.pictures.small import is_small, small_digits
 
@@ -73,7 +73,15 @@ def test_what_needs_no_normalising(embedded):
     }
     stack = np.stack(list(images.values()))
     ready = [name for name, is_ready in zip(images, is_mnist_form(stack), strict=True) if is_ready]
-    assert ready == ["as MNIST"]
+    assert ready == ["as MNIST", "two strokes"]
+    broken = image.copy()
+    broken[9:11, 14:] = 0
+    broken[16:18, :14] = 0
+    broken[:, 13:15] = broken[:, 13:15] * (abs(np.arange(28) - 14) > 7)[:, None]
+    n_strokes, n_beside = count_strokes(
+        np.stack([image, images["two strokes"], broken, images["blank"]])
+    )
+    assert (n_strokes.tolist(), n_beside.tolist()) == ([1, 2, 2, 0], [0, 1, 0, 0])
     assert is_mnist_form(stack[:0]).shape == (0,)
     assert ink_box(image) == (7, 4, 14, 20)
     assert is_mnist_form(embedded.x_test).mean() > 0.95
@@ -422,6 +430,8 @@ def test_small_plain_pictures_go_the_short_way():
         "faint": 255 - image // 5,
         "under a shadow": np.clip(255.0 - image + np.arange(28) * 6 - 160, 0, 255),
         "light and dark": np.where(np.arange(28) < 14, 128 - image // 2, 128 + image // 2),
+        "with a light shadow": 128 - image // 2 + np.roll(image, 9, 1) // 6,
+        "at the frame": np.roll(large, 12, 0),
         "two strokes": np.where(abs(np.arange(28) - 14) < 2, 0, image),
         "wide": np.pad(image[:, 4:-4].repeat(2, 1), 6),
         "blank": np.zeros_like(image),
@@ -432,8 +442,8 @@ def test_small_plain_pictures_go_the_short_way():
     larger = ready.pop("larger, off centre")
     for name in pictures.keys() & ready:
         np.testing.assert_allclose(ready[name].image, image, atol=9, err_msg=name)
-        assert ready[name].box == (7, 4, 14, 20) and ready[name].as_given, name
-    assert not larger.as_given
+        assert ready[name].box == (7, 4, 14, 20) and ready[name].is_sound, name
+    assert not larger.is_sound
     np.testing.assert_allclose(larger.image, to_mnist_form(large), atol=9)
     assert larger.box[3] == pytest.approx(31, abs=2)
     sizes = {(28, 28): True, (20, 64, 3): True, (19, 28): False, (28, 65): False}
