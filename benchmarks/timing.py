@@ -38,6 +38,8 @@ MEMORY_INTERVALS = 0.02, 0.3
 PYTHON = [sys.executable, "-c", "pass"]
 IMPORTS = [sys.executable, "-c", "import onnxruntime, numpy, PIL.Image"]
 CLOCKS = ("seconds", "cpu_seconds")
+MOST_LOAD = 0.5  # processes at work for each processor, on average over a minute, of a quiet machine
+QUIET_SECONDS = 240  # for which that is waited for
 # The columns that `benchmarks.race` prints of each epoch.
 RACE_COLUMNS = ("contestant", "seed", "epoch", *CLOCKS, "test_accuracy")
 OURS, EXAMPLE = "quick, shortened", "Keras' example"
@@ -72,17 +74,33 @@ class Budget:
 
 BUDGETS = {
     # Within a report: less than a minute.
-    "small": Budget(12, 1, 3, 1, (1, 10, 100, 500), 2, 0),
+    "small": Budget(12, 1, 3, 1, (1, 10, 500, 3500), 2, 0),
     # Half an hour, for figures that are published.
     "full": Budget(100_000, 3, 7, 5, (1, 10, 100, 1000, 10_000, 30_000), 3, 5),
 }
 
 
 def budget(size: str) -> Budget:
-    """Return the budget of that name, "small" or "full"; another is an `InputError`."""
+    """Return the budget of that name, "small" or "full".
+
+    Raises
+    ------
+    InputError
+        If there is no such budget; or for "full", whose figures are published, if other programs are
+        at work, even after the minutes in which the load of what has just ended dies away.
+    """
     if size not in BUDGETS:
         raise InputError(f"SIZE={size!r} is not valid: expected {' or '.join(BUDGETS)}")
-    return BUDGETS[size]
+    most = MOST_LOAD * psutil.cpu_count()
+    for seconds_left in range(QUIET_SECONDS, -1, -10):
+        load = psutil.getloadavg()[0]
+        if size != "full" or load <= most:
+            return BUDGETS[size]
+        time.sleep(min(10, seconds_left))
+    raise InputError(
+        f"the load is {load:.1f}, and figures of SIZE=full need one below {most:.1f}: other programs "
+        "are at work; end them, or measure with SIZE=small"
+    )
 
 
 def evenly_spaced(table: pd.DataFrame, n: int) -> pd.DataFrame:
@@ -303,7 +321,7 @@ def cost_by_size(images: np.ndarray, sizes: Sequence[int], n_rounds: int) -> pd.
     Returns
     -------
     pandas.DataFrame
-        One row a run: n, round, open_seconds, and `MEASURED`.
+        One row a run: n, round, open_seconds and open_cpu_seconds, and `MEASURED`.
 
     Raises
     ------
@@ -326,9 +344,28 @@ def cost_by_size(images: np.ndarray, sizes: Sequence[int], n_rounds: int) -> pd.
                 opened = measure([sys.executable, "-c", OPEN_ALL, folder])
                 rows.append(
                     {"n": n, "round": number, "open_seconds": opened.seconds}
+                    | {"open_cpu_seconds": opened.cpu_seconds}
                     | {name: getattr(run, name) for name in MEASURED}
                 )
     return pd.DataFrame(rows)
+
+
+def one_more(costs: pd.DataFrame) -> pd.DataFrame:
+    """Return what one more picture costs between the two largest folders, without the start.
+
+    Parameters
+    ----------
+    costs : pandas.DataFrame
+        From `cost_by_size`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a round; columns cpu_seconds and open_cpu_seconds, in seconds a picture.
+    """
+    before, last = sorted(costs["n"].unique())[-2:]
+    by_size = costs.set_index(["n", "round"])[["cpu_seconds", "open_cpu_seconds"]]
+    return (by_size.loc[last] - by_size.loc[before]) / (last - before)
 
 
 def digits_command(*arguments: str | os.PathLike) -> list[str | os.PathLike]:
@@ -368,21 +405,21 @@ def _stage_times(recognizer: Recognizer, file: Path) -> dict[str, float]:
 
 
 def stages(recognizer: Recognizer, files: Sequence[Path], n_rounds: int) -> pd.DataFrame:
-    """Time the stages of reading each picture, as the median over rounds.
+    """Time the stages of reading each picture in rounds.
 
     Returns
     -------
     pandas.DataFrame
-        One row a picture, in order, in milliseconds. Columns: `STAGES` ("beyond one pass": the
-        detector, what it makes in the network, second looks at doubtful pictures, Python between);
-        "whole"; "Pillow alone", opening the picture with Pillow as grey pixels; and "pixels", their
-        number.
+        Index: round, and the picture's place. In milliseconds, columns: `STAGES` ("beyond one pass":
+        the detector, what it makes in the network, second looks at doubtful pictures, Python
+        between); "whole"; "Pillow alone", opening the picture with Pillow as grey pixels; and
+        "pixels", their number.
     """
     _stage_times(recognizer, files[0])  # the first time also loads what is loaded lazily
     rounds = [
         pd.DataFrame([_stage_times(recognizer, file) for file in files]) for _ in range(n_rounds)
     ]
-    return pd.concat(rounds).groupby(level=0).median()
+    return pd.concat(dict(enumerate(rounds)), names=["round", "picture"])
 
 
 # --- Training ------------------------------------------------------------------------------------

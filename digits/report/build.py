@@ -192,7 +192,16 @@ def make(
         write_json(folder / METRICS, metrics)
         pages.write(folder, metrics)
         shutil.rmtree(failed, ignore_errors=True)
+    print(_time_spent({step.name: ran[step.name]["seconds"] for step in steps}), file=sys.stderr)
     return target
+
+
+def _time_spent(seconds: dict[str, float]) -> str:
+    """Return lines that say how long each notebook took, the longest first, and its share."""
+    total = sum(seconds.values())
+    rows = sorted(seconds.items(), key=lambda row: -row[1])
+    lines = [f"{value:7,.0f} s  {value / total:4.0%}  {name}" for name, value in rows]
+    return "\n".join(["Where the time went:", *lines, f"{total:7,.0f} s  in all"])
 
 
 def _require_replaceable(target: Path) -> None:

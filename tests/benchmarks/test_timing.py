@@ -34,6 +34,19 @@ def test_an_unknown_size_is_refused_and_rows_are_evenly_spaced():
     assert len(timing.evenly_spaced(table, 99)) == 10
 
 
+def test_figures_to_publish_need_a_quiet_machine(monkeypatch):
+    loads, waited = [9.0, 9.0, 0.1], []
+    monkeypatch.setattr(timing.psutil, "getloadavg", lambda: (loads.pop(0), 0, 0))
+    monkeypatch.setattr(timing.time, "sleep", waited.append)
+    assert timing.budget("full").seeds == 5 and waited == [10, 10]
+    loads[:], waited[:] = [9.0], []
+    assert timing.budget("small").seeds == 0 and not waited
+    loads[:] = [9.0] * 99
+    with pytest.raises(InputError, match=r"the load is 9.0.*SIZE=small"):
+        timing.budget("full")
+    assert sum(waited) == timing.QUIET_SECONDS
+
+
 def test_measure_returns_the_output_and_when_its_first_line_came(monkeypatch):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # without it, or each start compiles anew
     code = "import sys, time; print(sys.dont_write_bytecode, flush=True); time.sleep(0.2)"
@@ -119,12 +132,28 @@ def test_linked_pictures_are_all_there(tmp_path, embedded):
 def test_cost_by_size_runs_every_size_in_every_round(embedded):
     table = timing.cost_by_size(embedded.x_test[:2], (1, 3), 1)
     assert table["n"].tolist() == [1, 3]
-    assert (table[[*timing.MEASURED, "open_seconds"]] > 0).all(axis=None)
+    assert (table[[*timing.MEASURED, "open_seconds", "open_cpu_seconds"]] > 0).all(axis=None)
+
+
+def test_one_more_picture_costs_the_difference_of_two_folders():
+    costs = pd.DataFrame(
+        {
+            "n": [1, 10, 30] * 2,
+            "round": [0, 0, 0, 1, 1, 1],
+            "cpu_seconds": [1, 2, 6, 1, 3, 5],
+            "open_cpu_seconds": [1, 1, 2, 1, 1, 3],
+        }
+    )
+    found = timing.one_more(costs)
+    assert found["cpu_seconds"].tolist() == pytest.approx([0.2, 0.1])
+    assert found["open_cpu_seconds"].tolist() == pytest.approx([0.05, 0.1])
 
 
 def test_stages_of_a_picture(recognizer):
     files = [TEST_IMAGES / "grey28_2.png", TEST_IMAGES / "mouse_7.png"]
-    table = timing.stages(recognizer, files, 1)
+    table = timing.stages(recognizer, files, 2)
+    assert table.index.tolist() == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    table = table.loc[1]
     assert set(table.columns) == {*timing.STAGES, "whole", "Pillow alone", "pixels"}
     assert table["pixels"].tolist() == [28 * 28, 280 * 280]
     parts = table[list(timing.STAGES)]
