@@ -38,7 +38,9 @@ MEMORY_INTERVALS = 0.02, 0.3
 PYTHON = [sys.executable, "-c", "pass"]
 IMPORTS = [sys.executable, "-c", "import onnxruntime, numpy, PIL.Image"]
 CLOCKS = ("seconds", "cpu_seconds")
-MOST_LOAD = 0.5  # processes at work for each processor, on average over a minute, of a quiet machine
+MOST_LOAD = (
+    0.5  # processes at work for each processor, on average over a minute, of a quiet machine
+)
 QUIET_SECONDS = 240  # for which that is waited for
 # The columns that `benchmarks.race` prints of each epoch.
 RACE_COLUMNS = ("contestant", "seed", "epoch", *CLOCKS, "test_accuracy")

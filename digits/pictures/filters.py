@@ -3,8 +3,8 @@
 Importing ``scipy.ndimage`` takes longer than reading a picture. OpenCV would make the start a sixth
 longer and the installation 150 MB larger: in place of an earlier version of these functions it made
 finding ink 1.1 to 1.35 times faster; products with band matrices, and runs of pixels, made it twice as
-fast. Results are SciPy's with its default borders, which the tests compare; sums differ in the last bits
-of a float32.
+fast. Results are SciPy's with its default borders, which the tests compare; sums differ in the last
+bits of a float32.
 """
 
 from __future__ import annotations

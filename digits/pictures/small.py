@@ -27,7 +27,7 @@ class SmallDigit(NamedTuple):
     image : numpy.ndarray
         uint8 (28, 28), in MNIST form.
     box : tuple of int
-        Left, top, width and height of the ink on the picture, in its pixels.
+        Left, top, width and height of the ink and a pixel around it, its soft edge, on the picture.
     is_sound : bool
         Whether the picture was in MNIST form, but for its polarity and contrast, and it is one stroke.
     """
@@ -75,7 +75,11 @@ def small_digits(pictures: list[np.ndarray]) -> list[SmallDigit | None]:
         n_strokes, n_beside = count_strokes(forms)
         for i in np.flatnonzero(is_plain & (n_strokes > 0) & (n_beside == 0)):
             is_sound = bool(as_given[i] and n_strokes[i] == 1)
-            found[at[i]] = SmallDigit(forms[i], boxes[i], is_sound)
+            left, top, width, height = boxes[i]
+            right, bottom = min(left + width + 1, shape[1]), min(top + height + 1, shape[0])
+            left, top = max(left - 1, 0), max(top - 1, 0)
+            box = (left, top, right - left, bottom - top)
+            found[at[i]] = SmallDigit(forms[i], box, is_sound)
     return found
 
 

@@ -86,9 +86,9 @@ class Recognizer(Classifier):
             confidence = float(row.max())
             if confidence < max(CONFIDENT if digit.is_sound else UNDOUBTED, self.threshold):
                 return None
-            left, top, width, height = digit.box
-            box = (left - 1, top - 1, width + 2, height + 2)  # as a glyph's, with its soft edge
-            return DigitReading(int(row.argmax()), confidence, box, 0, True, False, digit.image)
+            return DigitReading(
+                int(row.argmax()), confidence, digit.box, 0, True, False, digit.image
+            )
 
         return [digit and read(digit) for digit in found]
 
