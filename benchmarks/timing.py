@@ -363,10 +363,11 @@ def one_more(costs: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row a round; columns cpu_seconds and open_cpu_seconds, in seconds a picture.
+        One row a round; columns "read" and "open": processor seconds a picture.
     """
     before, last = sorted(costs["n"].unique())[-2:]
-    by_size = costs.set_index(["n", "round"])[["cpu_seconds", "open_cpu_seconds"]]
+    names = {"cpu_seconds": "read", "open_cpu_seconds": "open"}
+    by_size = costs.set_index(["n", "round"])[list(names)].rename(columns=names)
     return (by_size.loc[last] - by_size.loc[before]) / (last - before)
 
 
@@ -422,6 +423,20 @@ def stages(recognizer: Recognizer, files: Sequence[Path], n_rounds: int) -> pd.D
         pd.DataFrame([_stage_times(recognizer, file) for file in files]) for _ in range(n_rounds)
     ]
     return pd.concat(dict(enumerate(rounds)), names=["round", "picture"])
+
+
+def whole_ratio(rounds: pd.DataFrame, chosen: Sequence[bool]) -> Ratio:
+    """Return how many times as long reading some pictures takes as opening them with Pillow.
+
+    Parameters
+    ----------
+    rounds : pandas.DataFrame
+        From `stages`.
+    chosen : sequence of bool
+        For each picture, whether it counts.
+    """
+    total = rounds.loc[np.s_[:, np.flatnonzero(chosen)], :].groupby("round").sum()
+    return ratio_of(total, "whole", "Pillow alone")
 
 
 # --- Training ------------------------------------------------------------------------------------

@@ -145,14 +145,17 @@ def test_one_more_picture_costs_the_difference_of_two_folders():
         }
     )
     found = timing.one_more(costs)
-    assert found["cpu_seconds"].tolist() == pytest.approx([0.2, 0.1])
-    assert found["open_cpu_seconds"].tolist() == pytest.approx([0.05, 0.1])
+    assert found["read"].tolist() == pytest.approx([0.2, 0.1])
+    assert found["open"].tolist() == pytest.approx([0.05, 0.1])
 
 
 def test_stages_of_a_picture(recognizer):
     files = [TEST_IMAGES / "grey28_2.png", TEST_IMAGES / "mouse_7.png"]
     table = timing.stages(recognizer, files, 2)
     assert table.index.tolist() == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    last = timing.whole_ratio(table, [False, True])
+    each = (table["whole"] / table["Pillow alone"])[:, 1]
+    assert (last.n, last.low, last.high) == (2, each.min(), each.max())
     table = table.loc[1]
     assert set(table.columns) == {*timing.STAGES, "whole", "Pillow alone", "pixels"}
     assert table["pixels"].tolist() == [28 * 28, 280 * 280]
