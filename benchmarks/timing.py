@@ -38,10 +38,10 @@ MEMORY_INTERVALS = 0.02, 0.3
 PYTHON = [sys.executable, "-c", "pass"]
 IMPORTS = [sys.executable, "-c", "import onnxruntime, numpy, PIL.Image"]
 CLOCKS = ("seconds", "cpu_seconds")
-MOST_LOAD = (
-    0.5  # processes at work for each processor, on average over a minute, of a quiet machine
-)
-QUIET_SECONDS = 240  # for which that is waited for
+# Processes at work for each processor, on average over a minute, of a machine that is quiet, and the
+# seconds for which that is waited for.
+MOST_LOAD = 0.5
+QUIET_SECONDS = 240
 # The columns that `benchmarks.race` prints of each epoch.
 RACE_COLUMNS = ("contestant", "seed", "epoch", *CLOCKS, "test_accuracy")
 OURS, EXAMPLE = "quick, shortened", "Keras' example"
@@ -401,7 +401,7 @@ def _stage_times(recognizer: Recognizer, file: Path) -> dict[str, float]:
     images = np.array(forms, np.uint8)
     times["network"] = _timed(recognizer.logits, images)[1] if forms else 0.0
     _, whole = _timed(recognizer.read, file)
-    # On a picture that is given up at once, the whole can be shorter than all stages.
+    # On a picture that takes the short way, or is given up, the whole is shorter than all stages.
     times["beyond one pass"] = max(0.0, whole - sum(times.values()))
     _, alone = _timed(_open_alone, file)
     return times | {"whole": whole, "Pillow alone": alone, "pixels": float(np.prod(picture.size))}

@@ -18,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
 WINDOWED = 100_000  # pixels, those of overlapping windows counted again, that are sorted at a time
-SAMPLE = 50_000  # values that stand for all, at least, where there are more
+SAMPLE = 50_000  # values that stand for all, about, where there are many more
 SHARED = 250_000  # multiplications from which OpenBLAS starts threads (262,144)
 BLOCK = 32  # pixels that are filtered at a time, small enough for a processor's cache
 
@@ -85,7 +85,7 @@ class Components:
 
     def clear_of_edge(self, margin: int = 1) -> np.ndarray:
         """Tell which regions are at least `margin` pixels away from the image's edge, bool (n,)."""
-        (top, bottom, left, right), (height, width) = self.bounds, self.labels.shape
+        (top, bottom, left, right), (height, width) = self.bounds, self.mask.shape
         inside = (top >= margin) & (bottom <= height - margin)
         return inside & (left >= margin) & (right <= width - margin)
 
@@ -101,7 +101,7 @@ class Components:
         return found
 
     def maxima(self, values: np.ndarray) -> np.ndarray:
-        """Return the largest of the values, (height, width), in each region, (n,)."""
+        """Return the largest of the values, (height, width), none negative, in each region, (n,)."""
         out = np.zeros(self.n, values.dtype)
         if self.n:
             first = np.cumsum(self.lengths) - self.lengths
@@ -155,7 +155,10 @@ def _roots(starts: np.ndarray, stops: np.ndarray, across: int) -> np.ndarray:
 
 def sample(values: np.ndarray) -> np.ndarray:
     """Return all values as one row, or of very many some that are evenly spaced."""
-    return values.ravel()[:: values.size // SAMPLE | 1]  # an odd step, as most widths are even
+    step = max(1, values.size // SAMPLE)
+    while math.gcd(step, values.shape[-1]) > 1:  # else it meets the same columns in each row
+        step += 1
+    return values.ravel()[::step]
 
 
 def quantile(values: np.ndarray, share: float) -> float:
@@ -292,9 +295,8 @@ def _correlate1d(
     margins[axis] = (radius, radius + -n % BLOCK)
     wide = np.pad(image, margins, border)
     windows = sliding_window_view(wide, BLOCK + 2 * radius, axis)
-    lines = (
-        SHARED // band.size
-    )  # a larger product would be shared among threads, which takes longer
+    # A larger product would be shared among threads, which takes longer.
+    lines = SHARED // band.size
     if axis == 0:
         windows = windows[::BLOCK].swapaxes(1, 2)  # (blocks, window, width)
         out = np.empty((len(windows), BLOCK, image.shape[1]), np.float32)

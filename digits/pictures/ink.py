@@ -240,9 +240,7 @@ def _edge_weighted_threshold(depth: np.ndarray, noise: float, least: float) -> f
     The mean depth of the pixels at edges, weighted by the edges' strength: it lies halfway between
     paper and ink however few pixels are ink (Kittler, Illingworth, Foglein 1985).
     """
-    if depth.max() < least:
-        return math.inf
-    if min(depth.shape) < 3:
+    if depth.max() < least or min(depth.shape) < 3:
         return math.inf
     inner = depth[1:-1, 1:-1]
     slope = (depth[2:, 1:-1] - depth[:-2, 1:-1]) ** 2 + (depth[1:-1, 2:] - depth[1:-1, :-2]) ** 2

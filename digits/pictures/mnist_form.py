@@ -93,29 +93,17 @@ def is_mnist_form(images: np.ndarray) -> np.ndarray:
     return right & (np.maximum(*sides) == BOX)
 
 
-def count_strokes(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Count the connected strokes on images, uint8 (n, 28, 28), and those beside others, int (n,).
-
-    The box of a piece of a broken digit overlaps that of the largest stroke; another digit, a comma
-    or a dot lies beside it.
-    """
+def is_one_stroke(images: np.ndarray) -> np.ndarray:
+    """Tell on which images, uint8 (n, 28, 28), all ink is connected, bool (n,)."""
     # One below the other, with a blank row between, all images are labelled at once.
     column = np.zeros((len(images), SIDE + 1, SIDE), bool)
     column[:, :SIDE] = images > BRIDGE
-    strokes = connected_components(column.reshape(-1, SIDE))
-    image = strokes.bounds[0] // (SIDE + 1)
-    largest = np.zeros(len(images), int)
-    by_size = np.argsort(strokes.areas, kind="stable")
-    largest[image[by_size]] = by_size  # the last one that is assigned stays
-    top, bottom, left, right = strokes.bounds
-    top_2, bottom_2, left_2, right_2 = strokes.bounds[:, largest[image]]
-    is_beside = (top >= bottom_2) | (bottom <= top_2) | (left >= right_2) | (right <= left_2)
-    n = len(images)
-    return np.bincount(image, minlength=n), np.bincount(image, is_beside, n).astype(int)
+    top = connected_components(column.reshape(-1, SIDE)).bounds[0]
+    return np.bincount(top // (SIDE + 1), minlength=len(images)) == 1
 
 
 def ink_box(image: np.ndarray) -> tuple[int, int, int, int]:
-    """Return left, top, width and height of the ink on an image, (28, 28), that is not blank."""
+    """Return left, top, width and height of the ink on an image, (height, width), not blank."""
     rows, columns = bounding_box(image > 0)
     return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from digits.pictures.mnist_form import SIDE, count_strokes, ink_box, is_mnist_form, to_mnist_form
+from digits.pictures.mnist_form import SIDE, ink_box, is_mnist_form, is_one_stroke, to_mnist_form
 
 SMALLEST, LARGEST = 20, 64  # pixels: the sides of a small picture
 CONTRAST = 64  # grey levels by which the darkest ink differs from its paper, at least
@@ -20,7 +20,7 @@ WIDEST = 1.0  # times its height; a wider stroke may be two digits that touch
 
 
 class SmallDigit(NamedTuple):
-    """The one digit that a small plain picture may show.
+    """One stroke on a small plain picture.
 
     Attributes
     ----------
@@ -28,13 +28,13 @@ class SmallDigit(NamedTuple):
         uint8 (28, 28), in MNIST form.
     box : tuple of int
         Left, top, width and height of the ink and a pixel around it, its soft edge, on the picture.
-    is_sound : bool
-        Whether the picture was in MNIST form, but for its polarity and contrast, and it is one stroke.
+    as_given : bool
+        Whether the picture was in MNIST form already, but for its polarity and contrast.
     """
 
     image: np.ndarray
     box: tuple[int, int, int, int]
-    is_sound: bool
+    as_given: bool
 
 
 def is_small(pixels: np.ndarray) -> bool:
@@ -54,8 +54,8 @@ def small_digits(pictures: list[np.ndarray]) -> list[SmallDigit | None]:
     -------
     list of SmallDigit or None
         None where the picture is coloured, something is darker and something lighter than what most
-        of its frame is, strokes lie beside each other, or, unless it was in MNIST form, they are
-        wider than high or touch the frame.
+        of its frame is, the ink is not one stroke, or, unless the picture was in MNIST form, is wider
+        than high or touches the frame.
     """
     found: list[SmallDigit | None] = [None] * len(pictures)
     for shape in {picture.shape for picture in pictures}:
@@ -66,20 +66,19 @@ def small_digits(pictures: list[np.ndarray]) -> list[SmallDigit | None]:
         if shape[:2] == (SIDE, SIDE):
             forms = np.rint(255 * inks).astype(np.uint8)
             as_given = is_plain & is_mnist_form(forms)
-        boxes = [ink_box(ink > 0) for ink in inks]
+        boxes = {i: ink_box(inks[i]) for i in np.flatnonzero(is_plain)}
         for i in np.flatnonzero(is_plain & ~as_given):
             left, top, width, height = boxes[i]
             is_clear = min(left, top, shape[1] - left - width, shape[0] - top - height) > 0
             ink = inks[i, top : top + height, left : left + width]
             forms[i] = to_mnist_form(ink) if is_clear and width <= WIDEST * height else 0
-        n_strokes, n_beside = count_strokes(forms)
-        for i in np.flatnonzero(is_plain & (n_strokes > 0) & (n_beside == 0)):
-            is_sound = bool(as_given[i] and n_strokes[i] == 1)
+        # A digit in a ring, two slanted 1s: several strokes are for the detector.
+        for i in np.flatnonzero(is_plain & is_one_stroke(forms)):
             left, top, width, height = boxes[i]
             right, bottom = min(left + width + 1, shape[1]), min(top + height + 1, shape[0])
             left, top = max(left - 1, 0), max(top - 1, 0)
             box = (left, top, right - left, bottom - top)
-            found[at[i]] = SmallDigit(forms[i], box, is_sound)
+            found[at[i]] = SmallDigit(forms[i], box, bool(as_given[i]))
     return found
 
 

@@ -338,9 +338,10 @@ class Detector:
             other = self.field(part, scale * field.factor)
             if other.explained > best.explained:
                 best = other
-        if is_whole:
-            return best
-        return field if best is first else self.field(ink, best.factor)
+        factor = min(best.factor, math.sqrt(MOST_PIXELS / ink.size))
+        if is_whole or best is first or factor == field.factor:
+            return best if is_whole else field
+        return max(field, self.field(ink, factor), key=lambda found: found.explained)
 
 
 def densest(ink: np.ndarray, side: int) -> tuple[slice, slice]:
@@ -350,7 +351,8 @@ def densest(ink: np.ndarray, side: int) -> tuple[slice, slice]:
     coarse = resize(ink, shape, Resampling.BOX)
     windows = sliding_window_view(coarse, [min(4, length) for length in shape])
     place = np.unravel_index(windows.sum((2, 3)).argmax(), windows.shape[:2])
-    return tuple(slice(start * step, start * step + side) for start in place)
+    starts = [i * length // n for i, length, n in zip(place, ink.shape, shape, strict=True)]
+    return tuple(slice(start, start + side) for start in starts)
 
 
 def scaled(ink: np.ndarray, factor: float) -> np.ndarray:

@@ -19,8 +19,8 @@ from digits.recognizer.detector import Detector
 from digits.recognizer.looks import Viewer
 from digits.recognizer.reading import DigitReading, Reading
 
-# Confidence from which a small picture that was not in MNIST form, or has a broken digit, is not looked
-# at as a page: of 2,400 pairs of MNIST's training digits that overlap by 1 to 6 pixels, 21 are one.
+# Confidence from which one stroke on a small picture that was not in MNIST form is not looked at as a
+# page: of 2,400 pairs of MNIST's training digits that overlap by 1 to 6 pixels, 21 are one digit then.
 UNDOUBTED = 0.99
 BLANK = (
     "nothing is written on it, or too faintly for its grain; write darker or take a sharper photo"
@@ -84,7 +84,7 @@ class Recognizer(Classifier):
         def read(digit: SmallDigit) -> DigitReading | None:
             row = next(probabilities)
             confidence = float(row.max())
-            if confidence < max(CONFIDENT if digit.is_sound else UNDOUBTED, self.threshold):
+            if confidence < max(CONFIDENT if digit.as_given else UNDOUBTED, self.threshold):
                 return None
             return DigitReading(
                 int(row.argmax()), confidence, digit.box, 0, True, False, digit.image

@@ -37,6 +37,7 @@ def test_an_unknown_size_is_refused_and_rows_are_evenly_spaced():
 def test_figures_to_publish_need_a_quiet_machine(monkeypatch):
     loads, waited = [9.0, 9.0, 0.1], []
     monkeypatch.setattr(timing.psutil, "getloadavg", lambda: (loads.pop(0), 0, 0))
+    monkeypatch.setattr(timing.psutil, "cpu_count", lambda: 2)
     monkeypatch.setattr(timing.time, "sleep", waited.append)
     assert timing.budget("full").seeds == 5 and waited == [10, 10]
     loads[:], waited[:] = [9.0], []

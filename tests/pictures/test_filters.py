@@ -90,6 +90,16 @@ def test_gaussian_and_gradient(image):
         close(filters.gradient_magnitude(image, sigma), slope)
 
 
+def test_large_images_are_filtered_part_by_part_and_sampled():
+    image = np.random.default_rng(0).random((333, 500), np.float32)
+    found, expected = filters.gaussian_filter(image, 1), ndimage.gaussian_filter(image, 1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    every = np.tile(np.arange(1275.0), (1000, 1))  # a step that divides the width sees few columns
+    some = filters.sample(every)
+    assert 40_000 < some.size < 100_000 and len(np.unique(some)) == 1275
+    assert filters.quantile(every, 0.25) == pytest.approx(0.25 * 1274, abs=3)
+
+
 def test_quantile_maxima_and_size(image):
     for share in (0, 0.37, 0.5, 0.95, 1):
         for values in (image, image[:, 0]):

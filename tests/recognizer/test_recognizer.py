@@ -18,6 +18,7 @@ from digits.config import ROOT, TEST_IMAGES
 from digits.data import embedded_split, enlarge
 from digits.pictures import decode, to_mnist_form
 from digits.recognizer import Reading, Recognizer
+from digits.recognizer.detector import Detector
 
 
 class FixedSession:
@@ -145,12 +146,31 @@ def test_images_in_mnist_form_go_to_the_model_as_they_are_and_are_read_if_not_su
     assert 0.7 < unsure.probabilities(MNIST_ZERO[None]).max() < 0.95
     image, expected = reading.digits[0].image, usual.digits[0].image
     assert np.abs(image - expected.astype(int)).max() < 9 and (image != MNIST_ZERO).any()
-    usual = ZERO.read(255 - MNIST_ZERO)  # turned over, it takes the long way
+    usual = ZERO._read_picture("", decode(MNIST_ZERO), MNIST_ZERO, False)  # the long way
     monkeypatch.setattr("digits.recognizer.looks.find_ink", None)
     (digit,) = ZERO.read(MNIST_ZERO).digits
     assert (digit.image == MNIST_ZERO).all()
     assert digit.accepted and digit.confidence == pytest.approx(usual.confidence, abs=0.01)
     assert np.abs(np.subtract(digit.box, usual.digits[0].box)).max() <= 1
+
+
+def test_a_small_picture_that_was_not_in_mnist_form_must_be_surer(monkeypatch):
+    monkeypatch.setattr("digits.recognizer.looks.find_ink", None)  # nothing takes the long way
+    larger = np.pad(np.asarray(Image.fromarray(MNIST_ZERO).resize((40, 40))), 4)
+    assert [reading.text for reading in ZERO.read_many([larger, 255 - larger])] == ["0", "0"]
+    less_sure = always(logits_for(0, height=5.8))
+    assert 0.95 < less_sure.probabilities(MNIST_ZERO[None]).max() < 0.99
+    assert less_sure.read(255 - MNIST_ZERO).text == "0"
+    with pytest.raises(TypeError):
+        less_sure.read(larger)
+
+
+def test_the_detector_uses_as_many_cores_as_the_classifier(monkeypatch):
+    given = []
+    monkeypatch.setattr(Detector, "load", lambda *, threads: given.append(threads))
+    for threads in (1, None):
+        assert Recognizer.load(threads=threads).detector is None
+    assert given == [1, None]
 
 
 def test_the_order_is_kept_where_some_images_wait_for_the_model(tmp_path, monkeypatch):
