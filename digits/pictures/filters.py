@@ -19,7 +19,9 @@ from PIL import Image
 
 WINDOWED = 100_000  # pixels, those of overlapping windows counted again, that are sorted at a time
 SAMPLE = 50_000  # values that stand for all, about, where there are many more
-SHARED = 250_000  # multiplications from which OpenBLAS starts threads (262,144)
+# Multiplications in one product, at most: for larger ones, from 1 to 2.5 million on where that was
+# measured, OpenBLAS starts threads, which keep the other processors busy for 0.1 s after it.
+MOST_PRODUCTS = 250_000
 BLOCK = 32  # pixels that are filtered at a time, small enough for a processor's cache
 
 Box = tuple[slice, slice]
@@ -295,8 +297,7 @@ def _correlate1d(
     margins[axis] = (radius, radius + -n % BLOCK)
     wide = np.pad(image, margins, border)
     windows = sliding_window_view(wide, BLOCK + 2 * radius, axis)
-    # A larger product would be shared among threads, which takes longer.
-    lines = SHARED // band.size
+    lines = MOST_PRODUCTS // band.size
     if axis == 0:
         windows = windows[::BLOCK].swapaxes(1, 2)  # (blocks, window, width)
         out = np.empty((len(windows), BLOCK, image.shape[1]), np.float32)

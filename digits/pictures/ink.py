@@ -129,6 +129,8 @@ def remove_border_region(ink: Ink) -> Ink:
 def to_grey(pixels: np.ndarray) -> np.ndarray:
     """Return the grey picture, float32 0 to 255, along the colour in which the picture varies most.
 
+    Where it is in colour, the levels are whole numbers.
+
     Blue on green may be equally light; the direction in which neighbouring pixels differ in colour
     space separates them.
     """
@@ -153,8 +155,6 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     weights *= 1 if weights.sum() >= 0 else -1
     span = 255 * np.abs(weights).sum()
     offset = -255 * np.minimum(weights, 0).sum()
-    # By Pillow, in whole levels: for a product of so many numbers OpenBLAS starts threads, which take
-    # 0.1 s to rest again.
     matrix = (*(weights * (255 / span)).tolist(), offset * 255 / span)
     return np.asarray(Image.fromarray(pixels).convert("L", matrix), np.float32)
 
