@@ -297,11 +297,10 @@ def _predict_collection(sources, output, model, single, part_size, workers, sche
 @profile_option
 @seed_option
 @assignments_option("--set", help="Replace a setting; repeatable.")
-@path_option("--start", metavar="DIR", help="A finished run whose weights to start from.")
 @flag_option("--detector", help="Train the network that finds digits, with --data and --seed.")
 @flag_option("--resume", help="Go on from the last checkpoint of a stopped run.")
 @run_option
-def train(data, profile, seed, assignments, start, detector, resume, run_dir) -> None:
+def train(data, profile, seed, assignments, detector, resume, run_dir) -> None:
     """Train the network and write a run folder: model, history, card.
 
     \b
@@ -316,8 +315,8 @@ def train(data, profile, seed, assignments, start, detector, resume, run_dir) ->
     _require("train", "train")
     with _wrong_usage():
         config = Config.from_profile(profile, seed=seed).with_overrides(assignments)
-    if detector and (assignments or start):
-        raise click.UsageError("give --detector without --set and --start")
+    if detector and assignments:
+        raise click.UsageError("give --detector without --set")
     dataset = _load(data)
     from digits import training  # after what may fail: TensorFlow takes seconds
 
@@ -331,26 +330,7 @@ def train(data, profile, seed, assignments, start, detector, resume, run_dir) ->
     if detector:
         training.train_detector(dataset, run_dir, seed=seed, **options)
     else:
-        training.train(dataset, config, run_dir, start=start, **options)
-    click.echo(f"The run is in {_short(run_dir)}")
-
-
-@cli.command()
-@data_option
-@folder_option("--run", "run_dir", required=True, help="Folder of the new run.")
-@click.argument("runs", nargs=-1, required=True, type=PATH)
-def average(data, run_dir, runs) -> None:
-    """Average the weights of RUNS that started one from another (`digits train --start`).
-
-    \b
-    Example:
-      digits average runs/first runs/second runs/third --run runs/averaged
-    """
-    _require("average", "train")
-    dataset = _load(data)
-    from digits import training  # after what may fail: TensorFlow takes seconds
-
-    training.average(runs, dataset, run_dir)
+        training.train(dataset, config, run_dir, **options)
     click.echo(f"The run is in {_short(run_dir)}")
 
 

@@ -57,7 +57,9 @@ class Config:
     batch_norm : bool
         Whether batch normalisation follows each convolution.
     augmentation : float
-        Strength of the augmentation: 0 none, 1 the most.
+        Strength of the augmentation in the first epoch: 0 none, 1 the most.
+    augmentation_end : float
+        Share of that strength that is left in the last epoch, 0 to 1; it falls evenly.
     extra : bool
         Train also on the embedded digits' training images and on synthetic digits (`synthesis`).
     reject : bool
@@ -68,6 +70,9 @@ class Config:
         Peak of the one-cycle schedule.
     weight_decay : float
         Decoupled weight decay (AdamW).
+    ema : float
+        Momentum of the exponential moving average of the weights, which is what is kept of each epoch:
+        0 none, 0.999 a memory of about 1000 steps.
     precision : str
         "float32" or "mixed_bfloat16"; the latter is faster where the processor has it.
     """
@@ -80,12 +85,14 @@ class Config:
     dropout: float = 0.4
     batch_norm: bool = True
     augmentation: float = 0.5
+    augmentation_end: float = 1.0
     extra: bool = False
     reject: bool = False
     epochs: int = 12
     batch_size: int = 256
     learning_rate: float = 4e-3
     weight_decay: float = 1e-4
+    ema: float = 0.0
     precision: str = "float32"
 
     def __post_init__(self) -> None:
@@ -100,10 +107,12 @@ class Config:
             ("dense_units", 1 <= self.dense_units <= 4096, "1 to 4096"),
             ("dropout", 0 <= self.dropout < 1, "at least 0 and below 1"),
             ("augmentation", 0 <= self.augmentation <= 2, "0 to 2"),
+            ("augmentation_end", 0 <= self.augmentation_end <= 1, "0 to 1"),
             ("epochs", 1 <= self.epochs <= 1000, "1 to 1000"),
             ("batch_size", 1 <= self.batch_size <= 8192, "1 to 8192"),
             ("learning_rate", 0 < self.learning_rate <= 1, "above 0 and at most 1"),
             ("weight_decay", 0 <= self.weight_decay <= 1, "0 to 1"),
+            ("ema", 0 <= self.ema < 1, "at least 0 and below 1"),
             ("precision", self.precision in PRECISIONS, " or ".join(PRECISIONS)),
         ):
             if not fits:

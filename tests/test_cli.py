@@ -278,10 +278,10 @@ def test_train_passes_settings_on_and_names_the_run(run, monkeypatch, tmp_path, 
     training.train.side_effect = lambda *_, progress, **__: progress({"epoch": 1})
     training.format_epoch = lambda row: f"epoch {row['epoch']}"
     options = ["--set", "epochs=3", "--seed", "5", "--resume", "--run", tmp_path / "r"]
-    status, out, err = run("train", *options, "--start", tmp_path / "s")
+    status, out, err = run("train", *options)
     (dataset, config, run_dir), passed = training.train.call_args
-    found = (dataset.name, config.epochs, config.seed, run_dir, passed["start"], passed["resume"])
-    assert found == ("embedded", 3, 5, tmp_path / "r", tmp_path / "s", True)
+    found = (dataset.name, config.epochs, config.seed, run_dir, passed["resume"])
+    assert found == ("embedded", 3, 5, tmp_path / "r", True)
     assert (status, "epoch 1" in err, str(tmp_path / "r") in out) == (0, True, True)
     run("train", "--profile", "quick")
     assert training.train.call_args.args[2].name == "embedded-quick-0"

@@ -206,7 +206,6 @@ def test_reading_pictures_needs_few_packages_and_little_room(reader):
 
 LACKING = {
     "train": "train",
-    "average --run averaged first second": "train",
     "finetune .": "train",
     "export --format onnx model.onnx": "train",
     "report": "train,notebooks",  # and a checkout

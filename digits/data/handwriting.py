@@ -90,15 +90,8 @@ class Hand:
             return self.strokes(_pick(synthesis.OTHER_STROKES, rng), height)
         if kind < 0.55:
             return self.strokes(synthesis.invented_character(rng), height)
-        # Print, bent out of shape, has many of the forms that letters have by hand.
-        printed = synthesis.print_character(_pick(synthesis.FONT_LETTERS, rng), rng)
-        side = len(printed)
-        corners = np.array([(0, 0), (0, side), (side, side), (side, 0)])
-        corners = corners + rng.uniform(-0.25, 0.25, (4, 2)) * side
-        bent = Image.fromarray(printed).transform(
-            (side, side), Image.Transform.QUAD, corners.ravel().tolist(), Resampling.BILINEAR
-        )
-        return _scaled(np.asarray(bent), height)
+        printed = synthesis.print_character(_pick(synthesis.FONT_LETTERS, rng), rng, bend=0.25)
+        return _scaled(printed, height)
 
     def cursive(self) -> np.ndarray:
         """Return a word in one stroke: loops, arches and tails."""

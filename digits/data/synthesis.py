@@ -89,20 +89,24 @@ def rerender(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarra
 def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     """Make `n` images that are not digits, to train the reject class.
 
-    Letters and signs as pen strokes and in print, scribbles, invented characters, filled shapes,
-    textures, and results of a failed segmentation: two digits in one frame, or part of one, cut
-    from training images `x`, uint8 (m, 28, 28), with labels `y`. Returns uint8 (n, 28, 28) in MNIST
-    form.
+    Letters and signs by pen and in print, scribbles, invented characters, filled shapes, textures;
+    what pages hold besides: pieces of rules and frames, specks, rings around things; and the results
+    of a wrong segmentation: several digits in one frame, or a part of one, cut from training images
+    `x`, uint8 (m, 28, 28), with labels `y`. What a person would take for a digit is left out: a part
+    of an 8 that is a ring, an upright stroke. Returns uint8 (n, 28, 28) in MNIST form.
     """
     rng = np.random.default_rng([seed, 2])
     makers = (
-        (0.36, lambda: _draw(_choice(OTHER_STROKES, rng), rng, jitter=0.06)),
-        (0.16, lambda: print_character(_choice(FONT_LETTERS, rng), rng)),
-        (0.10, lambda: _draw(invented_character(rng), rng, jitter=0.02)),
-        (0.06, lambda: _draw([rng.uniform(0, 1, (rng.integers(8, 16), 2))], rng, jitter=0.0)),
-        (0.10, lambda: _shapes(rng)),
-        (0.06, lambda: _texture(rng)),
-        (0.12, lambda: _pair(x, rng)),
+        (0.28, lambda: _draw(_choice(OTHER_STROKES, rng), rng, jitter=0.06)),
+        (0.18, lambda: print_character(_choice(FONT_LETTERS, rng), rng, bend=0.25)),
+        (0.08, lambda: _draw(invented_character(rng), rng, jitter=0.02)),
+        (0.05, lambda: _draw([rng.uniform(0, 1, (rng.integers(8, 16), 2))], rng, jitter=0.0)),
+        (0.08, lambda: _shapes(rng)),
+        (0.05, lambda: _texture(rng)),
+        (0.06, lambda: _draw(_rules(rng), rng, jitter=0.02)),
+        (0.03, lambda: _draw(_specks(rng), rng, jitter=0.0)),
+        (0.05, lambda: _ring(x, y, rng)),
+        (0.10, lambda: _several(x, rng)),
         (0.04, lambda: _part(x, y, rng)),
     )
     shares = np.array([share for share, _ in makers])
@@ -186,11 +190,18 @@ def font(name: str) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", name)), 64)
 
 
-def print_character(character: str, rng: np.random.Generator) -> np.ndarray:
-    """Print a character in one of Matplotlib's fonts, slightly turned."""
+def print_character(character: str, rng: np.random.Generator, bend: float = 0.0) -> np.ndarray:
+    """Print a character in one of Matplotlib's fonts, slightly turned.
+
+    Its corners are moved by up to `bend` sides: bent print has many of the forms of letters by hand.
+    """
     face = font(_choice(FONT_FILES, rng))
     image = Image.new("L", (CANVAS, CANVAS))
     ImageDraw.Draw(image).text((CANVAS / 2, CANVAS / 2), character, 255, face, anchor="mm")
+    if bend:
+        corners = np.array([(0, 0), (0, 1), (1, 1), (1, 0)]) + rng.uniform(-bend, bend, (4, 2))
+        how = Image.Transform.QUAD, (CANVAS * corners).ravel().tolist(), Image.Resampling.BILINEAR
+        image = image.transform(image.size, *how)
     return np.asarray(image.rotate(rng.normal(0, 6), resample=Image.Resampling.BILINEAR))
 
 
@@ -265,14 +276,90 @@ def _poor_photo(digit: np.ndarray, rng: np.random.Generator) -> bytes:
     return picture.getvalue()
 
 
-def _pair(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return two or three digits side by side, nearly touching: a number taken for one digit."""
-    chosen = [_crop_to_ink(x[i]) for i in rng.integers(len(x), size=2 + (rng.random() < 0.2))]
-    height = max(part.shape[0] for part in chosen)
+# The directions, right and down, of the arms of a piece of a rule or a frame. Left out is what could
+# be a 1 or a 7: an upright, a corner at the upper right, an upright on a base.
+_RIGHT, _LEFT, _UP, _DOWN = (1, 0), (-1, 0), (0, -1), (0, 1)
+_ARMS = (
+    (_RIGHT, _LEFT), (_RIGHT, _UP), (_LEFT, _UP), (_RIGHT, _DOWN), (_RIGHT, _LEFT, _DOWN),
+    (_UP, _DOWN, _RIGHT), (_RIGHT, _LEFT, _UP, _DOWN),
+)  # fmt: skip
+
+
+def _rules(rng: np.random.Generator) -> list:
+    """Return strokes: a dotted line, parallel lines, or a piece of a rule or of a frame."""
+    kind = rng.random()
+    if kind < 0.2:
+        ends = np.sort(rng.uniform(0, 1, (rng.integers(3, 8), 2)))
+        return [[(left, 0.5), (right, 0.5)] for left, right in ends]
+    if kind < 0.35:
+        n, is_level = rng.integers(2, 5), rng.random() < 0.5
+        lines = [[(0, i / n), rng.uniform((0.6, i / n), (1, i / n))] for i in range(n)]
+        return lines if is_level else [np.asarray(line)[:, ::-1] for line in lines]
+    # Arms of like length: a T without its right arm is a 7.
+    lengths = rng.uniform(0.25, 0.5) * rng.uniform(0.7, 1.3, 4)
+    arms = zip(lengths, _choice(_ARMS, rng), strict=False)
+    return [[(0.5, 0.5), 0.5 + length * np.array(arm)] for length, arm in arms]
+
+
+def _specks(rng: np.random.Generator) -> list:
+    """Return strokes: one to twelve dots, as grain, points and crumbs are."""
+    places = rng.uniform(0, 1, (rng.integers(1, 13), 2))
+    return [[place, place + rng.uniform(-1, 1, 2) * (0.03, 0.01)] for place in places]
+
+
+def _ring(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a ring around something: a face, a circled letter or digit, a target, a wheel.
+
+    Not around one stroke: that is a slashed 0.
+    """
+
+    def circle(radius: float) -> np.ndarray:
+        angle = np.linspace(0, 2 * math.pi, 12)
+        return 0.5 + radius * np.column_stack([np.cos(angle), np.sin(angle)])
+
+    kind, strokes = rng.random(), []
+    if kind < 0.3:  # two eyes and a mouth, which smiles or not
+        eyes = [(0.5 + side * rng.uniform(0.1, 0.25), rng.uniform(0.25, 0.45)) for side in (-1, 1)]
+        left, right, bend = rng.uniform(0.2, 0.4), rng.uniform(0.6, 0.8), rng.uniform(-0.2, 0.25)
+        strokes = [[eye, np.add(eye, 0.02)] for eye in eyes]
+        strokes += [[(left, 0.65), (0.5, 0.65 + bend), (right, 0.65)]]
+    elif kind < 0.5:
+        glyph = _choice([strokes for strokes in OTHER_STROKES if len(strokes) > 1], rng)
+        inside = rng.uniform(0.3, 0.6)
+        strokes = [0.5 + inside * (np.asarray(stroke) - 0.5) for stroke in glyph]
+    elif kind < 0.6:
+        strokes = [circle(rng.uniform(0.1, 0.35))]
+    elif kind < 0.7:
+        strokes = [[(0.5, 0), (0.5, 1)], [(0, 0.5), (1, 0.5)]]
+    drawn = _draw([circle(0.5), *strokes], rng, jitter=0.02, narrowest=0.7)
+    if not strokes:  # a digit of the data
+        digit = Image.fromarray(_crop_to_ink(x[_choice(np.flatnonzero(y != 1), rng)]))
+        height = round(rng.uniform(18, 32))
+        digit = digit.resize((max(4, round(digit.width * height / digit.height)), height))
+        drawn, digit = drawn.copy(), np.asarray(digit)
+        top, left = (
+            ((CANVAS - np.array(digit.shape)) / 2 + rng.uniform(-3, 3, 2)).round().astype(int)
+        )
+        window = drawn[top : top + digit.shape[0], left : left + digit.shape[1]]
+        np.maximum(window, digit, out=window)
+    return drawn
+
+
+def _several(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return two or three digits side by side, or two in two rows, nearly touching."""
+    n, in_rows = (2, True) if rng.random() < 0.2 else (2 + (rng.random() < 0.2), False)
+    chosen = [_crop_to_ink(x[i]) for i in rng.integers(len(x), size=n)]
+    if in_rows:
+        return _side_by_side([part.T for part in chosen], rng).T
+    return _side_by_side(chosen, rng)
+
+
+def _side_by_side(parts: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    height = max(part.shape[0] for part in parts)
     gap = int(rng.integers(-2, 4))
-    out = np.zeros((height + 4, sum(part.shape[1] for part in chosen) + 12), np.uint8)
+    out = np.zeros((height + 4, sum(part.shape[1] for part in parts) + 12), np.uint8)
     left = 2
-    for part in chosen:
+    for part in parts:
         top = int(rng.integers(0, height - part.shape[0] + 1))
         window = out[top : top + part.shape[0], left : left + part.shape[1]]
         np.maximum(window, part, out=window)
@@ -280,12 +367,22 @@ def _pair(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
+# The digits of which a part is none, by the side at which it is cut off.
+_PARTS = {"top": (0, 2, 3, 5), "bottom": (0, 2, 3, 5), "left": (0, 2, 3, 5, 8), "right": (0, 2, 5)}
+
+
 def _part(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the top or bottom of a 2, 3 or 5: as a ruled line or a wrong split leaves it."""
-    candidates = np.flatnonzero(np.isin(y, (2, 3, 5)))
-    digit = _crop_to_ink(x[_choice(candidates, rng)])
-    height = round(digit.shape[0] * rng.uniform(0.3, 0.45))
-    return digit[:height] if rng.random() < 0.5 else digit[-height:]
+    """Return about a third of a digit, as a ruled line or a wrong split leaves it."""
+    side = _choice(list(_PARTS), rng)
+    candidates = np.flatnonzero(np.isin(y, _PARTS[side]))
+    while True:
+        digit = _crop_to_ink(x[_choice(candidates, rng)])
+        digit = digit.T if side in ("left", "right") else digit
+        length = round(digit.shape[0] * rng.uniform(0.25, 0.4))
+        part = digit[:length] if side in ("top", "left") else digit[-length:]
+        part = _crop_to_ink(part.T if side in ("left", "right") else part)
+        if part.shape[1] > 0.4 * part.shape[0]:  # what is narrower is a 1
+            return part
 
 
 def _crop_to_ink(image: np.ndarray) -> np.ndarray:

@@ -27,25 +27,33 @@ class _Augmentation(keras.layers.Layer):
     Parameters
     ----------
     strength : float
-        0 to 2.
+        0 to 2. A variable, which a training may lower while it runs (`set_strength`).
     share : float
-        Share of the images that are changed, 0 to 1.
+        Share of the images that are changed at a strength of 1 or more, 0 to 1; less at a lower one.
+        1: all images, whatever the strength.
     seed : int
     """
 
     def __init__(self, strength: float = 1.0, share: float = 1.0, seed: int = 0):
         # Coordinates and thin lines need single precision, whatever the network computes in.
         super().__init__(dtype="float32", name=f"augment_{type(self).__name__.lower()}")
-        self.strength, self.share = strength, share
+        constant = keras.initializers.Constant(strength)
+        self.strength = self.add_weight((), constant, trainable=False, name="strength")
+        self.share = share
         self.seed_generator = keras.random.SeedGenerator(seed)
 
+    @property
+    def up_to_one(self):
+        """The strength, at most 1."""
+        return ops.minimum(self.strength, 1.0)
+
     def call(self, images, training=False):
-        if not training or self.strength == 0:
+        if not training:
             return images
-        changed = self.change(images)
-        if self.share == 1:
-            return changed
-        return ops.where(self.uniform(images) < self.share, changed, images)
+        is_chosen = self.strength > 0
+        if self.share < 1:
+            is_chosen = self.uniform(images) < self.share * self.up_to_one
+        return ops.where(is_chosen, self.change(images), images)
 
     def uniform(self, images, low=0.0, high=1.0, shape=(1, 1, 1)):
         """Return uniform random numbers (n, *shape)."""
@@ -110,7 +118,7 @@ class Thickness(_Augmentation):
     def change(self, images):
         thick = ops.max_pool(images, 3, strides=1, padding="same")
         thin = -ops.max_pool(-images, (2, 2), strides=1, padding="same")
-        blend = self.uniform(images, -1, 1) * min(self.strength, 1.0)
+        blend = self.uniform(images, -1, 1) * self.up_to_one
         target = ops.where(blend > 0, thick, thin)
         return images + ops.abs(blend) * (target - images)
 
@@ -119,7 +127,7 @@ class Contrast(_Augmentation):
     """Fade the ink, lift the background, bend the tone curve: faint pencil, grey paper, haze."""
 
     def change(self, images):
-        s = min(self.strength, 1.0)
+        s = self.up_to_one
         background = self.uniform(images, 0.0, 0.5 * s)
         ink = self.uniform(images, 1.0 - 0.4 * s, 1.0)
         bend = ops.exp(self.uniform(images, -0.7, 0.7) * s)
@@ -184,7 +192,7 @@ class Occlusion(_Augmentation):
     """Cover a small rectangle with paper: a reflection, a worn spot, a finger's edge."""
 
     def change(self, images):
-        half = 0.5 + 2.5 * min(self.strength, 1.0)
+        half = 0.5 + 2.5 * self.up_to_one
         inside = 1.0
         for axis in (X, Y):
             centre = self.uniform(images, 4.0, SIDE - 4.0)
@@ -203,14 +211,20 @@ def layers(strength: float, seed: int) -> list[keras.layers.Layer]:
     """
     if strength == 0:
         return []
-    few = min(strength, 1.0)
     shares = {
-        Thickness: 0.30 * few,
+        Thickness: 0.30,
         Warp: 1.0,
-        Lines: 0.12 * few,
-        Occlusion: 0.10 * few,
-        Contrast: 0.15 * few,
-        Blur: 0.12 * few,
-        Noise: 0.12 * few,
+        Lines: 0.12,
+        Occlusion: 0.10,
+        Contrast: 0.15,
+        Blur: 0.12,
+        Noise: 0.12,
     }
     return [kind(strength, share, seed + i) for i, (kind, share) in enumerate(shares.items())]
+
+
+def set_strength(model: keras.Model, strength: float) -> None:
+    """Give the augmentation before a network, see `augmented`, another strength."""
+    for layer in model.layers:
+        if isinstance(layer, _Augmentation):
+            layer.strength.assign(strength)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from digits import InputError, data, evaluation
-from digits.config import Config, git_commit, package_versions
+from digits.config import CHAMPION, Config, git_commit, package_versions
 from digits.data import Dataset
 from digits.data.pages import Patches, make_page, make_patches, make_row
 from digits.pictures import Picture, find_digits, find_ink
@@ -28,7 +29,7 @@ from digits.training.backend import keras
 from digits.training.detector import DILATIONS, build_detector, loss, targets
 from digits.training.export import PARITY, write_plain_onnx
 from digits.training.fit import CHECKPOINT, learning_rate_schedule, open_run, usable_precision
-from digits.training.model import as_input
+from digits.training.model import as_input, fused
 
 CARD = "DETECTOR_CARD.md"
 EPOCHS = 20
@@ -101,7 +102,7 @@ def train_detector(
     precision = usable_precision("mixed_bfloat16")
     with replaced_folder(run_dir, keep=True) as partial:
         history = open_run(partial, plan, resume)
-        network = build_detector(seed, precision)
+        network = fused(build_detector(seed, precision))
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=1e-3, clipnorm=5.0)
         network.compile(optimizer, loss, jit_compile=False)
         if history:
@@ -181,11 +182,16 @@ def _export(network: keras.Model, path: Path, ink: np.ndarray) -> None:
         raise RuntimeError(f"the ONNX export differs from Keras by {difference:.2g}")
 
 
+def weigh_detector(dataset: Dataset, folder: Path = CHAMPION) -> None:
+    """Weigh the detector in a folder anew and renew its card, as for another shipped classifier."""
+    facts = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+    write_card(folder, facts, dataset)
+
+
 def write_card(folder: Path, facts: dict, dataset: Dataset) -> None:
     """Weigh the detector in a folder against the shipped classifier, measure both, write the card.
 
-    Validation decides the weights; then the test set is read. With another classifier they are to be
-    fitted anew: `facts` are then those of the card that there is.
+    Validation decides the weights; then the test set is read.
     """
     reader = Recognizer.load()
     reader.detector = Detector.load(folder / "detector.onnx")

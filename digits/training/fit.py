@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from digits.data import Dataset, degradation, synthesis
 from digits.storage import replaced_folder, write_json, write_text
 from digits.training import augmentation, card
 from digits.training.backend import has_bfloat16, keras
-from digits.training.model import INPUT_SHAPE, as_input, augmented, build_cnn, load_network
+from digits.training.model import INPUT_SHAPE, as_input, augmented, build_cnn, fused
 
 CHECKPOINT = "checkpoint.weights.h5"  # of network and optimiser
 POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, without longer epochs
@@ -112,7 +113,6 @@ def train(
     run_dir: str | os.PathLike,
     *,
     build: Callable[[Config], keras.Model] = build_cnn,
-    start: str | os.PathLike | None = None,
     resume: bool = False,
     progress: Callable[[dict], None] | None = None,
 ) -> Path:
@@ -130,8 +130,6 @@ def train(
         An earlier run there is replaced when, and only when, the new one is complete.
     build : callable
         Makes the network; its input and output must be as those of `build_cnn`.
-    start : path, optional
-        The folder of an earlier run of the same network, whose weights this one starts from.
     resume : bool
         Continue an interrupted run from its last epoch; the result is the unbroken run's.
     progress : callable, optional
@@ -146,22 +144,16 @@ def train(
     ------
     InputError
         If the network takes or gives something else, the loss stops being a number, the folder
-        cannot be written, or is being written by another run, `start` is not a run of the same
-        network, or `resume` finds a run with other settings or other data.
+        cannot be written, or is being written by another run, or `resume` finds a run with other
+        settings or other data.
     """
-    plan = {
-        "config": config.to_dict(),
-        "data": dataset.name,
-        "data_digest": dataset.digest,
-        "start": str(start or ""),
-    }
+    plan = {"config": config.to_dict(), "data": dataset.name, "data_digest": dataset.digest}
     with replaced_folder(run_dir, keep=True) as partial:
         history = open_run(partial, plan, resume)
         images = TrainingImages.collect(dataset, config)
         precision = usable_precision(config.precision)
         network = build(config.replace(precision=precision))
         _require_fit(network, config)
-        origin = _start_from(network, start) if start else None
         history = _fit(network, images, dataset, config, partial, history, progress)
         chosen = choose_epoch(history)
         network = build(config.replace(precision="float32"))  # whatever it was trained in
@@ -172,7 +164,6 @@ def train(
             "config": config.to_dict(),
             "precision": precision,
             "n_parameters": int(network.count_params()),
-            "started_from": origin,
             "epoch": chosen["epoch"],
             "training_seconds": round(sum(row["seconds"] for row in history), 1),
         }
@@ -184,38 +175,10 @@ def train(
     return Path(run_dir)
 
 
-def average(
-    runs: Sequence[str | os.PathLike], dataset: Dataset, run_dir: str | os.PathLike
-) -> Path:
-    """Average the weights of runs that started one from another, and write a run folder.
-
-    Between what such runs learned last there often lies a better network (Izmailov et al., 2018;
-    Wortsman et al., 2022). The card repeats the last run's of data and settings.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two runs, a folder is not a finished run of the same network and
-        data, or the folder cannot be written.
-    """
-    if len(runs) < 2:
-        raise InputError("an average needs two or more runs; one arrived")
-    cards = [card.load(run) for run in runs]
-    if any(c["data_digest"] != dataset.digest for c in cards):
-        raise InputError(f"a run was trained on other data than {dataset.name}")
-    config = Config.from_dict(cards[-1]["config"])
-    model = build_cnn(config.replace(precision="float32"))
-    weights = [load_network(run).get_weights() for run in runs]
-    try:
-        model.set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
-    except ValueError:
-        raise InputError("these are runs of different networks; no average makes sense") from None
-    with replaced_folder(run_dir) as partial:
-        plan = {key: cards[-1][key] for key in ("config", "data", "data_digest")}
-        write_json(partial / "config.json", plan | {"average": [str(run) for run in runs]})
-        facts = {**cards[-1], "averaged": [card.lineage(c) for c in cards]}
-        card.write(partial, model, dataset, facts, in_full=True)
-    return Path(run_dir)
+def augmentation_strength(config: Config, epoch: int) -> float:
+    """Return the strength of the augmentation in an epoch, 1 to `config.epochs`: it falls evenly."""
+    done = (epoch - 1) / max(1, config.epochs - 1)
+    return config.augmentation * (1 - done * (1 - config.augmentation_end))
 
 
 def choose_epoch(history: list[dict]) -> dict:
@@ -231,16 +194,6 @@ def format_epoch(row: dict) -> str:
     }  # fmt: skip
     figures = [f"{name} {row[key]:.4f}" for key, name in names.items() if key in row]
     return "  ".join([f"epoch {row['epoch']:3}", *figures, f"{row['seconds']:.0f} s"])
-
-
-def _start_from(network: keras.Model, run_dir: str | os.PathLike) -> dict:
-    """Give `network` the weights of an earlier run; return what the card says about that run."""
-    earlier = card.load(run_dir)
-    try:
-        network.set_weights(load_network(run_dir).get_weights())
-    except ValueError:
-        raise InputError(f"{run_dir} cannot be started from: it holds another network") from None
-    return card.lineage(earlier)
 
 
 # --- One run ---------------------------------------------------------------------------------
@@ -304,11 +257,12 @@ def _fit(network, images, dataset, config, partial: Path, history: list, progres
     """Train the network for the epochs that `history` lacks; return the history of all."""
     batch_size = choose_batch_size(config, images.n_epoch)
     steps = max(1, images.n_epoch // batch_size)
-    model = augmented(network, augmentation.layers(config.augmentation, config.seed))
+    trained = fused(network)
+    model = augmented(trained, augmentation.layers(config.augmentation, config.seed))
+    averages = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
+    schedule = learning_rate_schedule(config, steps)
     model.compile(
-        keras.optimizers.AdamW(
-            learning_rate_schedule(config, steps), weight_decay=config.weight_decay
-        ),
+        keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, **averages),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=False,  # XLA makes this network four times slower on a CPU
@@ -321,9 +275,14 @@ def _fit(network, images, dataset, config, partial: Path, history: list, progres
     validation = as_input(dataset.x_val), dataset.y_val
     for epoch in range(len(history) + 1, config.epochs + 1):
         reseed(model, config.seed, epoch)
-        row = _fit_epoch(model, images.epoch(config.seed, epoch), validation, epoch, batch_size)
+        augmentation.set_strength(model, augmentation_strength(config, epoch))
+        row = _fit_epoch(model, images.epoch(config.seed, epoch), epoch, batch_size)
+        with _averaged(model):
+            losses = model.evaluate(*validation, batch_size=1000, verbose=0)
+            network.set_weights(trained.get_weights())
+            network.save_weights(_epoch_file(partial, epoch))
+        row |= dict(zip(("val_loss", "val_accuracy"), losses, strict=True))
         history.append(row)
-        network.save_weights(_epoch_file(partial, epoch))
         write_text(partial / "history.csv", pd.DataFrame(history).to_csv(index=False))
         model.save_weights(partial / "next.weights.h5")  # of the optimiser, too
         os.replace(partial / "next.weights.h5", partial / CHECKPOINT)
@@ -332,8 +291,20 @@ def _fit(network, images, dataset, config, partial: Path, history: list, progres
     return history
 
 
-def _fit_epoch(model, training, validation, epoch: int, batch_size: int) -> dict:
-    """Train for one epoch and return its row of the history.
+@contextmanager
+def _averaged(model: keras.Model) -> Iterator[None]:
+    """Give a model the moving averages of its weights, where its optimiser keeps them, for a while."""
+    variables = model.trainable_variables if model.optimizer.use_ema else []
+    weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
+    if variables:
+        model.optimizer.finalize_variable_values(variables)
+    yield
+    for variable, weight in zip(variables, weights, strict=True):
+        variable.assign(weight)
+
+
+def _fit_epoch(model, training, epoch: int, batch_size: int) -> dict:
+    """Train for one epoch and return its row of the history, but for validation.
 
     Batch by batch, because the end of `fit` can wait for a timer of TensorFlow's input pipeline that
     goes off about 1.3, 2.6, 5, 10, 20, 41, 82 s after its start: epochs took up to twice their time.
@@ -352,16 +323,12 @@ def _fit_epoch(model, training, validation, epoch: int, batch_size: int) -> dict
             )
         losses.append(logs["loss"])
         accuracies.append(logs["accuracy"])
-    seconds = time.perf_counter() - start
-    val_loss, val_accuracy = model.evaluate(*validation, batch_size=1000, verbose=0)
     return {
         "epoch": epoch,
         "learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)),
         "loss": float(np.mean(losses)),
         "accuracy": float(np.mean(accuracies)),
-        "val_loss": val_loss,
-        "val_accuracy": val_accuracy,
-        "seconds": round(seconds, 2),
+        "seconds": round(time.perf_counter() - start, 2),
     }
 
 

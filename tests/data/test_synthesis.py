@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from digits.data import degradation, synthesis
 from digits.data.writers import Writer
+from digits.pictures import to_mnist_form
 from digits.recognizer import Recognizer
 
 
@@ -45,6 +46,27 @@ def test_non_digits_are_many_kinds_and_never_empty(embedded):
     assert are_images(images, 300) and images.max(axis=(1, 2)).min() > 60
     ink = (images > 127).mean(axis=(1, 2))
     assert ink.min() < 0.08 and ink.max() > 0.3, "thin lines and filled shapes"
+
+
+def test_what_could_be_a_digit_is_no_part_of_the_non_digits(embedded):
+    """No upright strokes, which are 1s, and no empty rings."""
+    x, y, rng = embedded.x_train, embedded.y_train, np.random.default_rng(3)
+    makers = {
+        "rules": lambda: synthesis._draw(synthesis._rules(rng), rng, jitter=0.02),
+        "parts": lambda: synthesis._part(x, y, rng),
+    }
+    for name, make in makers.items():
+        for _ in range(200):
+            ink = to_mnist_form(make()) > 100
+            _, n = ndimage.label(ink, np.ones((3, 3)))
+            down, across = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
+            height, width = np.ptp(down) + 1, np.ptp(across) + 1
+            fill = ink.sum() / (height * width)
+            assert n > 1 or height < 4 * width or fill < 0.7, name
+    rings = [to_mnist_form(synthesis._ring(x, y, rng)) > 100 for _ in range(50)]
+    holes = [ndimage.label(~ring)[1] - 1 for ring in rings]
+    pieces = [ndimage.label(ring, np.ones((3, 3)))[1] for ring in rings]
+    assert np.mean([hole > 1 or piece > 1 for hole, piece in zip(holes, pieces, strict=True)]) > 0.8
 
 
 @pytest.mark.slow

@@ -117,6 +117,11 @@ def test_a_run_is_repeatable_can_be_resumed_and_tells_what_it_reaches(tmp_path, 
     for counts in card["test_rows"].values():
         assert counts["n"] == counts["right"] + counts["unsure"] + counts["wrong"] == 2
     assert first.weights is not None
+    odd = {"classes": [1.0, 0.0], "digit": [0.0] * len(card["weights"]["digit"])}
+    (whole / "detector.json").write_text(json.dumps({**card, "weights": odd, "test_rows": {}}))
+    detector_fit.weigh_detector(dataset, whole)
+    assert json.loads((whole / "detector.json").read_text()) == card
+    assert (whole / "DETECTOR_CARD.md").read_text() == text
     other = tmp_path / "other.partial"
     other.mkdir()
     (other / "config.json").write_text("{}")

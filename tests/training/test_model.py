@@ -7,7 +7,7 @@ keras = pytest.importorskip("keras")
 
 from digits.config import PROFILES, Config  # noqa: E402
 from digits.training import augmentation  # noqa: E402
-from digits.training.model import augmented, build_cnn  # noqa: E402
+from digits.training.model import augmented, build_cnn, fused  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +69,40 @@ def test_share_leaves_the_other_images_alone(digit):
 def test_the_warp_keeps_the_digit_in_the_frame(digit):
     warped = np.asarray(augmentation.Warp(seed=2)(digit, training=True))
     assert np.all(warped.sum(axis=(1, 2, 3)) > 0.6 * digit[0].sum())
+
+
+def test_a_strength_that_is_lowered_changes_less_and_fewer(digit):
+    model = augmented(build_cnn(Config.from_profile("quick")), augmentation.layers(1.0, 0))
+
+    def changed():
+        images = digit
+        for layer in model.layers[:-1]:
+            images = layer(images, training=True)
+        return np.abs(np.asarray(images) - digit).mean()
+
+    whole = changed()
+    augmentation.set_strength(model, 0.3)
+    assert 0 < changed() < 0.6 * whole
+    augmentation.set_strength(model, 0.0)
+    assert changed() == 0
+
+
+def test_fused_normalisation_gives_what_keras_gives(digit):
+    images = digit + np.random.default_rng(0).normal(0, 0.2, digit.shape).astype(np.float32)
+    plain = build_cnn(Config(dropout=0.0))
+    copy = fused(plain)
+    assert type(copy.get_layer("norm1")) is not type(plain.get_layer("norm1"))
+    for training in (True, False):
+        expected, found = (np.asarray(model(images, training=training)) for model in (plain, copy))
+        assert np.abs(found - expected).max() < 1e-4, training
+    for name in ("norm1", "norm4", "norm_dense"):
+        for expected, found in zip(
+            plain.get_layer(name).get_weights(), copy.get_layer(name).get_weights(), strict=True
+        ):
+            # TensorFlow divides the variance by n - 1.
+            assert np.allclose(found, expected, rtol=1e-3, atol=1e-5), name
+    frozen = copy.get_layer("norm1")
+    frozen.trainable = False
+    before = frozen.get_weights()
+    copy(images, training=True)
+    assert all(np.array_equal(a, b) for a, b in zip(before, frozen.get_weights(), strict=True))

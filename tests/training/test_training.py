@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from unittest.mock import Mock
 
 import numpy as np
@@ -12,15 +11,16 @@ import pytest
 keras = pytest.importorskip("keras")
 
 from digits import InputError, data, evaluation, training  # noqa: E402
-from digits.config import CHAMPION, Config  # noqa: E402
+from digits.config import Config  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
-from digits.training import card, export, fit  # noqa: E402
+from digits.training import build_cnn, card, export, fit  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
 SMALL = Config(
     filters=(8, 16), kernels=(5, 3), dense_units=32, epochs=2, batch_size=32, augmentation=0.3,
-    batch_norm=True, extra=True, reject=True, seed=11, learning_rate=0.01,
+    augmentation_end=0.5, batch_norm=True, extra=True, reject=True, seed=11, learning_rate=0.01,
+    ema=0.9,
 )  # fmt: skip
 
 
@@ -215,53 +215,35 @@ def test_a_small_set_is_trained_in_enough_steps():
         assert fit.choose_batch_size(config, n_images) == expected
 
 
-def test_a_run_starts_from_another_and_says_so(tmp_path, run, dataset, monkeypatch, capsys):
+def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(monkeypatch, capsys):
     monkeypatch.setattr(fit, "has_bfloat16", lambda: False)
-    seen = []
-    plain = SMALL.replace(epochs=1, learning_rate=1e-5, precision="mixed_bfloat16")
-    target, start = tmp_path / "finished", run[0]
-    folder = training.train(dataset, plain, target, start=start, progress=seen.append)
-    assert seen[0]["val_accuracy"] >= run[1][-1]["val_accuracy"] - 0.1, "it starts from nothing"
-    assert told(folder)["started_from"]["config"] == SMALL.to_dict()
-    assert told(folder)["precision"] == "float32"
+    assert fit.usable_precision("mixed_bfloat16") == "float32"
     assert "has no bfloat16" in capsys.readouterr().err
-    for config, start, reason in (
-        (plain.replace(filters=(4, 4)), run[0], "from: it holds another network"),
-        (plain, tmp_path / "nowhere", r"from \(No such file"),
-    ):
-        with pytest.raises(InputError, match=f"cannot be started {reason}"):
-            training.train(dataset, config, tmp_path / "other", start=start)
 
 
-def test_an_average_lies_between_its_runs_and_names_them(tmp_path, run, dataset):
-    plain = SMALL.replace(epochs=1, learning_rate=1e-3)
-    second = training.train(dataset, plain, tmp_path / "second", start=run[0])
-    folder = training.average([run[0], second], dataset, tmp_path / "both")
-    for one, other, between in zip(*map(weights, (run[0], second, folder)), strict=True):
-        assert np.allclose((one + other) / 2, between, atol=1e-6)
-    card = told(folder)
-    assert n_wrong(folder, dataset) == card["metrics"]["test"]["n_wrong"]
-    assert [part["config"]["epochs"] for part in card["averaged"]] == [SMALL.epochs, 1]
+def test_the_augmentation_falls_evenly_from_the_first_epoch_to_the_last():
+    config = SMALL.replace(epochs=5, augmentation=0.8, augmentation_end=0.25)
+    found = [fit.augmentation_strength(config, epoch) for epoch in range(1, 6)]
+    assert np.allclose(found, [0.8, 0.65, 0.5, 0.35, 0.2])
+    assert fit.augmentation_strength(config.replace(epochs=1), 1) == 0.8
+
+
+def test_what_is_kept_of_an_epoch_are_averages_of_the_weights(tmp_path, dataset):
+    """A momentum near 1 keeps those of the first step; training goes on from the others."""
+    kept = {}
+    for ema in (0.0, 0.9999):
+        config = SMALL.replace(epochs=2, extra=False, reject=False, ema=ema)
+        rows = []
+        folder = training.train(dataset, config, tmp_path / str(ema), progress=rows.append)
+        kept[ema] = weights(folder)[0], [row["loss"] for row in rows]
+    first = build_cnn(config).get_weights()[0]
+    moved = {ema: np.abs(found - first).mean() for ema, (found, _) in kept.items()}
+    assert 0 < moved[0.9999] < 0.1 * moved[0.0]
+    assert kept[0.0][1] == kept[0.9999][1], "they learn the same"
+
+
+def test_the_card_of_a_model_that_rejects_is_measured_in_full(run):
+    card = told(run[0])
     assert set(card["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
     counts = [card["readings"][key] for key in ("n_scored", "right", "unsure", "wrong")]
-    assert counts[0] == len(dataset.y_test) == sum(counts[1:])
-    assert "digits average RUN RUN" in (folder / "MODEL_CARD.md").read_text()
-
-
-def test_what_cannot_be_averaged_is_named(tmp_path, run, dataset):
-    odd = tmp_path / "odd"
-    shutil.copytree(run[0], odd)
-
-    def refused(runs, reason, dataset=dataset):
-        with pytest.raises(InputError, match=reason):
-            training.average(runs, dataset, tmp_path / "a")
-
-    refused([run[0]], "two or more")
-    refused([run[0]] * 2, "other data", dataclasses.replace(dataset, digest="00"))
-    shutil.copy(CHAMPION / "model.keras", odd)
-    refused([run[0], odd], "different networks")
-    for content, reason in (("[]", "not whole"), ("{}", "'config'"), ("{", "Expecting")):
-        (odd / "card.json").write_text(content)
-        refused([run[0], odd], reason)
-    refused([run[0], odd / "model.keras"], "Not a directory")
-    assert not (tmp_path / "a").exists()
+    assert counts[0] == card["metrics"]["test"]["n_scored"] == sum(counts[1:])
