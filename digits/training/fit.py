@@ -24,7 +24,7 @@ from digits.training.backend import has_bfloat16, keras
 from digits.training.model import INPUT_SHAPE, as_input, augmented, build_cnn, fused
 
 CHECKPOINT = "checkpoint.weights.h5"  # of network and optimiser
-POOL_SHARE = 1 / 3  # of the synthetic images that one epoch sees: variety, without longer epochs
+POOL_SHARE = 1 / 4  # of the synthetic images that one epoch sees: variety, without longer epochs
 # A small set (the embedded one has 1,233 training images) would otherwise be learned in too few
 # steps: four epochs of five steps teach nothing.
 FEWEST_STEPS = 40
@@ -60,11 +60,11 @@ class TrainingImages:
                 x = np.concatenate([x, embedded.x_train, embedded.x_train])
                 y = np.concatenate([y, embedded.y_train, embedded.y_train])
             n, given = len(dataset.y_train), (dataset.x_train, dataset.y_train, config.seed)
-            pools.append(("digits", *synthesis.digits(n // 4, config.seed)))
-            pools.append(("digits", *synthesis.rerender(n // 3, *given)))
-            pools.append(("spoiled digits", *degradation.degrade(n // 3, *given)))
+            pools.append(("digits", *synthesis.digits(n // 3, config.seed)))
+            pools.append(("digits", *synthesis.rerender(n // 2, *given)))
+            pools.append(("spoiled digits", *degradation.degrade(n // 2, *given)))
         if config.reject:
-            n = len(dataset.y_train) // 2
+            n = 3 * len(dataset.y_train) // 4
             others = synthesis.non_digits(n, dataset.x_train, dataset.y_train, config.seed)
             pools.append(("not digits", others, np.full(n, synthesis.NOT_A_DIGIT)))
         return cls(x, y, tuple(pools))
