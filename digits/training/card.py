@@ -25,9 +25,9 @@ FILE = "MODEL_CARD.md"
 N_OTHERS = 2000  # synthetic images that are not digits
 N_CORRUPTED = 2000  # validation images that are read under each corruption
 VALIDATION_SEED = 1_000_003  # of those synthetic images: never a training's seed
-LINEAGE = (  # facts that the card of a later run repeats
-    "name", "data", "n_train", "n_synthetic", "config", "epoch", "training_seconds", "commit",
-    "created", "started_from", "averaged", "finetuning",
+OF_BASE = (  # facts that the card of a fine-tuned model repeats of the one that it started from
+    "name", "data", "n_train", "n_synthetic", "config", "commit", "created", "started_from",
+    "finetuning",
 )  # fmt: skip
 
 
@@ -139,11 +139,6 @@ def _readings(recognizer: Recognizer, dataset: Dataset) -> dict:
     return {"n_scored": len(dataset.y_test), **counts, "commit": git_commit()}
 
 
-def lineage(card: dict) -> dict:
-    """Return what the card of a new model keeps of the card of the one that it came from."""
-    return {key: card[key] for key in LINEAGE if key in card}
-
-
 def load(folder: str | os.PathLike) -> dict:
     """Return the card of a finished run.
 
@@ -166,8 +161,9 @@ def load(folder: str | os.PathLike) -> dict:
 
 def render(card: dict) -> str:
     """Return the model card as Markdown, from ``card.json`` alone."""
-    facts = {"commands": _commands(card), "minutes": _seconds(card) / 60}
-    return template(FILE).render(card=card, **facts)
+    wrong = [run["test"] for run in card.get("seeds", [])]
+    spread = {"mean": np.mean(wrong), "deviation": np.std(wrong, ddof=1)} if len(wrong) > 1 else {}
+    return template(FILE).render(card=card, command=_command(card), spread=spread)
 
 
 def template(name: str) -> Template:
@@ -181,16 +177,13 @@ def template(name: str) -> Template:
     return environment.get_template(f"{name}.j2")
 
 
-def _commands(card: dict) -> str:
-    """Return the commands that repeat the run, an earlier run's first."""
-    if "averaged" in card:
-        chain = {key: value for key, value in card.items() if key != "averaged"}
-        return f"{_commands(chain)}, then `digits average{' RUN' * len(card['averaged'])}`"
-    earlier = card.get("started_from")
-    before = _commands({"data": card["data"], **earlier}) + ", then " if earlier else ""
+def _command(card: dict) -> str:
+    """Return the command that repeats the run."""
+    if "averaged" in card:  # the shipped model, until `ship` replaces it
+        return "six trainings, each from the last, and two averages, by code that is gone"
     if "finetuning" in card:
         seed = card["finetuning"]["seed"]
-        return f"{before}`digits finetune FOLDER --data {card['data']} --seed {seed}`"
+        return f"digits finetune FOLDER --data {card['data']} --seed {seed}"
     config = card["config"]
     profile = Config.from_profile(config["profile"], seed=config["seed"]).to_dict()
     changed = [
@@ -198,14 +191,7 @@ def _commands(card: dict) -> str:
         for name, value in config.items()
         if value != profile[name]
     ]
-    command = (
+    return (
         f"digits train --data {card['data']} --profile {config['profile']} "
-        f"--seed {config['seed']}{''.join(changed)}{' --start RUN' if earlier else ''}"
+        f"--seed {config['seed']}{''.join(changed)}"
     )
-    return f"{before}`{command}`"
-
-
-def _seconds(card: dict) -> float:
-    """Return the training time, that of an earlier run included."""
-    earlier = card.get("started_from")
-    return card["training_seconds"] + (_seconds(earlier) if earlier else 0)

@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from digits import InputError, data, evaluation
-from digits.config import CHAMPION, Config, git_commit, package_versions
+from digits.config import Config, git_commit, package_versions
 from digits.data import Dataset
 from digits.data.pages import Patches, make_page, make_patches, make_row
 from digits.pictures import Picture, find_digits, find_ink
@@ -160,7 +160,7 @@ def train_detector(
             "versions": package_versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_card(partial, facts, dataset)
+        write_card(partial, facts, dataset, Recognizer.load())
         (partial / CHECKPOINT).unlink()
     return Path(run_dir)
 
@@ -182,18 +182,17 @@ def _export(network: keras.Model, path: Path, ink: np.ndarray) -> None:
         raise RuntimeError(f"the ONNX export differs from Keras by {difference:.2g}")
 
 
-def weigh_detector(dataset: Dataset, folder: Path = CHAMPION) -> None:
-    """Weigh the detector in a folder anew and renew its card, as for another shipped classifier."""
+def weigh_detector(dataset: Dataset, folder: Path) -> None:
+    """Weigh the detector in a folder against the classifier there, and renew its card."""
     facts = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
-    write_card(folder, facts, dataset)
+    write_card(folder, facts, dataset, Recognizer.load(folder))
 
 
-def write_card(folder: Path, facts: dict, dataset: Dataset) -> None:
-    """Weigh the detector in a folder against the shipped classifier, measure both, write the card.
+def write_card(folder: Path, facts: dict, dataset: Dataset, reader: Recognizer) -> None:
+    """Weigh the detector in a folder against a reader's classifier, measure both, write the card.
 
     Validation decides the weights; then the test set is read.
     """
-    reader = Recognizer.load()
     reader.detector = Detector.load(folder / "detector.onnx")
     weights = fit_weights(reader, dataset.x_val, dataset.y_val)
     reader.detector.weights = Weights(**weights)

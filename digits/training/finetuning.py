@@ -301,7 +301,7 @@ def finetune(
         facts = {
             "n_train": len(labels),
             **{key: earlier[key] for key in ("config", "n_parameters", "epoch")},
-            "started_from": card.lineage(earlier),
+            "started_from": {key: earlier[key] for key in card.OF_BASE if key in earlier},
             "finetuning": {
                 "n_by_digit": np.bincount(labels, minlength=evaluation.N_DIGITS).tolist(),
                 "seed": seed,

@@ -30,15 +30,26 @@ def test_the_card_states_what_json_holds():
         assert fact in text
 
 
-def test_the_commands_of_a_run_that_started_from_another_and_of_an_average():
-    earlier = {key: CARD[key] for key in ("config", "epoch", "training_seconds", "commit")}
+def test_the_command_names_what_differs_from_the_profile():
     config = Config.from_profile("best", seed=4, epochs=9, filters=(8, 8, 8, 8)).to_dict()
-    text = model_card.render({**CARD, "config": config, "started_from": earlier})
-    assert "--profile best --seed 3`, then `digits train" in text
-    assert "--seed 4 --set filters=8,8,8,8 --set epochs=9 --start RUN`" in text
-    assert "40.0 minutes" in text
-    card = {**CARD, "started_from": earlier, "averaged": [earlier, earlier]}
-    assert "--seed 3 --start RUN`, then `digits average RUN RUN`" in model_card.render(card)
+    text = model_card.render({**CARD, "config": config})
+    assert (
+        "`digits train --data mnist --profile best --seed 4 --set filters=8,8,8,8 --set epochs=9`"
+        in text
+    )
+    assert "20.0 minutes" in text
+
+
+def test_a_fine_tuned_model_says_what_it_started_from():
+    score = {"n_scored": 50, "n_wrong": 7, "value": 0.86, "low": 0.74, "high": 0.93}
+    facts = {
+        "n_by_digit": [5] * 10, "seed": 3, "steps": 200, "replayed": {"training images": 4000},
+        "folds": 5, "hand_before": score, "hand_after": score, "val_before": score,
+    }  # fmt: skip
+    base = {key: CARD[key] for key in model_card.OF_BASE if key in CARD}
+    text = model_card.render({**CARD, "n_train": 50, "finetuning": facts, "started_from": base})
+    assert "`digits finetune FOLDER --data mnist --seed 3`" in text
+    assert "started from, mine (commit `abcdef`)" in text and "57,466 images" in text
 
 
 def test_what_was_measured_in_full():

@@ -1,11 +1,13 @@
 """The network that finds digits, and its training."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from digits import InputError
+from digits.config import CHAMPION
 from digits.data import load
 from digits.data.pages import CUT, PATCH, Patches
 from digits.recognizer.detector import (
@@ -119,6 +121,8 @@ def test_a_run_is_repeatable_can_be_resumed_and_tells_what_it_reaches(tmp_path, 
     assert first.weights is not None
     odd = {"classes": [1.0, 0.0], "digit": [0.0] * len(card["weights"]["digit"])}
     (whole / "detector.json").write_text(json.dumps({**card, "weights": odd, "test_rows": {}}))
+    for name in ("model.onnx", "card.json"):
+        shutil.copyfile(CHAMPION / name, whole / name)
     detector_fit.weigh_detector(dataset, whole)
     assert json.loads((whole / "detector.json").read_text()) == card
     assert (whole / "DETECTOR_CARD.md").read_text() == text

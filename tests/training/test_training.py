@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from unittest.mock import Mock
 
 import numpy as np
@@ -13,7 +14,7 @@ keras = pytest.importorskip("keras")
 from digits import InputError, data, evaluation, training  # noqa: E402
 from digits.config import Config  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
-from digits.training import build_cnn, card, export, fit  # noqa: E402
+from digits.training import build_cnn, card, champion, export, fit  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -247,3 +248,31 @@ def test_the_card_of_a_model_that_rejects_is_measured_in_full(run):
     assert set(card["corruptions"]["error"]) == set(evaluation.CORRUPTIONS)
     counts = [card["readings"][key] for key in ("n_scored", "right", "unsure", "wrong")]
     assert counts[0] == card["metrics"]["test"]["n_scored"] == sum(counts[1:])
+
+
+def test_of_several_runs_the_best_on_validation_is_shipped_and_its_card_tells_of_all(
+    tmp_path, run, dataset, monkeypatch
+):
+    """The other run has the better test figure, which must not choose."""
+    weighed = []
+    monkeypatch.setattr(champion, "weigh_detector", lambda *given: weighed.append(given))
+    better, worse, folder = tmp_path / "better", tmp_path / "worse", tmp_path / "shipped"
+    for place, seed, more, wrong in ((better, 11, 0.01, 9), (worse, 12, 0.0, 3)):
+        shutil.copytree(run[0], place)
+        history = pd.read_csv(place / "history.csv")
+        history["val_accuracy"] += more
+        history.to_csv(place / "history.csv", index=False)
+        facts = told(place)
+        facts["config"]["seed"], facts["metrics"]["test"]["n_wrong"] = seed, wrong
+        (place / "card.json").write_text(json.dumps(facts))
+    folder.mkdir()
+    assert training.ship([worse, better], dataset, folder) == better
+    assert weighed == [(dataset, folder)] and told(folder)["name"] == "shipped"
+    assert [(one["seed"], one["test"]) for one in told(folder)["seeds"]] == [(12, 3), (11, 9)]
+    text = (folder / "MODEL_CARD.md").read_text()
+    assert "| 11 (shipped) |" in text and "| 12 |" in text and "standard deviation" in text
+    assert Recognizer.load(folder).card["metrics"]["test"]["n_wrong"] == 9
+    facts["config"]["epochs"] += 1
+    (worse / "card.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="more than their seeds"):
+        training.ship([worse, better], dataset, folder)
