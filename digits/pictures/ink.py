@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
 from PIL.Image import Resampling
 
 from digits.pictures import filters
@@ -129,8 +128,6 @@ def remove_border_region(ink: Ink) -> Ink:
 def to_grey(pixels: np.ndarray) -> np.ndarray:
     """Return the grey picture, float32 0 to 255, along the colour in which the picture varies most.
 
-    Where it is in colour, the levels are whole numbers.
-
     Blue on green may be equally light; the direction in which neighbouring pixels differ in colour
     space separates them.
     """
@@ -155,8 +152,10 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     weights *= 1 if weights.sum() >= 0 else -1
     span = 255 * np.abs(weights).sum()
     offset = -255 * np.minimum(weights, 0).sum()
-    matrix = (*(weights * (255 / span)).tolist(), offset * 255 / span)
-    return np.asarray(Image.fromarray(pixels).convert("L", matrix), np.float32)
+    scale = np.float32(255 / span)
+    return pixels.astype(np.float32) @ (scale * weights.astype(np.float32)) + np.float32(
+        scale * offset
+    )
 
 
 def _thumbnail(image: np.ndarray, side: int) -> np.ndarray:
