@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line: one-line errors, exit status 0 done, 1 some input failed, 2 misused."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        status = cli.main(arguments, prog_name="digits", standalone_mode=False)
+        status = cli.main(arguments or ["--help"], prog_name="digits", standalone_mode=False)
     except click.ClickException as error:
         hint = f" (see {error.ctx.command_path} --help)" if getattr(error, "ctx", None) else ""
         _say(" ".join(error.format_message().split()) + hint)
@@ -172,7 +172,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(readable=False))
 @flag_option("--json", "as_json", help="Print one JSON object per picture and line.")
-@path_option("--csv", metavar="FILE", help="Write a table.")
+@path_option("--csv", metavar="FILE", help="Write a table; - writes it to standard output.")
 @folder_option("--annotate", help="Write copies that show the digits.")
 @path_option("--model", metavar="M", help="A run folder or .onnx file; else the shipped model.")
 @flag_option("--single", help="Take each picture as one digit.")
@@ -244,7 +244,7 @@ def predict(
                 except OSError as error:
                     n_failed += 1
                     _say(f"cannot write {copies[index]} ({error.strerror or error})")
-    if csv:
+    if csv and str(csv) != "-":
         plural = "s" if len(names) != 1 else ""
         _say(f"{len(names):,} picture{plural} in {_short(csv)} ({_counted(counts)})")
     return 1 if n_failed or counts["error"] else 0

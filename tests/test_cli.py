@@ -124,6 +124,19 @@ def test_table_shows_every_row_of_a_page(run, folder):
     assert (lines[2][1:], lines[3][1:4]) == (["7", "99%", "ok"], ["7", "50%", "unsure:"])
 
 
+def test_without_a_command_the_help_is_shown_as_it_is_written(run):
+    status, out, err = run()
+    assert (status, err) == (0, "") and "\nCommands:\n" in out
+
+
+def test_csv_goes_to_standard_output_where_a_dash_is_given(run, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run("predict", folder, "--csv", "-")
+    rows = list(csv.DictReader(io.StringIO(out, newline="")))
+    assert (status, [row["text"] for row in rows]) == (0, ["", "7", "7\n4"])
+    assert "pictures in" not in err and not (tmp_path / "-").exists()
+
+
 def test_csv_holds_a_line_per_picture_and_says_so(run, folder, tmp_path):
     status, out, err = run("predict", folder, "--csv", tmp_path / "answers.csv")
     assert (status, out) == (0, "")

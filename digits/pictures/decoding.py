@@ -106,7 +106,8 @@ def decode(
         name = stream = _checked_path(source)
     else:
         raise InputError(
-            f"a {type(source).__name__} arrived; expected a path, bytes, a PIL image or an array"
+            f"an object of type {type(source).__name__} arrived; expected a path, bytes, a PIL image "
+            "or an array"
         )
     try:
         with warnings.catch_warnings():

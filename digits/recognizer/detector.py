@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL.Image import Resampling
 
+from digits import InputError
 from digits.config import CHAMPION
 from digits.pictures import Glyph
 from digits.pictures.filters import dilate, maximum_filter, resize
@@ -250,13 +251,26 @@ class Detector:
         """Load a detector, by default the shipped one; it may use `threads` cores, by default all.
 
         `path` is its ``.onnx`` file, beside which a card of the same name says how it is weighed.
+        Raises `InputError` if it does not exist, or is something else.
         """
         path = CHAMPION / "detector.onnx" if path is None else Path(path)
-        card = path.with_suffix(".json")
-        if not card.is_file():
-            return cls(start_session(path, threads))
-        weights = json.loads(card.read_text(encoding="utf-8"))["weights"]
-        return cls(start_session(path, threads), Weights(**weights))
+        if not path.is_file():
+            raise InputError(
+                f"{path} does not exist; `digits train --detector` writes a detector.onnx"
+            )
+        session, weights, card = start_session(path, threads), None, path.with_suffix(".json")
+        shape, outputs = session.get_inputs()[0].shape, session.get_outputs()[0].shape
+        if (len(shape), shape[-1], outputs[-1]) != (4, 1, N_CHANNELS):
+            raise InputError(
+                f"{path} takes {shape} and gives {outputs}; expected (n, height, width, 1) and "
+                f"(n, height / {CELL}, width / {CELL}, {N_CHANNELS})"
+            )
+        if card.is_file():
+            try:
+                weights = Weights(**json.loads(card.read_text(encoding="utf-8"))["weights"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise InputError(f"{card} is no card of a detector ({error!r})") from None
+        return cls(session, weights)
 
     def field(self, ink: np.ndarray, factor: float) -> Field:
         """Look at ink, float32 (height, width), 0 to 1, scaled by a factor."""

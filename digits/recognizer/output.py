@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,9 +46,14 @@ def _table_writer(names: list[str]):
 
 
 def _csv_writer(path: Path):
-    """Return a function that appends one row to `path`, which each run starts anew."""
+    """Return a function that appends one row to `path`, which each run starts anew, or to "-"."""
     # Lines are flushed one by one, so that a run that is stopped leaves what it has read.
-    file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace", buffering=1)
+    options = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
+    if str(path) == "-":
+        file = sys.stdout
+        file.reconfigure(line_buffering=True, **options)
+    else:
+        file = path.open("w", buffering=1, **options)
     names = ["file", "text", "confidence", "status", "message"]
     rows = csv.DictWriter(file, names, extrasaction="ignore")
     rows.writeheader()

@@ -56,8 +56,11 @@ class Recognizer(Classifier):
         """Read pictures one by one, in order; see `read`.
 
         Small plain pictures of one digit, as data sets hold them by the thousand, go to the model
-        together. An InputError among the pictures stands for one that could not be fetched.
+        together. An InputError among the pictures stands for one that could not be fetched. A path or
+        the bytes of one picture are refused by an InputError: those are for `read`.
         """
+        if isinstance(pictures, str | bytes | os.PathLike):
+            raise InputError("one picture arrived, expected several; give it to read, or a list")
         for small, group in groupby(map(_open, pictures), key=_is_small):
             while batch := list(islice(group, BATCH if small else 1)):
                 sure = self._sure_digits([p.pixels for _, p, _ in batch]) if small else [None]

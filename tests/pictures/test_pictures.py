@@ -171,7 +171,7 @@ def test_what_is_no_picture_is_refused_with_a_reason(tmp_path, monkeypatch):
         (np.zeros((3, 3), complex), "expected"),
         (np.zeros((5, 28, 28), np.uint8), r"Recognizer\.predict takes many"),
         (np.zeros((5, 28, 28, 1), np.uint8), r"Recognizer\.predict takes many"),
-        ([1], "a list arrived; expected a path"),
+        ([1], "an object of type list arrived; expected a path"),
         (tmp_path, "folder"),
         (tmp_path / "missing.png", "does not exist"),
         ("a\0b.png", "cannot be opened"),

@@ -1,10 +1,13 @@
 """How the detector's answer is turned into digits, with a session that knows where they are."""
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from digits import InputError
+from digits.config import CHAMPION
 from digits.pictures import Glyph
 from digits.recognizer.detector import (
     CELL,
@@ -155,3 +158,19 @@ def test_other_scales_are_tried_where_most_of_the_ink_is(monkeypatch):
         explained[0.85] = 0.05
         assert detector._other_scales(page, first, (1.7,)) is first, "not the whole again"
         assert looks == expected
+
+
+def test_what_is_no_detector_is_named(tmp_path):
+    shutil.copyfile(CHAMPION / "detector.onnx", tmp_path / "other.onnx")
+    for card in ("{", "{}", '{"weights": {"classes": [1]}}'):
+        (tmp_path / "other.json").write_text(card)
+        with pytest.raises(InputError, match=r"other\.json is no card of a detector"):
+            Detector.load(tmp_path / "other.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"no network")
+    for path, reason in (
+        (tmp_path / "none.onnx", "does not exist"),
+        (tmp_path / "broken.onnx", "is not an ONNX model"),
+        (CHAMPION / "model.onnx", r"expected \(n, height, width, 1\)"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            Detector.load(path)

@@ -173,6 +173,12 @@ def test_the_detector_uses_as_many_cores_as_the_classifier(monkeypatch):
     assert given == [1, None]
 
 
+def test_one_picture_is_not_taken_for_several():
+    for picture in ("photo.png", TEST_IMAGES / "photo.png", b"bytes"):
+        with pytest.raises(InputError, match="give it to read, or a list"):
+            next(ZERO.read_many(picture))
+
+
 def test_the_order_is_kept_where_some_images_wait_for_the_model(tmp_path, monkeypatch):
     monkeypatch.setattr("digits.recognizer.reader.BATCH", 2)
     blank, missing = np.zeros((9, 9), np.uint8), tmp_path / "missing.png"
