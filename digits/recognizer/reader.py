@@ -23,7 +23,8 @@ from digits.recognizer.reading import DigitReading, Reading
 # page: of 2,400 pairs of MNIST's training digits that overlap by 1 to 6 pixels, 21 are one digit then.
 UNDOUBTED = 0.99
 BLANK = (
-    "nothing is written on it, or too faintly for its grain; write darker or take a sharper photo"
+    "nothing is written on it, or too faintly for its grain, or up to all edges; write darker, "
+    "leave a margin, or take a sharper photo"
 )
 
 
