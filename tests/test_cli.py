@@ -96,6 +96,7 @@ def test_json_has_one_object_per_picture_and_line_in_order_of_path(run, folder):
         "file": str(folder / "page.JPG"), "text": "74", "rows": ["7", "4"], "confidence": 0.5,
         "status": "unsure", "message": "below the threshold",
         "digits": [seven | {"cut": False}, four | {"cut": False}],
+        "unread": [],
     }  # fmt: skip
     assert (status, err) == (0, "digits: 1 file was not looked at: .txt 1\n")
 

@@ -66,6 +66,7 @@ READINGS = pa.schema(
         ("status", pa.string()),
         ("message", pa.string()),
         ("digits", pa.list_(DIGIT)),
+        ("unread", pa.list_(pa.list_(pa.int32(), 4))),
     ]
 )
 # Paths are bytes to the file system, and need not be text.

@@ -104,7 +104,8 @@ class Recognizer(Classifier):
             return Reading(file, status="no-digit", message=message)
         n_others = viewer.count_others(look) if single else 0
         digits = [replace(d, accepted=d.accepted and not n_others) for d in look.digits()]
-        reading = Reading.of(file, digits, n_unread=len(look.unread), turn=look.turn)
+        unread = [look.place(thing.glyph) for thing in look.unread]
+        reading = Reading.of(file, digits, unread=unread, turn=look.turn)
         if not n_others:
             return reading
         what = "another digit is" if n_others == 1 else f"{n_others} more digits are"

@@ -67,6 +67,9 @@ class Reading:
         For people: what is wrong, and what to do. Empty for "ok", unless the page was turned or
         there are more pages.
     digits : tuple of DigitReading
+    unread : tuple of tuple of int
+        Boxes, as a digit's, of what is as large as a digit and was neither read nor recognised as
+        something else.
     """
 
     file: str
@@ -76,14 +79,15 @@ class Reading:
     status: str = "ok"
     message: str = ""
     digits: tuple[DigitReading, ...] = ()
+    unread: tuple[tuple[int, int, int, int], ...] = ()
 
     @classmethod
     def of(
-        cls, file: str, digits: Sequence[DigitReading], *, n_unread: int = 0, turn: int = 0
+        cls, file: str, digits: Sequence[DigitReading], *, unread: Sequence = (), turn: int = 0
     ) -> Reading:
         """Sum up the digits found, in reading order.
 
-        `n_unread` things as large as digits were not read, where no digit is found at least one; the
+        What is `unread` is as large as digits, and where no digit is found at least one thing; the
         page was turned left `turn` times.
         """
         n_unsure = sum(not digit.accepted for digit in digits)
@@ -91,7 +95,7 @@ class Reading:
         if n_unsure:
             what = "the digit" if len(digits) == 1 else f"{n_unsure} of {len(digits)} digits"
             messages.append(f"not sure of {what}; look at it, or give a clearer picture")
-        if n_unread:
+        if n_unread := len(unread):
             things, are = ("thing", "is") if n_unread == 1 else ("things", "are")
             more = "more " if digits else ""
             what = f"{n_unread} {more}{things} as large as digits {are} not read"
@@ -103,8 +107,8 @@ class Reading:
             rows[digit.row] += str(digit.digit)
         status = "unsure" if n_unsure or n_unread else "ok"
         least = min((digit.confidence for digit in digits), default=0.0)
-        message = "; ".join(messages)
-        return cls(file, "".join(rows), tuple(rows), least, status, message, tuple(digits))
+        found = tuple(digits), tuple(unread)
+        return cls(file, "".join(rows), tuple(rows), least, status, "; ".join(messages), *found)
 
     def to_dict(self) -> dict:
         """Return what `digits predict --json` prints."""
@@ -112,4 +116,5 @@ class Reading:
             "rows": list(self.rows),
             "confidence": round(self.confidence, 4),
             "digits": [digit.to_dict() for digit in self.digits],
+            "unread": [list(box) for box in self.unread],
         }

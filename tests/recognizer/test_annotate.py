@@ -27,6 +27,12 @@ def test_unsure_digits_differ_by_a_question_mark_not_by_colour_alone():
     assert lengths[1] > lengths[0] + 3
 
 
+def test_what_was_not_read_has_a_frame_and_a_question_mark():
+    picture = decode(np.full((300, 300), 255, np.uint8))
+    copy = np.asarray(annotate(picture, Reading.of("x", [], unread=[(100, 100, 80, 120)])), int)
+    assert near(copy[100:220, 95:101], UNSURE).any(1).all() and (copy[:97] < 200).any()
+
+
 def test_boxes_are_drawn_where_they_are_however_large_the_copy_is():
     picture = Picture(np.full((600, 400, 3), 255, np.uint8), (1600, 2400))  # turned and reduced
     blue = near(drawn(picture, (400, 800, 400, 400)), SURE)

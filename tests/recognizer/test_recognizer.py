@@ -110,7 +110,8 @@ def test_a_digit_is_ok_with_its_box_and_image_and_becomes_json():
     answer = reading.to_dict()
     assert json.loads(json.dumps(answer)) == answer
     assert answer["rows"] == ["0"] and answer["digits"][0]["row"] == 0
-    assert {"file", "text", "rows", "confidence", "status", "message", "digits"} == set(answer)
+    names = {"file", "text", "rows", "confidence", "status", "message", "digits", "unread"}
+    assert names == set(answer)
 
 
 def test_a_doubtful_digit_is_guessed_and_what_is_not_a_digit_is_not_read():
@@ -369,7 +370,7 @@ def test_something_as_large_as_digits_that_is_not_read_makes_the_answer_unsure(r
         (digits, 1, "1985", "1 more thing as large as digits is not read"),
         ([], 2, "", "2 things as large as digits are not read"),
     ):
-        reading = Reading.of("page.png", there, n_unread=n)
+        reading = Reading.of("page.png", there, unread=[(0, 0, 9, 9)] * n)
         assert (reading.status, reading.text, len(reading.rows)) == ("unsure", text, bool(text))
         assert reading.message.startswith(words)
     # What is for certain something else is left out.
