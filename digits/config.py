@@ -72,7 +72,8 @@ class Config:
         Decoupled weight decay (AdamW).
     ema : float
         Momentum of the exponential moving average of the weights, which is what is kept of each epoch:
-        0 none, 0.999 a memory of about 1000 steps.
+        0 none, 0.999 a memory of about 1000 steps. A training needs many times that number: at first
+        the averages fit neither the data nor the statistics of batch normalisation.
     precision : str
         "float32" or "mixed_bfloat16"; the latter is faster where the processor has it.
     """

@@ -28,16 +28,16 @@ CANVAS = 96  # side in pixels of the canvas that strokes are drawn on
 INK_BOX = (22, 74)  # where the unit square of a glyph lies on it
 
 # Pen strokes in the unit square, x to the right, y down: a stroke is a list of points that a smooth
-# curve joins. By digit: ways to write it that the shipped model knows, and habits that MNIST lacks
-# (the first one mostly misread or doubted, the second milder). "other": letters and signs that nobody
-# writes like a digit (so no O, I, l, Z, S, B, b, G, q, g, D, ...).
+# curve joins. By digit: ways to write it that training draws, and habits that it does not draw (the
+# first one mostly misread or doubted, the second milder). "other": letters and signs that nobody
+# writes like a digit (so no O, I, l, Z, S, B, b, G, q, g, D, closing brackets, ...).
 _STROKES = json.loads(Path(__file__).with_name("strokes.json").read_text(encoding="utf-8"))
 DIGIT_STROKES, HABITS = (
     [list(ways.values()) for ways in _STROKES[kind].values()] for kind in ("digits", "habits")
 )
 OTHER_STROKES = list(_STROKES["other"].values())
 
-FONT_LETTERS = "AEFHKMNPRWXdefhkmnprwx" + "CTUVacuv" + "@#&%+=<>*{}"
+FONT_LETTERS = "AEFHKMNPRWXdefhkmnprwx" + "CTUVacuv" + "@#&%+=<>*"
 FONT_FILES = (
     "DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf", "DejaVuSansMono.ttf",
     "DejaVuSerif.ttf", "DejaVuSerif-Italic.ttf", "STIXGeneral.ttf", "STIXGeneralItalic.ttf",
@@ -92,8 +92,9 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
     Letters and signs by pen and in print, scribbles, invented characters, filled shapes, textures;
     what pages hold besides: pieces of rules and frames, specks, rings around things; and the results
     of a wrong segmentation: several digits in one frame, or a part of one, cut from training images
-    `x`, uint8 (m, 28, 28), with labels `y`. What a person would take for a digit is left out: a part
-    of an 8 that is a ring, an upright stroke. Returns uint8 (n, 28, 28) in MNIST form.
+    `x`, uint8 (m, 28, 28), with labels `y`. What a person could take for a digit is left out, such as
+    an upright rule, a closing bracket or a ring around a single stroke. Returns uint8 (n, 28, 28) in
+    MNIST form.
     """
     rng = np.random.default_rng([seed, 2])
     makers = (
@@ -103,8 +104,8 @@ def non_digits(n: int, x: np.ndarray, y: np.ndarray, seed: int) -> np.ndarray:
         (0.05, lambda: _draw([rng.uniform(0, 1, (rng.integers(8, 16), 2))], rng, jitter=0.0)),
         (0.08, lambda: _shapes(rng)),
         (0.05, lambda: _texture(rng)),
-        (0.06, lambda: _draw(_rules(rng), rng, jitter=0.02)),
-        (0.03, lambda: _draw(_specks(rng), rng, jitter=0.0)),
+        (0.06, lambda: _draw(_rules(rng), rng, jitter=0.02, narrowest=0.8, widest=8)),
+        (0.03, lambda: _draw(_specks(rng), rng, jitter=0.0, widest=6)),
         (0.05, lambda: _ring(x, y, rng)),
         (0.10, lambda: _several(x, rng)),
         (0.04, lambda: _part(x, y, rng)),
@@ -121,12 +122,14 @@ def _choice(items: Sequence, rng: np.random.Generator):
     return items[rng.integers(len(items))]
 
 
-def _draw(strokes, rng: np.random.Generator, jitter: float, narrowest: float = 0.5) -> np.ndarray:
-    """Draw strokes with a shaken pen, slanted and stretched."""
+def _draw(
+    strokes, rng: np.random.Generator, jitter: float, narrowest: float = 0.5, widest: int = 52
+) -> np.ndarray:
+    """Draw strokes with a shaken pen of at most `widest` pixels, slanted and stretched."""
     slant, angle = rng.normal(0, 0.15), rng.normal(0, 0.10)
     matrix = affine_matrix(slant, angle, rng.uniform(narrowest, 1.0), rng.uniform(0.85, 1.0))
     # 1 to 12 pixels on an ink box of 52: a mouse line to a felt pen. Mostly in between.
-    pen_width = max(1, round(rng.lognormal(1.45, 0.5)))
+    pen_width = min(widest, max(1, round(rng.lognormal(1.45, 0.5))))
     level = int(rng.integers(150, 256))
     jittered = [np.asarray(stroke) + rng.normal(0, jitter, (len(stroke), 2)) for stroke in strokes]
     return draw_strokes(jittered, matrix, pen_width, level)
@@ -277,11 +280,11 @@ def _poor_photo(digit: np.ndarray, rng: np.random.Generator) -> bytes:
 
 
 # The directions, right and down, of the arms of a piece of a rule or a frame. Left out is what could
-# be a 1 or a 7: an upright, a corner at the upper right, an upright on a base.
+# be a 1 or a 7: an upright, also with a foot to the left, and a corner at the upper right.
 _RIGHT, _LEFT, _UP, _DOWN = (1, 0), (-1, 0), (0, -1), (0, 1)
 _ARMS = (
-    (_RIGHT, _LEFT), (_RIGHT, _UP), (_LEFT, _UP), (_RIGHT, _DOWN), (_RIGHT, _LEFT, _DOWN),
-    (_UP, _DOWN, _RIGHT), (_RIGHT, _LEFT, _UP, _DOWN),
+    (_RIGHT, _LEFT), (_RIGHT, _UP), (_RIGHT, _DOWN), (_RIGHT, _LEFT, _DOWN), (_UP, _DOWN, _RIGHT),
+    (_RIGHT, _LEFT, _UP, _DOWN),
 )  # fmt: skip
 
 
@@ -296,7 +299,7 @@ def _rules(rng: np.random.Generator) -> list:
         lines = [[(0, i / n), rng.uniform((0.6, i / n), (1, i / n))] for i in range(n)]
         return lines if is_level else [np.asarray(line)[:, ::-1] for line in lines]
     # Arms of like length: a T without its right arm is a 7.
-    lengths = rng.uniform(0.25, 0.5) * rng.uniform(0.7, 1.3, 4)
+    lengths = rng.uniform(0.8, 1.2, 4) / 2
     arms = zip(lengths, _choice(_ARMS, rng), strict=False)
     return [[(0.5, 0.5), 0.5 + length * np.array(arm)] for length, arm in arms]
 
@@ -328,21 +331,20 @@ def _ring(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         inside = rng.uniform(0.3, 0.6)
         strokes = [0.5 + inside * (np.asarray(stroke) - 0.5) for stroke in glyph]
     elif kind < 0.6:
-        strokes = [circle(rng.uniform(0.1, 0.35))]
+        strokes = [circle(rng.uniform(0.1, 0.25))]
     elif kind < 0.7:
         strokes = [[(0.5, 0), (0.5, 1)], [(0, 0.5), (1, 0.5)]]
-    drawn = _draw([circle(0.5), *strokes], rng, jitter=0.02, narrowest=0.7)
-    if not strokes:  # a digit of the data
-        digit = Image.fromarray(_crop_to_ink(x[_choice(np.flatnonzero(y != 1), rng)]))
-        height = round(rng.uniform(18, 32))
-        digit = digit.resize((max(4, round(digit.width * height / digit.height)), height))
-        drawn, digit = drawn.copy(), np.asarray(digit)
-        top, left = (
-            ((CANVAS - np.array(digit.shape)) / 2 + rng.uniform(-3, 3, 2)).round().astype(int)
-        )
-        window = drawn[top : top + digit.shape[0], left : left + digit.shape[1]]
-        np.maximum(window, digit, out=window)
-    return drawn
+    drawn = _draw([circle(0.5), *strokes], rng, jitter=0.02, narrowest=0.7, widest=5)
+    if strokes:
+        return drawn
+    # A digit of the data; a 1 would be the one stroke.
+    digit = Image.fromarray(_crop_to_ink(x[_choice(np.flatnonzero(y != 1), rng)]))
+    factor = rng.uniform(18, 32) / max(digit.size)
+    digit = digit.resize([max(1, round(side * factor)) for side in digit.size])
+    ring = Image.fromarray(drawn)
+    places = (CANVAS - np.array(digit.size)) / 2 + rng.uniform(-3, 3, 2)
+    ring.paste(255, tuple(places.round().astype(int).tolist()), digit)
+    return np.asarray(ring)
 
 
 def _several(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -367,22 +369,12 @@ def _side_by_side(parts: list[np.ndarray], rng: np.random.Generator) -> np.ndarr
     return out
 
 
-# The digits of which a part is none, by the side at which it is cut off.
-_PARTS = {"top": (0, 2, 3, 5), "bottom": (0, 2, 3, 5), "left": (0, 2, 3, 5, 8), "right": (0, 2, 5)}
-
-
 def _part(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return about a third of a digit, as a ruled line or a wrong split leaves it."""
-    side = _choice(list(_PARTS), rng)
-    candidates = np.flatnonzero(np.isin(y, _PARTS[side]))
-    while True:
-        digit = _crop_to_ink(x[_choice(candidates, rng)])
-        digit = digit.T if side in ("left", "right") else digit
-        length = round(digit.shape[0] * rng.uniform(0.25, 0.4))
-        part = digit[:length] if side in ("top", "left") else digit[-length:]
-        part = _crop_to_ink(part.T if side in ("left", "right") else part)
-        if part.shape[1] > 0.4 * part.shape[0]:  # what is narrower is a 1
-            return part
+    """Return the top or bottom of a 0, 2, 3 or 5: as a ruled line or a wrong split leaves it."""
+    candidates = np.flatnonzero(np.isin(y, (0, 2, 3, 5)))
+    digit = _crop_to_ink(x[_choice(candidates, rng)])
+    height = round(digit.shape[0] * rng.uniform(0.25, 0.35))
+    return digit[:height] if rng.random() < 0.5 else digit[-height:]
 
 
 def _crop_to_ink(image: np.ndarray) -> np.ndarray:

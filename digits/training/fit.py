@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from digits import InputError, data
-from digits.config import Config
+from digits.config import Config, git_commit
 from digits.data import Dataset, degradation, synthesis
 from digits.storage import replaced_folder, write_json, write_text
 from digits.training import augmentation, card
@@ -148,24 +148,29 @@ def train(
         settings or other data.
     """
     plan = {"config": config.to_dict(), "data": dataset.name, "data_digest": dataset.digest}
+    commit = git_commit()  # before hours in which the checkout may change
     with replaced_folder(run_dir, keep=True) as partial:
         history = open_run(partial, plan, resume)
         images = TrainingImages.collect(dataset, config)
         precision = usable_precision(config.precision)
         network = build(config.replace(precision=precision))
         _require_fit(network, config)
-        history = _fit(network, images, dataset, config, partial, history, progress)
+        # A network of one's own may hold layers that cannot be copied.
+        trained = fused(network) if build is build_cnn else network
+        history = _fit(network, trained, images, dataset, config, partial, history, progress)
         chosen = choose_epoch(history)
         network = build(config.replace(precision="float32"))  # whatever it was trained in
         network.load_weights(_epoch_file(partial, chosen["epoch"]))
         facts = {
             "n_train": len(images.y),
             "n_synthetic": images.n_synthetic,
+            "synthetic_share": POOL_SHARE,
             "config": config.to_dict(),
             "precision": precision,
             "n_parameters": int(network.count_params()),
             "epoch": chosen["epoch"],
             "training_seconds": round(sum(row["seconds"] for row in history), 1),
+            "commit": commit,
         }
         # The card of a model that may be shipped must stand alone, without notebook 04.
         card.write(partial, network, dataset, facts, in_full=config.reject)
@@ -253,11 +258,15 @@ def reseed(model, seed: int, epoch: int) -> None:
             layer.seed_generator.state.assign(state)
 
 
-def _fit(network, images, dataset, config, partial: Path, history: list, progress) -> list[dict]:
-    """Train the network for the epochs that `history` lacks; return the history of all."""
+def _fit(
+    network, trained, images, dataset, config, partial: Path, history: list, progress
+) -> list[dict]:
+    """Train for the epochs that `history` lacks; return the history of all.
+
+    What is kept of each epoch is a file of `network`'s weights, which are those of `trained`.
+    """
     batch_size = choose_batch_size(config, images.n_epoch)
     steps = max(1, images.n_epoch // batch_size)
-    trained = fused(network)
     model = augmented(trained, augmentation.layers(config.augmentation, config.seed))
     averages = {"use_ema": True, "ema_momentum": config.ema} if config.ema else {}
     schedule = learning_rate_schedule(config, steps)
@@ -278,10 +287,11 @@ def _fit(network, images, dataset, config, partial: Path, history: list, progres
         augmentation.set_strength(model, augmentation_strength(config, epoch))
         row = _fit_epoch(model, images.epoch(config.seed, epoch), epoch, batch_size)
         with _averaged(model):
-            losses = model.evaluate(*validation, batch_size=1000, verbose=0)
+            row["val_loss"], row["val_accuracy"] = model.evaluate(
+                *validation, batch_size=1000, verbose=0
+            )
             network.set_weights(trained.get_weights())
             network.save_weights(_epoch_file(partial, epoch))
-        row |= dict(zip(("val_loss", "val_accuracy"), losses, strict=True))
         history.append(row)
         write_text(partial / "history.csv", pd.DataFrame(history).to_csv(index=False))
         model.save_weights(partial / "next.weights.h5")  # of the optimiser, too
@@ -298,9 +308,11 @@ def _averaged(model: keras.Model) -> Iterator[None]:
     weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
     if variables:
         model.optimizer.finalize_variable_values(variables)
-    yield
-    for variable, weight in zip(variables, weights, strict=True):
-        variable.assign(weight)
+    try:
+        yield
+    finally:
+        for variable, weight in zip(variables, weights, strict=True):
+            variable.assign(weight)
 
 
 def _fit_epoch(model, training, epoch: int, batch_size: int) -> dict:

@@ -79,7 +79,7 @@ class FusedBatchNormalization(kl.BatchNormalization):
 
 
 def fused(network: keras.Model) -> keras.Model:
-    """Return a copy of a network, weights and all, that trains faster where Keras runs on TensorFlow.
+    """Return a copy of one of this room's networks that trains faster where Keras runs on TensorFlow.
 
     Its batch normalisation is `FusedBatchNormalization`; its weights fit the network that it copies.
     """

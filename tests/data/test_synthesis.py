@@ -48,25 +48,31 @@ def test_non_digits_are_many_kinds_and_never_empty(embedded):
     assert ink.min() < 0.08 and ink.max() > 0.3, "thin lines and filled shapes"
 
 
-def test_what_could_be_a_digit_is_no_part_of_the_non_digits(embedded):
-    """No upright strokes, which are 1s, and no empty rings."""
-    x, y, rng = embedded.x_train, embedded.y_train, np.random.default_rng(3)
-    makers = {
-        "rules": lambda: synthesis._draw(synthesis._rules(rng), rng, jitter=0.02),
-        "parts": lambda: synthesis._part(x, y, rng),
-    }
-    for name, make in makers.items():
-        for _ in range(200):
-            ink = to_mnist_form(make()) > 100
-            _, n = ndimage.label(ink, np.ones((3, 3)))
-            down, across = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
-            height, width = np.ptp(down) + 1, np.ptp(across) + 1
-            fill = ink.sum() / (height * width)
-            assert n > 1 or height < 4 * width or fill < 0.7, name
-    rings = [to_mnist_form(synthesis._ring(x, y, rng)) > 100 for _ in range(50)]
-    holes = [ndimage.label(~ring)[1] - 1 for ring in rings]
-    pieces = [ndimage.label(ring, np.ones((3, 3)))[1] for ring in rings]
-    assert np.mean([hole > 1 or piece > 1 for hole, piece in zip(holes, pieces, strict=True)]) > 0.8
+def is_upright_stroke(image):
+    """Whether the ink is one piece whose long axis is upright and four times the short one."""
+    ink = image > 100
+    if ndimage.label(ink, np.ones((3, 3)))[1] > 1:
+        return False
+    (short, long), axes = np.linalg.eigh(np.cov(np.nonzero(ink)) + np.eye(2) / 12)
+    return long > 20 * short and abs(axes[0, 1]) > abs(axes[1, 1])
+
+
+def test_no_upright_stroke_which_is_a_1_is_among_the_non_digits(embedded):
+    ones = synthesis.digits(400, seed=1)
+    assert np.mean([is_upright_stroke(x) for x, y in zip(*ones, strict=True) if y == 1]) > 0.15
+    images = synthesis.non_digits(1500, embedded.x_train, embedded.y_train, seed=1)
+    assert np.mean([is_upright_stroke(image) for image in images]) < 0.005
+
+
+def test_a_ring_holds_something(embedded):
+    rng = np.random.default_rng(3)
+    for _ in range(100):
+        ring = to_mnist_form(synthesis._ring(embedded.x_train, embedded.y_train, rng)) > 100
+        n_holes, n_pieces = (
+            ndimage.label(area, shape)[1]
+            for area, shape in ((~ring, None), (ring, np.ones((3, 3))))
+        )
+        assert n_holes > 2 or n_pieces > 1 or ring[10:18, 10:18].mean() > 0.15
 
 
 @pytest.mark.slow
