@@ -152,10 +152,9 @@ def to_grey(pixels: np.ndarray) -> np.ndarray:
     weights *= 1 if weights.sum() >= 0 else -1
     span = 255 * np.abs(weights).sum()
     offset = -255 * np.minimum(weights, 0).sum()
-    scale = np.float32(255 / span)
-    return pixels.astype(np.float32) @ (scale * weights.astype(np.float32)) + np.float32(
-        scale * offset
-    )
+    grey = pixels.astype(np.float32) @ (255 / span * weights).astype(np.float32)
+    grey += 255 * offset / span
+    return grey.clip(0, 255, out=grey)
 
 
 def _thumbnail(image: np.ndarray, side: int) -> np.ndarray:

@@ -82,7 +82,7 @@ def write(folder: Path, network, dataset: Dataset, facts: dict, *, in_full: bool
     }
     if in_full:
         card["corruptions"] = _corruptions(recognizer, dataset)
-        card["readings"] = _readings(recognizer, dataset)
+        card["readings"] = readings(recognizer, dataset)
     write_json(folder / "card.json", card)
     write_text(folder / FILE, render(card))
     return card
@@ -127,7 +127,7 @@ def _corruptions(recognizer: Recognizer, dataset: Dataset) -> dict:
     return {"n_scored": len(y), "mean": float(table["error"].mean()), "error": errors}
 
 
-def _readings(recognizer: Recognizer, dataset: Dataset) -> dict:
+def readings(recognizer: Recognizer, dataset: Dataset) -> dict:
     """Count what the whole reader, from ink to digit, makes of the test images.
 
     It must not lose what the network knows, nor its doubts, by looking for ink and digits.
@@ -156,7 +156,7 @@ def load(folder: str | os.PathLike) -> dict:
         reason = f"its card.json is not whole: {type(e).__name__}: {e}"
     else:
         return card
-    raise InputError(f"{folder} cannot be started from ({reason}); give a finished run's folder")
+    raise InputError(f"{folder} is not a finished run ({reason})")
 
 
 def render(card: dict) -> str:

@@ -8,15 +8,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from digits import InputError
 from digits.config import CHAMPION
 from digits.data import Dataset
-from digits.storage import write_json, write_text
+from digits.storage import replaced_folder, write_json, write_text
 from digits.training import card
 from digits.training.detector_fit import weigh_detector
-from digits.training.fit import choose_epoch
+from digits.training.fit import read_history
 
 
 def ship(
@@ -44,36 +42,47 @@ def ship(
     Raises
     ------
     InputError
-        If a run is not finished, or differs from the others in data, code or settings.
+        If a run is not finished or was not taught to reject, or differs from the others in data,
+        code or settings.
     """
     cards = [card.load(run) for run in runs]
-    recipes = [_recipe(one) for one in cards]
-    if any(recipe != recipes[0] for recipe in recipes):
+    if any(_recipe(one) != _recipe(cards[0]) for one in cards):
         raise InputError("these runs differ in more than their seeds: data, commit or settings")
-    kept = []
-    for run, one in zip(runs, cards, strict=True):
-        history = pd.read_csv(Path(run) / "history.csv").set_index("epoch", drop=False)
-        kept.append(history.loc[one["epoch"]].to_dict() | {"run": run})
-    chosen = Path(choose_epoch(kept)["run"])
-    facts = card.load(chosen) | {
-        "name": Path(folder).name,
-        "seeds": [
-            {
-                "seed": one["config"]["seed"],
-                "val": one["metrics"]["val"]["n_wrong"],
-                "test": one["metrics"]["test"]["n_wrong"],
-                "non_digits": one["metrics"]["val"]["synthetic_non_digits"]["accepted"],
-                "corruptions": one["corruptions"]["mean"],
-            }
-            for one in cards
-        ],
-    }
-    for name in ("model.keras", "model.onnx"):
-        shutil.copyfile(chosen / name, Path(folder) / name)
-    write_json(Path(folder) / "card.json", facts)
-    write_text(Path(folder) / card.FILE, card.render(facts))
-    weigh_detector(dataset, Path(folder))
+    if not cards[0]["config"]["reject"]:
+        raise InputError(
+            "these runs were not taught to reject what is no digit; the shipped model is"
+        )
+    chosen, facts = min(zip(map(Path, runs), cards, strict=True), key=_validation)
+    facts |= {"name": Path(folder).name, "seeds": [_summary(one) for one in cards]}
+    with replaced_folder(folder) as partial:
+        shutil.copytree(folder, partial, dirs_exist_ok=True)
+        for name in ("model.keras", "model.onnx"):
+            shutil.copyfile(chosen / name, partial / name)
+        write_json(partial / "card.json", facts)
+        reader = weigh_detector(dataset, partial)
+        facts["readings"] = card.readings(reader, dataset)
+        write_json(partial / "card.json", facts)
+        write_text(partial / card.FILE, card.render(facts))
     return chosen
+
+
+def _validation(run: tuple[Path, dict]) -> tuple[int, float]:
+    """Return the validation mistakes of a run and the loss of the epoch that was kept."""
+    folder, facts = run
+    history = read_history(folder)
+    loss = next(row["val_loss"] for row in history if row["epoch"] == facts["epoch"])
+    return facts["metrics"]["val"]["n_wrong"], loss
+
+
+def _summary(facts: dict) -> dict:
+    """Return what the shipped model's card says of a run."""
+    return {
+        "seed": facts["config"]["seed"],
+        "val": facts["metrics"]["val"]["n_wrong"],
+        "test": facts["metrics"]["test"]["n_wrong"],
+        "non_digits": facts["metrics"]["val"]["synthetic_non_digits"]["accepted"],
+        "corruptions": facts["corruptions"]["mean"],
+    }
 
 
 def _recipe(facts: dict) -> str:

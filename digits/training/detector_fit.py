@@ -182,10 +182,11 @@ def _export(network: keras.Model, path: Path, ink: np.ndarray) -> None:
         raise RuntimeError(f"the ONNX export differs from Keras by {difference:.2g}")
 
 
-def weigh_detector(dataset: Dataset, folder: Path) -> None:
-    """Weigh the detector in a folder against the classifier there, and renew its card."""
-    facts = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
-    write_card(folder, facts, dataset, Recognizer.load(folder))
+def weigh_detector(dataset: Dataset, folder: Path) -> Recognizer:
+    """Weigh the detector in a folder against the classifier there, renew its card, return both."""
+    facts, reader = json.loads((folder / "detector.json").read_text()), Recognizer.load(folder)
+    write_card(folder, facts, dataset, reader)
+    return reader
 
 
 def write_card(folder: Path, facts: dict, dataset: Dataset, reader: Recognizer) -> None:

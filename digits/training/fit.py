@@ -212,13 +212,18 @@ def open_run(partial: Path, plan: dict, resume: bool) -> list[dict]:
                 f"{partial} was begun with other settings or data; repeat them, or start again "
                 "without --resume"
             )
-        # As strings first: pandas' own reading of floats may round the last bit.
-        history = pd.read_csv(partial / "history.csv", dtype=object).astype(float)
-        return history.astype({"epoch": int}).to_dict("records")
+        return read_history(partial)
     shutil.rmtree(partial)
     partial.mkdir()
     write_json(partial / "config.json", plan)
     return []
+
+
+def read_history(folder: Path) -> list[dict]:
+    """Return the epochs in ``history.csv`` of a run's folder."""
+    # As strings first: pandas' own reading of floats may round the last bit.
+    history = pd.read_csv(folder / "history.csv", dtype=object).astype(float)
+    return history.astype({"epoch": int}).to_dict("records")
 
 
 def _require_fit(network: keras.Model, config: Config) -> None:

@@ -216,10 +216,15 @@ def test_a_small_set_is_trained_in_enough_steps():
         assert fit.choose_batch_size(config, n_images) == expected
 
 
-def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(monkeypatch, capsys):
+def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(
+    tmp_path, dataset, monkeypatch, capsys
+):
     monkeypatch.setattr(fit, "has_bfloat16", lambda: False)
-    assert fit.usable_precision("mixed_bfloat16") == "float32"
+    wanted = SMALL.replace(epochs=1, extra=False, reject=False, precision="mixed_bfloat16")
+    folder = training.train(dataset, wanted, tmp_path / "run")
     assert "has no bfloat16" in capsys.readouterr().err
+    assert told(folder)["precision"] == "float32"
+    assert told(folder)["config"]["precision"] == "mixed_bfloat16"
 
 
 def test_the_augmentation_falls_evenly_from_the_first_epoch_to_the_last():
@@ -253,26 +258,37 @@ def test_the_card_of_a_model_that_rejects_is_measured_in_full(run):
 def test_of_several_runs_the_best_on_validation_is_shipped_and_its_card_tells_of_all(
     tmp_path, run, dataset, monkeypatch
 ):
-    """The other run has the better test figure, which must not choose."""
-    weighed = []
-    monkeypatch.setattr(champion, "weigh_detector", lambda *given: weighed.append(given))
+    """The other run has the better test figure, and the better accuracy with what it rejects."""
+    monkeypatch.setattr(champion, "weigh_detector", lambda _, place: Recognizer.load(place))
     better, worse, folder = tmp_path / "better", tmp_path / "worse", tmp_path / "shipped"
-    for place, seed, more, wrong in ((better, 11, 0.01, 9), (worse, 12, 0.0, 3)):
+    for place, seed, loss, n_val, n_test in ((better, 11, 0.1, 8, 9), (worse, 12, 0.2, 8, 3)):
         shutil.copytree(run[0], place)
         history = pd.read_csv(place / "history.csv")
-        history["val_accuracy"] += more
+        history["val_loss"], history["val_accuracy"] = loss, loss
         history.to_csv(place / "history.csv", index=False)
         facts = told(place)
-        facts["config"]["seed"], facts["metrics"]["test"]["n_wrong"] = seed, wrong
+        facts["config"]["seed"] = seed
+        facts["metrics"]["val"]["n_wrong"], facts["metrics"]["test"]["n_wrong"] = n_val, n_test
         (place / "card.json").write_text(json.dumps(facts))
     folder.mkdir()
+    (folder / "detector.onnx").write_bytes(b"stays")
     assert training.ship([worse, better], dataset, folder) == better
-    assert weighed == [(dataset, folder)] and told(folder)["name"] == "shipped"
+    assert told(folder)["name"] == "shipped" and (folder / "detector.onnx").read_bytes() == b"stays"
+    assert told(folder)["readings"]["n_scored"] == len(dataset.y_test)
     assert [(one["seed"], one["test"]) for one in told(folder)["seeds"]] == [(12, 3), (11, 9)]
     text = (folder / "MODEL_CARD.md").read_text()
     assert "| 11 (shipped) |" in text and "| 12 |" in text and "standard deviation" in text
     assert Recognizer.load(folder).card["metrics"]["test"]["n_wrong"] == 9
+    facts["metrics"]["val"]["n_wrong"] = 7
+    (worse / "card.json").write_text(json.dumps(facts))
+    assert training.ship([worse, better], dataset, folder) == worse
     facts["config"]["epochs"] += 1
     (worse / "card.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match="more than their seeds"):
         training.ship([worse, better], dataset, folder)
+    facts["config"]["reject"] = False
+    (worse / "card.json").write_text(json.dumps(facts))
+    with pytest.raises(InputError, match="not taught to reject"):
+        training.ship([worse], dataset, folder)
+    with pytest.raises(InputError, match="is not a finished run"):
+        training.ship([tmp_path], dataset, folder)
