@@ -234,9 +234,12 @@ def test_the_augmentation_falls_evenly_from_the_first_epoch_to_the_last():
     assert fit.augmentation_strength(config.replace(epochs=1), 1) == 0.8
 
 
-def test_what_is_kept_of_an_epoch_are_averages_of_the_weights(tmp_path, dataset):
+def test_what_is_kept_of_an_epoch_are_averages_of_the_weights(tmp_path, dataset, monkeypatch):
     """A momentum near 1 keeps those of the first step; training goes on from the others."""
-    kept = {}
+    kept, strengths = {}, []
+    monkeypatch.setattr(
+        fit.augmentation, "set_strength", lambda _, strength: strengths.append(strength)
+    )
     for ema in (0.0, 0.9999):
         config = SMALL.replace(epochs=2, extra=False, reject=False, ema=ema)
         rows = []
@@ -246,6 +249,7 @@ def test_what_is_kept_of_an_epoch_are_averages_of_the_weights(tmp_path, dataset)
     moved = {ema: np.abs(found - first).mean() for ema, (found, _) in kept.items()}
     assert 0 < moved[0.9999] < 0.1 * moved[0.0]
     assert kept[0.0][1] == kept[0.9999][1], "they learn the same"
+    assert np.allclose(strengths, [0.3, 0.15, 0.3, 0.15]), "the augmentation falls"
 
 
 def test_the_card_of_a_model_that_rejects_is_measured_in_full(run):
