@@ -81,10 +81,13 @@ def test_mnist_is_not_forgotten(hand, monkeypatch):
     monkeypatch.setattr(finetuning, "N_REPLAY", 1500)
     mnist = data.load("mnist")
     adapter = Adapter(CHAMPION, mnist)
+    validation = adapter.features(mnist.x_val), mnist.y_val
     test = adapter.features(mnist.x_test), mnist.y_test
     before = adapter.error(*test)
     x, y = hand[0]
-    adapter.fit(adapter.augment_features(x, 0, copies=16), y)
+    variations = adapter.augment_features(x, 0, copies=16)
+    weight = adapter.choose_weight(variations, y, validation)
+    adapter.fit(variations, y, weight=weight)
     assert adapter.error(*test) - before <= finetuning.LARGEST_FALL + 1e-9
 
 
