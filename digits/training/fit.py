@@ -292,11 +292,10 @@ def _fit(
         augmentation.set_strength(model, augmentation_strength(config, epoch))
         row = _fit_epoch(model, images.epoch(config.seed, epoch), epoch, batch_size)
         with _averaged(model):
-            row["val_loss"], row["val_accuracy"] = model.evaluate(
-                *validation, batch_size=1000, verbose=0
-            )
+            loss, accuracy = model.evaluate(*validation, batch_size=1000, verbose=0)
             network.set_weights(trained.get_weights())
             network.save_weights(_epoch_file(partial, epoch))
+        row |= {"val_loss": loss, "val_accuracy": accuracy, "seconds": row.pop("seconds")}
         history.append(row)
         write_text(partial / "history.csv", pd.DataFrame(history).to_csv(index=False))
         model.save_weights(partial / "next.weights.h5")  # of the optimiser, too
