@@ -227,6 +227,19 @@ def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(
     assert told(folder)["config"]["precision"] == "mixed_bfloat16"
 
 
+def test_a_card_names_the_commit_that_its_run_began_with(tmp_path, dataset, monkeypatch):
+    commit = Mock(return_value="before")
+    for module in (fit, card):
+        monkeypatch.setattr(module, "git_commit", commit)
+
+    def change(_):
+        commit.return_value = "after"
+
+    config = SMALL.replace(epochs=1, extra=False, reject=False)
+    folder = training.train(dataset, config, tmp_path / "run", progress=change)
+    assert told(folder)["commit"] == "before"
+
+
 def test_the_augmentation_falls_evenly_from_the_first_epoch_to_the_last():
     config = SMALL.replace(epochs=5, augmentation=0.8, augmentation_end=0.25)
     found = [fit.augmentation_strength(config, epoch) for epoch in range(1, 6)]
