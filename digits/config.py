@@ -68,12 +68,14 @@ class Config:
     batch_size : int
     learning_rate : float
         Peak of the one-cycle schedule.
+    learning_rate_end : float
+        Share of the peak at which the schedule ends, 0 to 1. Above 0 the weights go on moving, and
+        with `ema` what is kept is the middle of where they move.
     weight_decay : float
         Decoupled weight decay (AdamW).
     ema : float
         Momentum of the exponential moving average of the weights, which is what is kept of each epoch:
-        0 none, 0.999 a memory of about 1000 steps. A training needs many times that number: at first
-        the averages fit neither the data nor the statistics of batch normalisation.
+        0 none, 0.999 a memory of about 1000 steps.
     precision : str
         "float32" or "mixed_bfloat16"; the latter is faster where the processor has it.
     """
@@ -92,6 +94,7 @@ class Config:
     epochs: int = 12
     batch_size: int = 256
     learning_rate: float = 4e-3
+    learning_rate_end: float = 0.0
     weight_decay: float = 1e-4
     ema: float = 0.0
     precision: str = "float32"
@@ -112,6 +115,7 @@ class Config:
             ("epochs", 1 <= self.epochs <= 1000, "1 to 1000"),
             ("batch_size", 1 <= self.batch_size <= 8192, "1 to 8192"),
             ("learning_rate", 0 < self.learning_rate <= 1, "above 0 and at most 1"),
+            ("learning_rate_end", 0 <= self.learning_rate_end <= 1, "0 to 1"),
             ("weight_decay", 0 <= self.weight_decay <= 1, "0 to 1"),
             ("ema", 0 <= self.ema < 1, "at least 0 and below 1"),
             ("precision", self.precision in PRECISIONS, " or ".join(PRECISIONS)),

@@ -29,6 +29,7 @@ POOL_SHARE = 1 / 4  # of the synthetic images that one epoch sees: variety, with
 # steps: four epochs of five steps teach nothing.
 FEWEST_STEPS = 40
 SMALLEST_BATCH = 16
+N_STATISTICS = 20  # batches on which the statistics of averaged weights are measured
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,12 @@ class TrainingImages:
 
 
 def learning_rate_schedule(config: Config, steps_per_epoch: int):
-    """Return the one-cycle schedule: up to the peak in the first fifth, then a cosine down to 0."""
+    """Return the one-cycle schedule: up to the peak in the first fifth, then a cosine down."""
     steps, peak = config.epochs * steps_per_epoch, config.learning_rate
     rise = max(1, steps // 5)
+    fall, end = max(1, steps - rise), config.learning_rate_end
     return keras.optimizers.schedules.CosineDecay(
-        peak / 25, max(1, steps - rise), warmup_target=peak, warmup_steps=rise
+        peak / 25, fall, end, warmup_target=peak, warmup_steps=rise
     )
 
 
@@ -249,14 +251,18 @@ def choose_batch_size(config: Config, n_images: int) -> int:
     return min(config.batch_size, max(SMALLEST_BATCH, n_images // FEWEST_STEPS))
 
 
+def _layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """Return the layers of a model, and of the models that are layers of it."""
+    return [inner for layer in model.layers for inner in getattr(layer, "layers", [layer])]
+
+
 def reseed(model, seed: int, epoch: int) -> None:
     """Give augmentation and dropout the random numbers of this epoch.
 
     They depend on the seed and the epoch's number alone, so that a resumed run draws what the
     unbroken one would have drawn.
     """
-    layers = [inner for layer in model.layers for inner in getattr(layer, "layers", [layer])]
-    layers = [layer for layer in layers if not isinstance(layer, keras.layers.InputLayer)]
+    layers = [x for x in _layers(model) if not isinstance(x, keras.layers.InputLayer)]
     for i, layer in enumerate(layers, 1):
         if hasattr(layer, "seed_generator"):
             state = np.random.SeedSequence([seed, epoch, i]).generate_state(2)
@@ -290,8 +296,9 @@ def _fit(
     for epoch in range(len(history) + 1, config.epochs + 1):
         reseed(model, config.seed, epoch)
         augmentation.set_strength(model, augmentation_strength(config, epoch))
-        row = _fit_epoch(model, images.epoch(config.seed, epoch), epoch, batch_size)
-        with _averaged(model):
+        x, y = images.epoch(config.seed, epoch)
+        row = _fit_epoch(model, x, y, epoch, batch_size)
+        with _averaged(model, x[: N_STATISTICS * batch_size], batch_size):
             loss, accuracy = model.evaluate(*validation, batch_size=1000, verbose=0)
             network.set_weights(trained.get_weights())
             network.save_weights(_epoch_file(partial, epoch))
@@ -306,12 +313,24 @@ def _fit(
 
 
 @contextmanager
-def _averaged(model: keras.Model) -> Iterator[None]:
-    """Give a model the moving averages of its weights, where its optimiser keeps them, for a while."""
+def _averaged(model: keras.Model, images: np.ndarray, batch_size: int) -> Iterator[None]:
+    """Give a model the moving averages of its weights, where its optimiser keeps them, for a while.
+
+    Batch normalisation holds the statistics of other weights then. They are measured anew on `images`,
+    and stay: training does not use them.
+    """
     variables = model.trainable_variables if model.optimizer.use_ema else []
     weights = [keras.ops.convert_to_numpy(variable) for variable in variables]
     if variables:
         model.optimizer.finalize_variable_values(variables)
+        norms = [x for x in _layers(model) if isinstance(x, keras.layers.BatchNormalization)]
+        momenta = [norm.momentum for norm in norms]
+        for i, batch in enumerate(np.array_split(images, max(1, len(images) // batch_size))):
+            for norm in norms:
+                norm.momentum = i / (i + 1)  # the moving average is the mean of all batches
+            model(batch, training=True)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
     try:
         yield
     finally:
@@ -319,7 +338,7 @@ def _averaged(model: keras.Model) -> Iterator[None]:
             variable.assign(weight)
 
 
-def _fit_epoch(model, training, epoch: int, batch_size: int) -> dict:
+def _fit_epoch(model, x, y, epoch: int, batch_size: int) -> dict:
     """Train for one epoch and return its row of the history, but for validation.
 
     Batch by batch, because the end of `fit` can wait for a timer of TensorFlow's input pipeline that
@@ -328,7 +347,6 @@ def _fit_epoch(model, training, epoch: int, batch_size: int) -> dict:
     that this leaves out are others in each epoch.
     """
     start = time.perf_counter()
-    x, y = training
     losses, accuracies = [], []
     for first in range(0, max(len(y) - batch_size, 0) + 1, batch_size):
         batch = slice(first, first + batch_size)

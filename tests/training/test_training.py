@@ -15,6 +15,7 @@ from digits import InputError, data, evaluation, training  # noqa: E402
 from digits.config import Config  # noqa: E402
 from digits.recognizer import Recognizer  # noqa: E402
 from digits.training import build_cnn, card, champion, export, fit  # noqa: E402
+from digits.training.model import as_input  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -227,6 +228,13 @@ def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(
     assert told(folder)["config"]["precision"] == "mixed_bfloat16"
 
 
+@pytest.mark.parametrize("end", [0.0, 0.25])
+def test_the_learning_rate_rises_for_a_fifth_and_falls_to_its_end(end):
+    schedule = fit.learning_rate_schedule(SMALL.replace(epochs=5, learning_rate_end=end), 10)
+    found = [float(schedule(step)) / SMALL.learning_rate for step in (0, 10, 30, 50)]
+    assert np.allclose(found, [1 / 25, 1, (1 + end) / 2, end])
+
+
 def test_a_card_names_the_commit_that_its_run_began_with(tmp_path, dataset, monkeypatch):
     commit = Mock(return_value="before")
     for module in (fit, card):
@@ -248,7 +256,10 @@ def test_the_augmentation_falls_evenly_from_the_first_epoch_to_the_last():
 
 
 def test_what_is_kept_of_an_epoch_are_averages_of_the_weights(tmp_path, dataset, monkeypatch):
-    """A momentum near 1 keeps those of the first step; training goes on from the others."""
+    """A momentum near 1 keeps those of the first step; training goes on from the others.
+
+    What normalises them was measured with them, not with the others.
+    """
     kept, strengths = {}, []
     monkeypatch.setattr(
         fit.augmentation, "set_strength", lambda _, strength: strengths.append(strength)
@@ -262,6 +273,10 @@ def test_what_is_kept_of_an_epoch_are_averages_of_the_weights(tmp_path, dataset,
     moved = {ema: np.abs(found - first).mean() for ema, (found, _) in kept.items()}
     assert 0 < moved[0.9999] < 0.1 * moved[0.0]
     assert kept[0.0][1] == kept[0.9999][1], "they learn the same"
+    network = keras.models.load_model(folder / "model.keras", compile=False)
+    normalized = keras.Model(network.inputs, network.get_layer("norm2").output)
+    found = normalized.predict(as_input(dataset.x_train), verbose=0)
+    assert np.allclose(found.std((0, 1, 2)), 1, atol=0.2)
     assert np.allclose(strengths, [0.3, 0.15, 0.3, 0.15]), "the augmentation falls"
 
 
