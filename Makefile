@@ -85,8 +85,9 @@ predict: $(INSTALLED) ## read the pictures of test_images/ (others: make predict
 SEEDS ?= 0 1 2
 champion: $(INSTALLED) ## train the shipped model again, three seeds of an hour each, and ship the best on validation
 	@for seed in $(SEEDS); do \
-	  $(BIN)/digits train --data mnist --profile best --seed $$seed --run runs/champion-$$seed || exit; \
-	done
+	  test -e runs/champion-$$seed || $(BIN)/digits train --data mnist --profile best --seed $$seed \
+	    --run runs/champion-$$seed --resume || exit; \
+	done # a run that is there is not made again; one that was stopped goes on
 	$(BIN)/python -c "from digits import data, training; \
 	  training.ship([f'runs/champion-{seed}' for seed in '$(SEEDS)'.split()], data.load('mnist'))"
 
