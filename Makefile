@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/installed
 STRIP := --keep-id --keep-count --extra-keys metadata.language_info.version
 
 .DEFAULT_GOAL := help
-.PHONY: help install report test unit faults lint strip lab draw predict champion lock clean
+.PHONY: help install report test unit faults fuzz lint strip lab draw predict champion lock clean
 
 help: ## list these targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,8 +70,11 @@ test: lint ## lint, unit tests with coverage, and the notebooks under nbval
 unit: $(INSTALLED) ## the quick unit tests alone, without those marked slow or browser
 	$(BIN)/python -m pytest -m "not slow and not browser"
 
-faults: $(INSTALLED) ## try to break it, for hours, and write reports/faults.md (a part: FAULTS="--share 0.1 -k kill")
+faults: $(INSTALLED) ## try to break it, for 40 minutes, and write reports/faults.md (a part: FAULTS="--share 0.1 -k kill")
 	$(BIN)/python -m pytest -m campaign tests/faults $(FAULTS)
+
+fuzz: $(INSTALLED) ## read pictures with changed bytes, for half an hour, and write reports/fuzzing.md
+	$(BIN)/python -m pytest -m fuzzing tests/faults $(FAULTS)
 
 lab: $(INSTALLED) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks

@@ -1,7 +1,12 @@
-"""The campaign's rows: what each of its tests tried and lost, written to ``reports/faults.md``."""
+"""The campaign's rows: what each of its tests tried and lost.
+
+A whole run of one commit writes them to ``reports/``, ``faults.md`` or that of the fuzzing alone,
+``fuzzing.md``; a part of one shows them in the terminal.
+"""
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,11 +18,12 @@ from digits.config import ROOT, git_commit, package_versions
 from digits.storage import write_text
 from faults.process import Ended
 
-TABLE = ROOT / "reports" / "faults.md"
+# Markers of the tests, and the tables of those that are run by themselves.
+TABLES = {"campaign": "faults.md", "fuzzing": "fuzzing.md"}
 HEAD = """\
 # Faults
 
-Written by `make faults`. "Lost" counts how often something was not as `docs/promises.md` says: an
+Written by `make {made_by}`. "Lost" counts how often something was not as `docs/promises.md` says: an
 earlier result gone or damaged, another result than the unbroken run's, no answer or more than one
 line, a traceback, code that was run, more than 5 s or 1 GB for one picture. "Largest" is never less
 than what pytest itself held.
@@ -26,6 +32,8 @@ than what pytest itself held.
 |---|---:|---:|---:|---:|---|
 """
 ROWS = pytest.StashKey[dict]()
+WHOLE = pytest.StashKey[set]()  # of the chosen marker's tests, the names of all
+COMMIT = pytest.StashKey[str]()
 
 
 @dataclass
@@ -66,6 +74,14 @@ class Row:
         self.largest = max(self.largest, ended.megabytes)
         return ended
 
+    def line(self, name: str, reason: str = "") -> str:
+        """Return its line of the table; `reason` says why it was not tried."""
+        remarks = "; ".join(self.lost) or reason or self.remarks
+        return (
+            f"| {name} | {self.tried:,} | {len(self.lost):,} | {self.slowest:.1f} "
+            f"| {self.largest:.0f} | {remarks[:1000]} |\n"
+        )
+
     def lose(self, what: str) -> None:
         """Note what was not as promised, in one line."""
         self.lost.append(" ".join(what.replace("|", "/").split())[:300])
@@ -83,15 +99,22 @@ def row(request) -> Row:
 
 
 def pytest_collection_modifyitems(config, items) -> None:
-    """Leave the campaign out unless -m asks for it: it takes hours."""
-    if "campaign" not in config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker("campaign")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    """Leave the campaign out unless -m asks for it: it takes long."""
+    marker = config.option.markexpr
+    if marker in TABLES:
+        config.stash[WHOLE] = {_name(item) for item in items if item.get_closest_marker(marker)}
+        return
+    left_out = [item for item in items if any(map(item.get_closest_marker, TABLES))]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _name(item: pytest.Item) -> str:
+    return item.name.removeprefix("test_")
 
 
 def pytest_configure(config) -> None:
-    config.stash[ROWS] = {}
+    config.stash[ROWS], config.stash[WHOLE], config.stash[COMMIT] = {}, set(), git_commit()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -99,27 +122,42 @@ def pytest_runtest_makereport(item, call):
     report = yield
     row = dict(item.user_properties).get("row")
     if row and call.when == "call":
-        name = item.name.removeprefix("test_")
         if report.failed and not row.lost:
             row.lose(f"the test ended with {call.excinfo.exconly()}")
         reason = f"not tried: {call.excinfo.value}" if report.skipped else ""
-        remarks = "; ".join(row.lost) or reason or row.remarks
-        item.config.stash[ROWS][name] = (
-            f"| {name} | {row.tried:,} | {len(row.lost):,} | {row.slowest:.1f} | {row.largest:.0f} "
-            f"| {remarks[:1000]} |\n"
-        )
+        item.config.stash[ROWS][_name(item)] = row.line(_name(item), reason)
     return report
 
 
-def pytest_sessionfinish(session) -> None:
-    """Write the table of this run, whole or not; an earlier run's is replaced."""
-    rows = session.config.stash[ROWS]
-    if rows:
-        packages = ", ".join(f"{name} {version}" for name, version in package_versions().items())
-        share = session.config.getoption("--share", 1.0)
-        foot = (
-            f"\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {git_commit()}, {share:.0%} of all "
-            f"tries; {platform.system()} {platform.release()}, {platform.machine()}; {packages}.\n"
-        )
-        TABLE.parent.mkdir(exist_ok=True)
-        write_text(TABLE, HEAD + "".join(rows.values()) + foot)
+def pytest_terminal_summary(terminalreporter, config) -> None:
+    """Write the table of a whole run, or show that of a part."""
+    rows, marker = config.stash[ROWS], config.option.markexpr
+    if not rows or marker not in TABLES:
+        return
+    missing, share = config.stash[WHOLE] - rows.keys(), config.getoption("--share", 1.0)
+    reason = not_whole(missing, share, config.stash[COMMIT], git_commit())
+    packages = ", ".join(f"{name} {version}" for name, version in package_versions().items())
+    table = HEAD.format(made_by="fuzz" if marker == "fuzzing" else "faults") + "".join(
+        rows.values()
+    )
+    table += (
+        f"\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {config.stash[COMMIT]}; "
+        f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} cores; "
+        f"{packages}.\n"
+    )
+    if reason:
+        terminalreporter.write_line(f"{table}\nNot written to reports/: {reason}")
+    else:
+        (ROOT / "reports").mkdir(exist_ok=True)
+        write_text(ROOT / "reports" / TABLES[marker], table)
+
+
+def not_whole(missing: set[str], share: float, began: str, ended: str) -> str:
+    """Return why rows are no table of one whole run at one commit, or nothing."""
+    reasons = {
+        f"not tried: {', '.join(sorted(missing))}": missing,
+        f"{share:.0%} of the tries": share != 1,
+        f"the code changed while it ran: {began}, then {ended}": began != ended,
+        "the code is not committed": ended.endswith("+changes"),
+    }
+    return "; ".join(reason for reason, holds in reasons.items() if holds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from digits.pictures.ink import find_ink
 from digits.pictures.mnist_form import to_mnist_form
 from digits.recognizer import Recognizer
 from digits.report.metrics import read_metrics
+from faults.conftest import Row, not_whole
 
 SMALL = [bad for bad in pictures.bad_pictures() if not bad.large]
 BOMBS = ("a bomb of 4 GB",)  # take seconds to write: left to the campaign
@@ -275,3 +277,32 @@ def test_a_file_that_ends_early_is_not_taken_for_ctrl_c(monkeypatch, capfd):
         cli.main(["doctor"])
     assert ended.value.code == 1
     assert "ended too early" in capfd.readouterr().err
+
+
+# --- The campaign's table --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("missing", "share", "ended", "reason"),
+    [
+        (set(), 1.0, "abc", ""),
+        ({"kill[train]", "full_disk"}, 1.0, "abc", r"not tried: full_disk, kill\[train\]"),
+        (set(), 0.5, "abc", "50% of the tries"),
+        (set(), 1.0, "abd", "the code changed while it ran: abc, then abd"),
+        (set(), 1.0, "abc+changes", "the code changed.*; the code is not committed"),
+    ],
+)
+def test_a_table_is_of_one_whole_run_at_one_commit(missing, share, ended, reason):
+    assert re.fullmatch(reason, not_whole(missing, share, "abc", ended))
+
+
+def test_a_row_counts_what_was_lost_and_says_it_in_one_line():
+    row = Row(share=1.0, tried=1200, slowest=2.34, largest=512.3, remarks="each alone")
+    assert row.line("bad_data") == "| bad_data | 1,200 | 0 | 2.3 | 512 | each alone |\n"
+    row.lose("a | pipe\nand a line")
+    row.lose("another")
+    assert (
+        row.line("bad_data")
+        == "| bad_data | 1,200 | 2 | 2.3 | 512 | a / pipe and a line; another |\n"
+    )
+    assert "not tried: no root" in Row(1.0).line("full_disk", "not tried: no root")

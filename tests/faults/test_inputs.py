@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import random
-import re
 import sys
 import threading
 from contextlib import suppress
@@ -26,7 +25,6 @@ pytestmark = pytest.mark.campaign
 SECONDS = 5.0
 MEGABYTES = 1024.0
 PATIENCE = 60.0  # seconds after which a command counts as one that hangs
-FUZZ_SECONDS = 1800
 
 
 def test_bad_pictures(row, tmp_path):
@@ -191,15 +189,4 @@ def test_keras_files(row, tmp_path):
         ended = row.note(run(digits("export", "--format", "keras", "--run", model, output)))
         if not ended.refused(1) or output.exists():
             row.lose(f"{kind}: status {ended.status}, {ended.err[-120:]}")
-    assert row.lost == []
-
-
-def test_fuzzing(row):
-    """Change good pictures at random and read them, for half an hour."""
-    seconds = max(10, round(FUZZ_SECONDS * row.share))
-    ended = row.note(run([sys.executable, "-m", "corpus.fuzz", str(seconds)], timeout=2 * seconds))
-    if read := re.match(r"(\d+) read", ended.out):
-        row.tried = int(read[1])
-    else:
-        row.lose(f"status {ended.status}: {ended.err[-250:]}")
     assert row.lost == []

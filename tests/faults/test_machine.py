@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -172,9 +171,11 @@ def test_two_at_once(row, tmp_path):
     assert row.lost == []
 
 
+EARLIEST = 0.3  # seconds: before that, Python itself starts
+
+
 def test_interrupts(row, tmp_path):
-    """Press Ctrl-C at random moments of each command: one line, and status 130."""
-    rng = random.Random(0)
+    """Press Ctrl-C at moments spread over each command: one line, and status 130."""
     others = {
         "predict": digits("predict", TEST_IMAGES),
         "doctor": digits("doctor"),
@@ -183,8 +184,10 @@ def test_interrupts(row, tmp_path):
     # A folder for each, so that none finds the result of another.
     writing = {c.name: c.arguments(tmp_path / c.name / "target", 0) for c in WRITERS}
     for name, command in (writing | others).items():
-        for _ in row.times(6):
-            moment = rng.uniform(0.5, 1.5 if name in ("predict", "doctor") else 14)
+        seconds = 6.0 if name == "draw" else run(command).seconds  # that one has no end
+        times = row.times(6)
+        for number in times:
+            moment = EARLIEST + (seconds - EARLIEST) * number / len(times)
             ended = run(command, signal_after=(moment, signal.SIGINT))
             if ended.seconds < moment or ended.status == 0:
                 continue  # it had ended before, or was about to
