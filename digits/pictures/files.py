@@ -27,15 +27,18 @@ def find_pictures(
 
     pictures, n_empty, others = [], 0, Counter()
     for path in paths:
+        beside: Counter[str] = Counter()
         if os.fspath(path) == "-":
             found = ["-"]
         elif os.path.isdir(path):
-            found = list(walk(Path(path), on_error, others))
+            found = list(walk(Path(path), on_error, beside))
         else:
             found = [Path(path)]
-        if not found:
+        if found:
+            others += beside
+        else:
             n_empty += 1
-            say(f"no pictures in {path}")
+            say("; ".join(filter(None, (f"no pictures in {path}", not_looked_at(beside)))))
         pictures += found
     if others:
         say(not_looked_at(others))
