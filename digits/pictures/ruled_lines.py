@@ -225,7 +225,11 @@ def _fit_line(x: np.ndarray, y: np.ndarray, width: int) -> np.ndarray:
 
 def _near_line(line: np.ndarray, distance: float, height: int) -> np.ndarray:
     """Return the pixels above and below a line up to a distance, bool (height, width)."""
-    return np.abs(np.arange(height)[:, None] - line) <= distance
+    low = min(height, max(0, math.floor(line.min() - distance)))
+    high = max(low, math.ceil(line.max() + distance) + 1)
+    near = np.zeros((height, len(line)), bool)
+    near[low:high] = np.abs(np.arange(low, min(high, height))[:, None] - line) <= distance
+    return near
 
 
 def _horizontal_lines(mask: np.ndarray, thickness: int, shortest: int | None = None) -> np.ndarray:
