@@ -36,6 +36,7 @@ FORMATS = (
 COSTLY = frozenset({"WEBP", "AVIF", "JPEG2000", "HEIF"})
 WORKING_SIDE = 1280  # longest side in pixels on which ink is looked for; larger ones are reduced
 LARGEST = 120_000_000  # pixels; more are taken for a decompression bomb
+LARGEST_TIFF = 100_000_000  # pixels; libtiff may unpack all of them beside Pillow's own copy
 LARGEST_COSTLY = 30_000_000  # pixels of `COSTLY` formats, and of pixels that are not bytes
 LARGEST_TEXT = 20_000_000  # bytes of a picture that is written in figures, as PPM may be
 LARGEST_FILE = 400_000_000  # bytes, read as a whole for some formats
@@ -215,7 +216,7 @@ def _pages(stream: Path | io.BytesIO) -> str:
 def _load(image: Image.Image, name: str | Path, window: Box | None = None) -> Picture:
     width, height = image.size
     costly = image.format in COSTLY or image.mode.startswith(("I", "F"))
-    largest = LARGEST_COSTLY if costly else LARGEST
+    largest = LARGEST_COSTLY if costly else LARGEST_TIFF if image.format == "TIFF" else LARGEST
     if width * height > largest:
         raise InputError(
             f"{name} has {width * height / 1e6:,.0f} megapixels; reduce it below {largest / 1e6:.0f}"

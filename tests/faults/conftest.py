@@ -25,7 +25,7 @@ HEAD = """\
 
 Written by `make {made_by}`. "Lost" counts how often something was not as `docs/promises.md` says: an
 earlier result gone or damaged, another result than the unbroken run's, no answer or more than one
-line, a traceback, code that was run, more than 5 s or 1 GB for one picture. "Largest" is never less
+line, a traceback, code that was run, more than 3 s or 800 MB for one picture. "Largest" is never less
 than what pytest itself held.
 
 | test | tried | lost | slowest (s) | largest (MB) | remarks |

@@ -22,8 +22,8 @@ from faults.process import Ended, run
 
 pytestmark = pytest.mark.campaign
 
-SECONDS = 5.0
-MEGABYTES = 1024.0
+SECONDS = 3.0
+MEGABYTES = 800.0
 PATIENCE = 60.0  # seconds after which a command counts as one that hangs
 
 
