@@ -31,10 +31,10 @@ def test_the_card_states_what_json_holds():
 
 
 def test_the_command_names_what_differs_from_the_profile():
-    config = Config.from_profile("best", seed=4, epochs=9, filters=(8, 8, 8, 8)).to_dict()
+    config = Config.from_profile("best", seed=4, epochs=9, filters=(8,) * 5).to_dict()
     text = model_card.render({**CARD, "config": config})
     assert (
-        "`digits train --data mnist --profile best --seed 4 --set filters=8,8,8,8 --set epochs=9`"
+        "`digits train --data mnist --profile best --seed 4 --set filters=8,8,8,8,8 --set epochs=9`"
         in text
     )
     assert "20.0 minutes" in text
