@@ -308,7 +308,9 @@ def _parse_csv(path: Path) -> dict[str, np.ndarray]:
     has_names = not first.isdecimal()
     if has_names and first.lower() != "label":
         raise ValueError(f"the first column is {first[:20]!r}")
-    with warnings.catch_warnings(action="ignore"):  # that there are no rows is said later
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that there are no rows is said later
+        warnings.simplefilter("error", DeprecationWarning)  # of 300, which NumPy 2.2 takes for 44
         table = np.loadtxt(
             path, np.uint8, delimiter=",", comments=None, encoding="utf-8-sig", ndmin=2,
             skiprows=int(has_names),
