@@ -20,7 +20,8 @@ SMALLEST_SIDE = 224  # longest side of a copy in pixels: 28 pixels are enlarged 
 def annotate(picture: Picture, reading: Reading) -> Image.Image:
     """Return a copy, RGB, with a frame, the digit and its confidence around each digit.
 
-    What was not read has a frame with a question mark.
+    The confidence is left out where the next digit is too near. What was not read has a frame with a
+    question mark.
     There is room above the picture where a text needs it. Small pictures are enlarged, so that the
     texts have pixels to stand on.
     """
@@ -32,14 +33,11 @@ def annotate(picture: Picture, reading: Reading) -> Image.Image:
 
     line = max(2, round(max(size) / 400))
     frames = [
-        (
-            digit.box,
-            digit.accepted,
-            f"{digit.digit}{'' if digit.accepted else '?'} {digit.confidence:.0%}",
-        )
+        (digit.box, digit.accepted, f"{digit.digit}" if digit.accepted else f"{digit.digit}?",
+         f" {digit.confidence:.0%}")
         for digit in reading.digits
-    ] + [(box, False, "?") for box in reading.unread]
-    boxes = [[round(side * scale) for side in box] for box, _, _ in frames]
+    ] + [(box, False, "?", "") for box in reading.unread]  # fmt: skip
+    boxes = [[round(side * scale) for side in box] for box, *_ in frames]
     heights = sorted(height for _, _, _, height in boxes) or [0]
     font = ImageFont.load_default(min(48, max(12, heights[len(heights) // 2] // 4)))
     top = min((y for _, y, _, _ in boxes), default=size[1])
@@ -47,12 +45,15 @@ def annotate(picture: Picture, reading: Reading) -> Image.Image:
     canvas = Image.new("RGB", (size[0], size[1] + margin), "white")
     canvas.paste(copy, (0, margin))
     draw = ImageDraw.Draw(canvas)
-    for (_, is_sure, text), (x, y, width, height) in zip(frames, boxes, strict=True):
+    for (_, is_sure, text, confidence), (x, y, width, height) in zip(frames, boxes, strict=True):
         colour = SURE if is_sure else UNSURE
         corners = (x - line, y + margin - line, x + width + line, y + height + margin + line)
         edge = (corners[0] - 1, corners[1] - 1, corners[2] + 1, corners[3] + 1)
         draw.rectangle(edge, outline="white", width=line + 2)
         draw.rectangle(corners, outline=colour, width=line)
+        near = (left - x for left, low, *_ in boxes if left > x and abs(low - y) < 2 * font.size)
+        if font.getlength(text + confidence) + 4 < min(near, default=size[0]):
+            text += confidence
         _label(draw, corners, text, colour, font)
     return canvas
 
