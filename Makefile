@@ -70,7 +70,7 @@ test: lint ## lint, unit tests with coverage, and the notebooks under nbval
 unit: $(INSTALLED) ## the quick unit tests alone, without those marked slow or browser
 	$(BIN)/python -m pytest -m "not slow and not browser"
 
-faults: $(INSTALLED) ## try to break it, for 40 minutes, and write reports/faults.md (a part: FAULTS="--share 0.1 -k kill")
+faults: $(INSTALLED) ## try to break it, at length, and write reports/faults.md (a part: FAULTS="--share 0.1 -k kill")
 	$(BIN)/python -m pytest -m campaign tests/faults $(FAULTS)
 
 fuzz: $(INSTALLED) ## read pictures with changed bytes, for half an hour, and write reports/fuzzing.md
@@ -86,7 +86,7 @@ predict: $(INSTALLED) ## read the pictures of test_images/ (others: make predict
 	$(BIN)/digits predict $(PICTURES)
 
 SEEDS ?= 0 1 2
-champion: $(INSTALLED) ## train the shipped model again, three seeds of an hour each, and ship the best on validation
+champion: $(INSTALLED) ## train the shipped model again, three seeds of more than an hour each, and ship the best on validation
 	@for seed in $(SEEDS); do \
 	  test -e runs/champion-$$seed || $(BIN)/digits train --data mnist --profile best --seed $$seed \
 	    --run runs/champion-$$seed --resume || exit; \

@@ -78,7 +78,9 @@ def tried(python: str, resolution: str) -> tuple[str, str, str]:
         versions = [f"{name} {version}" for name, version in frozen if name in NAMED]
         log = output([own, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"])
         print(log[-5000:], flush=True)
-        counts = re.findall(r"\d+ (?:failed|passed|skipped|errors?)", log.splitlines()[-1])
+        counts = re.findall(
+            r"\d+ (?:failed|passed|skipped|errors?)", (log.splitlines() or [""])[-1]
+        )
         return about, ", ".join(counts) or "did not end", ", ".join(versions)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -66,7 +66,7 @@ profile_option = click.option(
     "--profile",
     type=click.Choice(tuple(PROFILES)),
     default="default",
-    help="How long to train: quick, a minute; default, under ten; best, an hour.",
+    help="How long to train: quick, a minute; default, under ten; best, over an hour.",
 )
 seed_option = click.option("--seed", type=click.IntRange(0), default=0, metavar="N")
 run_option = folder_option("--run", "run_dir", help="The run folder.")

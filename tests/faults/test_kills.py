@@ -13,7 +13,7 @@ from faults.commands import KILLED, Command, run
 
 pytestmark = pytest.mark.campaign
 
-KILLS = 20  # of each command: more would take longer than anybody waits
+KILLS = 20  # of each command
 SEED = 7
 
 

@@ -163,6 +163,7 @@ def test_what_is_no_picture_is_refused_with_a_reason(tmp_path, monkeypatch):
         png(page((200, 150, 60)))[:900]: "damaged",
         png(page((200, 150, 60)), "JPEG")[:900]: "damaged",
         png(Image.new("1", (side, side))): "megapixels",
+        png(Image.new("1", (10_000, 10_100)), "TIFF"): "below 100",
     }
     others = [
         (np.zeros(4), "expected"),
