@@ -25,6 +25,9 @@ def main() -> None:
         if pressed:
             _end("" if isinstance(error, SystemExit) and error.code == 130 else "digits: stopped\n")
         raise
+    finally:
+        # All is done: libraries that take their time to end are not to be killed by it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _end(message: str = "digits: stopped\n") -> None:

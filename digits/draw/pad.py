@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -163,6 +164,17 @@ def serve(port: int = 8866, browser: bool = True) -> None:
     command = [sys.executable, "-m", "voila", str(PAGE), "--template=draw"]
     command += ["--Voila.ip=127.0.0.1", f"--port={port}"]
     command += [] if browser else ["--no-browser"]
-    status = subprocess.run(command, env=environment).returncode  # Ctrl-C kills it, too
+    # Voila is started so that it ignores Ctrl-C, and ended from here: it would show a traceback.
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        voila = subprocess.Popen(command, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, ours)
+    try:
+        status = voila.wait()
+    except KeyboardInterrupt:
+        voila.terminate()
+        voila.wait()
+        raise
     if status:
         raise InputError(f"the drawing pad stopped with status {status}; try another --port")

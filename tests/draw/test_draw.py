@@ -5,7 +5,6 @@ import io
 import itertools
 import json
 import os
-import subprocess
 from datetime import datetime
 from pathlib import Path
 from unittest.mock import Mock
@@ -285,11 +284,11 @@ def test_saving_is_told_and_so_is_what_hinders_it(pad):
 def test_the_page_of_its_own_is_served_to_this_machine_alone(monkeypatch):
     started = []
 
-    def run(arguments, env):
+    def start(arguments, env):
         started.append((arguments, env["JUPYTER_PATH"].split(os.pathsep)))
-        return subprocess.CompletedProcess(arguments, len(started) - 1)
+        return Mock(**{"wait.return_value": len(started) - 1})
 
-    monkeypatch.setattr("subprocess.run", run)
+    monkeypatch.setattr("subprocess.Popen", start)
     monkeypatch.setenv("JUPYTER_PATH", "earlier")
     draw.serve(9000, browser=False)
     with pytest.raises(InputError, match="status 1; try another --port"):

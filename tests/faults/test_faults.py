@@ -28,6 +28,7 @@ from digits.pictures.mnist_form import to_mnist_form
 from digits.recognizer import Recognizer
 from digits.report.metrics import read_metrics
 from faults.conftest import Row, not_whole
+from faults.process import DIGITS, run
 
 SMALL = [bad for bad in pictures.bad_pictures() if not bad.large]
 BOMBS = ("a bomb of 4 GB",)  # take seconds to write: left to the campaign
@@ -269,6 +270,28 @@ def test_ctrl_c_during_an_import_that_turns_it_into_an_error_of_its_own(module):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, "digits: stopped\n")
+
+
+AT_THE_END = """
+import atexit, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.argv = ["digits", "--version"]
+from digits.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_when_all_is_done_changes_nothing():
+    ended = run([sys.executable, "-c", AT_THE_END])
+    assert (ended.status, ended.err) == (0, "") and ended.out
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_drawing_pad_starts_shows_no_traceback_of_voila():
+    ended = run([*DIGITS, "draw", "--no-browser"], signal_after=(1.5, signal.SIGINT))
+    assert (ended.status, ended.traceback, ended.orphans) == (130, False, False)
+    assert ended.err.endswith("digits: stopped\n")
 
 
 def test_a_file_that_ends_early_is_not_taken_for_ctrl_c(monkeypatch, capfd):
