@@ -26,8 +26,8 @@ N_OTHERS = 2000  # synthetic images that are not digits
 N_CORRUPTED = 2000  # validation images that are read under each corruption
 VALIDATION_SEED = 1_000_003  # of those synthetic images: never a training's seed
 OF_BASE = (  # facts that the card of a fine-tuned model repeats of the one that it started from
-    "name", "data", "n_train", "n_synthetic", "config", "commit", "created", "started_from",
-    "finetuning",
+    "name", "data", "n_train", "n_synthetic", "synthetic_share", "config", "commit", "created",
+    "started_from", "finetuning",
 )  # fmt: skip
 
 
@@ -60,13 +60,13 @@ def write(folder: Path, network, dataset: Dataset, facts: dict, *, in_full: bool
         "data": dataset.name,
         "data_digest": dataset.digest,
         "commit": git_commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": package_versions(),
+        "machine": machine(),
         **facts,
         "name": folder.name.removesuffix(".partial"),
         "temperature": 1.0,
         "threshold": 0.0,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": package_versions(),
-        "machine": machine(),
     }
     write_json(folder / "card.json", card)
     recognizer = Recognizer.load(folder)

@@ -15,6 +15,7 @@ from digits.storage import replaced_folder, write_json, write_text
 from digits.training import card
 from digits.training.detector_fit import weigh_detector
 from digits.training.fit import read_history
+from digits.training.model import load_network
 
 
 def ship(
@@ -22,8 +23,9 @@ def ship(
 ) -> Path:
     """Put the best of some runs of one recipe into a folder, and weigh the detector there anew.
 
-    Validation chooses, as it chose the epoch of each run. The card tells of all runs: their figures on
-    the test set, which each read once, say what the recipe gives, and not only what luck gave.
+    Validation chooses, as it chose the epoch of each run. What is chosen is calibrated and measured by
+    the code that ships it. The card tells of all runs: their figures on the test set, which each read
+    once, say what the recipe gives, and not only what luck gave.
 
     Parameters
     ----------
@@ -56,9 +58,7 @@ def ship(
     facts |= {"name": Path(folder).name, "seeds": [_summary(one) for one in cards]}
     with replaced_folder(folder) as partial:
         shutil.copytree(folder, partial, dirs_exist_ok=True)
-        for name in ("model.keras", "model.onnx"):
-            shutil.copyfile(chosen / name, partial / name)
-        write_json(partial / "card.json", facts)
+        facts = card.write(partial, load_network(chosen), dataset, facts, in_full=True)
         reader = weigh_detector(dataset, partial)
         facts["readings"] = card.readings(reader, dataset)
         write_json(partial / "card.json", facts)

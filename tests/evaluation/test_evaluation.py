@@ -111,9 +111,15 @@ def test_the_temperature_that_spoiled_the_logits_is_found():
     labels = (p.cumsum(axis=1) > rng.random((len(p), 1))).argmax(axis=1)
     for truth in (0.5, 1.0, 2.5):
         assert evaluation.fit_temperature(honest * truth, labels) == pytest.approx(truth, rel=0.03)
-    # No mistakes do not call for a temperature of zero.
+    # What the class for other things has of every digit counts: the mean confidence is to be true.
+    others = np.column_stack([honest, rng.normal(1, 1, len(honest))])
+    p = softmax(others / evaluation.fit_temperature(others, labels), axis=1)[:, :10]
+    assert p.max(axis=1).mean() == pytest.approx((p.argmax(axis=1) == labels).mean(), abs=1e-4)
+    # No mistakes do not call for a temperature of zero; what no temperature reaches has the nearer end.
     logits = 8 * np.eye(10)[np.arange(100) % 10]
-    assert 0.2 < evaluation.fit_temperature(logits, np.arange(100) % 10) < 1.0
+    assert 0.9 < evaluation.fit_temperature(logits, np.arange(100) % 10) < 1.2
+    assert evaluation.fit_temperature(logits, np.arange(1, 101) % 10) == pytest.approx(20)
+    assert evaluation.fit_temperature(0.001 * logits, np.arange(100) % 10) == pytest.approx(0.05)
 
 
 def test_threshold_without_others_accepts_what_was_asked():

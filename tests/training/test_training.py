@@ -310,7 +310,8 @@ def test_of_several_runs_the_best_on_validation_is_shipped_and_its_card_tells_of
     assert [(one["seed"], one["test"]) for one in told(folder)["seeds"]] == [(12, 3), (11, 9)]
     text = (folder / "MODEL_CARD.md").read_text()
     assert "| 11 (shipped) |" in text and "| 12 |" in text and "standard deviation" in text
-    assert Recognizer.load(folder).card["metrics"]["test"]["n_wrong"] == 9
+    assert Recognizer.load(folder).card["metrics"] == told(run[0])["metrics"], "measured anew"
+    assert told(folder)["created"] == told(better)["created"], "when it was trained"
     facts["metrics"]["val"]["n_wrong"] = 7
     (worse / "card.json").write_text(json.dumps(facts))
     assert training.ship([worse, better], dataset, folder) == worse
