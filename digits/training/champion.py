@@ -67,11 +67,16 @@ def ship(
 
 
 def _validation(run: tuple[Path, dict]) -> tuple[int, float]:
-    """Return the validation mistakes of a run and the loss of the epoch that was kept."""
+    """Return a run's mistakes on validation, and the loss of the epoch that was kept.
+
+    A non-digit that is accepted is one, too: by its digits alone, a run may be chosen that had not
+    yet learned to reject.
+    """
     folder, facts = run
-    history = read_history(folder)
+    history, val = read_history(folder), facts["metrics"]["val"]
     loss = next(row["val_loss"] for row in history if row["epoch"] == facts["epoch"])
-    return facts["metrics"]["val"]["n_wrong"], loss
+    others = val["synthetic_non_digits"]
+    return val["n_wrong"] + round(others["accepted"] * others["n_scored"]), loss
 
 
 def _summary(facts: dict) -> dict:

@@ -301,6 +301,7 @@ def test_of_several_runs_the_best_on_validation_is_shipped_and_its_card_tells_of
         facts = told(place)
         facts["config"]["seed"] = seed
         facts["metrics"]["val"]["n_wrong"], facts["metrics"]["test"]["n_wrong"] = n_val, n_test
+        facts["metrics"]["val"]["synthetic_non_digits"] |= {"n_scored": 2, "accepted": 0.0}
         (place / "card.json").write_text(json.dumps(facts))
     folder.mkdir()
     (folder / "detector.onnx").write_bytes(b"stays")
@@ -315,6 +316,9 @@ def test_of_several_runs_the_best_on_validation_is_shipped_and_its_card_tells_of
     facts["metrics"]["val"]["n_wrong"] = 7
     (worse / "card.json").write_text(json.dumps(facts))
     assert training.ship([worse, better], dataset, folder) == worse
+    facts["metrics"]["val"]["synthetic_non_digits"]["accepted"] = 1.0
+    (worse / "card.json").write_text(json.dumps(facts))
+    assert training.ship([worse, better], dataset, folder) == better, "two more accepted"
     facts["config"]["epochs"] += 1
     (worse / "card.json").write_text(json.dumps(facts))
     with pytest.raises(InputError, match="more than their seeds"):
