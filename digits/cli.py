@@ -123,13 +123,6 @@ def _require(command: str, *extras: str, also: str = "") -> None:
         )
 
 
-def _load(data: str):
-    """Return the data set that the option --data names."""
-    from digits.data import load
-
-    return load(data)
-
-
 def _short(path: Path) -> str:
     """Return `path` relative to the folder that the user is in, where that is shorter."""
     path = path.absolute()
@@ -317,7 +310,9 @@ def train(data, profile, seed, assignments, detector, resume, run_dir) -> None:
         config = Config.from_profile(profile, seed=seed).with_overrides(assignments)
     if detector and assignments:
         raise click.UsageError("give --detector without --set")
-    dataset = _load(data)
+    from digits.data import load
+
+    dataset = load(data)
     from digits import training  # after what may fail: TensorFlow takes seconds
 
     run_dir = run_dir or default_run_dir(dataset.name, "detector" if detector else profile, seed)
@@ -382,6 +377,7 @@ def finetune(folder, output, model, force, seed, data) -> int:
     """
     _require("finetune", "train")
     output, model = output or RUNS / "my_hand", model or CHAMPION
+    from digits.data import load
     from digits.data.examples import load_examples
     from digits.recognizer import Recognizer
 
@@ -391,7 +387,7 @@ def finetune(folder, output, model, force, seed, data) -> int:
         _say(remark)
     examples.require_enough()
     click.echo(examples)
-    dataset = _load(data)
+    dataset = load(data)
     from digits.training import finetuning  # after what may fail: TensorFlow takes seconds
 
     options = {"base": model, "seed": seed, "force": force}

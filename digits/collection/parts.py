@@ -174,13 +174,10 @@ def _local_cluster(workers: int) -> Iterator[Client]:
         )
     try:
         yield client
-    except KeyboardInterrupt:  # the workers end with this process; closing them takes seconds
-        raise
-    except Exception:
+    except Exception:  # but not Ctrl-C: workers end with this process; closing them takes seconds
         client.close()
         raise
-    else:
-        client.close()
+    client.close()
 
 
 def _connected(scheduler: str, say: Callable[[str], None]) -> Client:

@@ -289,8 +289,6 @@ def _range(values: np.ndarray) -> tuple[float, float]:
     """Return the values that stand for black and white in an array of any dtype."""
     if values.dtype == bool:
         return 0.0, 1.0
-    if values.dtype == np.uint8:
-        return 0.0, 255.0
     finite = values if values.dtype.kind in "iu" else values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if low < 0:

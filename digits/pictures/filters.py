@@ -182,14 +182,7 @@ def resize(image: np.ndarray, shape: tuple[int, int], how: Image.Resampling) -> 
 
 def dilate(mask: np.ndarray, iterations: int = 1) -> np.ndarray:
     """Grow a mask by a pixel in all eight directions, `iterations` times."""
-    for _ in range(iterations):
-        rows = mask.copy()
-        rows[1:] |= mask[:-1]
-        rows[:-1] |= mask[1:]
-        mask = rows.copy()
-        mask[:, 1:] |= rows[:, :-1]
-        mask[:, :-1] |= rows[:, 1:]
-    return mask
+    return maximum_filter(mask, (2 * iterations + 1,) * 2)
 
 
 def boundary(mask: np.ndarray) -> np.ndarray:
@@ -201,12 +194,8 @@ def boundary(mask: np.ndarray) -> np.ndarray:
 
 def bounding_box(mask: np.ndarray) -> Box:
     """Return the rows and columns of the box around a mask's pixels; the first pixel if none is set."""
-
-    def extent(occupied: np.ndarray) -> slice:
-        places = np.flatnonzero(occupied)
-        return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 1)
-
-    return extent(mask.any(1)), extent(mask.any(0))
+    left, top, right, bottom = Image.fromarray(mask).getbbox() or (0, 0, 1, 1)
+    return slice(top, bottom), slice(left, right)
 
 
 def maximum_filter(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

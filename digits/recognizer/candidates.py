@@ -16,8 +16,6 @@ Scorer = Callable[[np.ndarray], np.ndarray]
 
 REJECT_CLASS = 10  # index of the output that rejects, in models that have it
 CONFIDENT = 0.95  # confidence from which a digit stands, whatever else might explain its ink
-MIN_SURE_SHARE = 0.3  # of the glyphs on a page of digits
-MAX_CLUTTER = 40  # glyphs up to which a picture without any sure share is explained
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,20 +53,3 @@ def score_glyphs(glyphs: Sequence[Glyph], scorer: Scorer) -> list[Candidate]:
     table = scorer(images)
     reject = np.column_stack([table, np.full(len(table), -np.inf)])[:, REJECT_CLASS]
     return list(map(Candidate, glyphs, images, table[:, :10], reject.tolist()))
-
-
-def turned_probabilities(candidates: list[Candidate], turn: int, scorer: Scorer) -> np.ndarray:
-    """Return the probability of each digit after quarter turns to the left, (n, 10)."""
-    images = np.stack([candidate.image for candidate in candidates])
-    return np.exp(scorer(np.rot90(images, turn, (1, 2)))[:, :10])
-
-
-def mean_confidence(candidates: list[Candidate]) -> float:
-    """Return the mean confidence, 0 where there are no candidates."""
-    return sum(c.confidence for c in candidates) / max(len(candidates), 1)
-
-
-def is_clutter(candidates: list[Candidate], threshold: float) -> bool:
-    """Tell whether hardly any of many glyphs is a digit: then it is not a page of digits."""
-    sure = sum(c.confidence >= threshold for c in candidates)
-    return sure < MIN_SURE_SHARE * len(candidates)

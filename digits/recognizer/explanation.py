@@ -13,16 +13,11 @@ import numpy as np
 from digits.pictures import Glyph
 from digits.pictures.glyphs import encloses, is_line, merge, typical_size
 from digits.pictures.reading_order import words
-from digits.recognizer.candidates import (
-    CONFIDENT,
-    MAX_CLUTTER,
-    Candidate,
-    Scorer,
-    is_clutter,
-    score_glyphs,
-)
+from digits.recognizer.candidates import CONFIDENT, Candidate, Scorer, score_glyphs
 from digits.recognizer.detector import Detector, Proposal, Weights, usual_height
 
+MIN_SURE_SHARE = 0.3  # of the glyphs on a page of digits
+MAX_CLUTTER = 40  # glyphs up to which a picture without any sure share is explained
 HALF = math.log(0.5)
 CERTAIN = math.log(0.9)  # from which it is something else, and need not be mentioned
 SIZE_STEP = 1.7  # times the usual height beyond which glyphs are looked at apart, at their own size
@@ -40,7 +35,8 @@ def interpret(
     else; and each glyph as it stands. From a confidence of `threshold` on a digit is sure.
     """
     alone = score_glyphs(glyphs, scorer)
-    if len(glyphs) > MAX_CLUTTER and is_clutter(alone, threshold):
+    n_sure = sum(candidate.confidence >= threshold for candidate in alone)
+    if len(glyphs) > MAX_CLUTTER and n_sure < MIN_SURE_SHARE * len(alone):
         return [], [], alone  # grain, leaves, cloth: the pieces are not digits
     whole = {id(candidate.glyph.ink): candidate for candidate in alone}
     proposals = _propose(glyphs, detector, whole)

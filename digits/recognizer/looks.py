@@ -18,14 +18,7 @@ from digits.pictures.glyphs import merge, typical_size
 from digits.pictures.ink import DARK, LIGHT, Ink, remove_border_region
 from digits.pictures.reading_order import in_reading_order
 from digits.pictures.sheet import Window, cut_out, find_sheet
-from digits.recognizer.candidates import (
-    CONFIDENT,
-    Candidate,
-    Scorer,
-    mean_confidence,
-    score_glyphs,
-    turned_probabilities,
-)
+from digits.recognizer.candidates import CONFIDENT, Candidate, Scorer, score_glyphs
 from digits.recognizer.detector import Detector
 from digits.recognizer.explanation import LARGE, interpret, interpret_as_one
 from digits.recognizer.reading import DigitReading
@@ -79,7 +72,8 @@ class Look:
 
     @property
     def confidence(self) -> float:
-        return mean_confidence(self.found)
+        """The mean confidence in the digits, 0 where there are none."""
+        return sum(digit.confidence for digit in self.found) / max(len(self.found), 1)
 
     def place(self, glyph: Glyph) -> tuple[int, int, int, int]:
         """Return a glyph's left, top, width and height in pixels of the upright picture."""
@@ -240,8 +234,9 @@ class Viewer:
         """
         if len(look.alone) < 2:
             return 0
-        tables = [np.exp([candidate.log_digits for candidate in look.alone])]
-        tables += [turned_probabilities(look.alone, turn, self.scorer) for turn in (1, 2, 3)]
+        images = np.stack([candidate.image for candidate in look.alone])
+        turned = [self.scorer(np.rot90(images, turn, (1, 2)))[:, :10] for turn in (1, 2, 3)]
+        tables = [np.exp([candidate.log_digits for candidate in look.alone]), *np.exp(turned)]
         are_sure = [table.max(1) >= CONFIDENT for table in tables]
         n_telling = [(s & (t.argmax(1) != 1)).sum() for s, t in zip(are_sure, tables, strict=True)]
         best = int(np.argmax(n_telling))

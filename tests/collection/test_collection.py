@@ -73,11 +73,11 @@ def written():
 
 
 def test_a_row_is_what_json_prints(read):
-    shutil.copy(CHAMPION.parent.parent / "test_images" / "dense_page.png", "page.png")
-    read(["page.png"], "out")
+    shutil.copy(CHAMPION.parent.parent / "test_images" / "scattered.jpg", "page.jpg")
+    read(["page.jpg"], "out")
     (row,) = rows("out")
-    expected = Recognizer.load().read("page.png").to_dict()
-    assert len(expected["digits"]) > 10 and expected["unread"]
+    expected = Recognizer.load().read("page.jpg").to_dict()
+    assert len(expected["digits"]) > 5 and expected["unread"]
     for digit in (*expected["digits"], *row["digits"]):
         digit["confidence"] = pytest.approx(digit["confidence"], abs=1e-6)
     expected["confidence"] = pytest.approx(expected["confidence"], abs=1e-6)
