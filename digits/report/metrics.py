@@ -19,6 +19,13 @@ README_END = "<!-- end of results -->"
 # written. {} is the value; names are its own keys where it has some, else those of its section.
 INTERVAL = "{n_wrong:,} of {n_scored:,} wrong; 95 % interval {low:.2%} to {high:.2%}"
 HEADLINE = (
+    (
+        "shipped",
+        "value",
+        "The shipped model on MNIST test",
+        "{value:.2%}",
+        f"{INTERVAL}; mean of {{n_seeds}} seeds {{mean:.2%}}",
+    ),
     ("evaluation", "accuracy", "Test accuracy", "{value:.2%}", INTERVAL),
     ("evaluation", "validation_accuracy", "Validation accuracy", "{value:.2%}", INTERVAL),
     ("evaluation", "expected_calibration_error", "Expected calibration error", "{:.2%}", ""),
@@ -44,8 +51,8 @@ def record(run_dir: str | Path, section: str, values: dict) -> Path:
     run_dir : path
         The run folder that notebook 03 made. It must exist.
     section : str
-        "evaluation" for notebook 04, "pictures" for 05. An earlier section of the same name is
-        replaced, the others stay.
+        "evaluation" and "shipped" for notebook 04, "pictures" for 05. An earlier section of the same
+        name is replaced, the others stay.
     values : dict
         Results. NumPy and pandas scalars, arrays and tables become plain JSON. The index page and the
         README know these keys, all optional:
@@ -56,6 +63,9 @@ def record(run_dir: str | Path, section: str, values: dict) -> Path:
             ``threshold``; ``coverage`` and ``accepted_error`` (shares, at the threshold);
             ``confusion``: 10 rows of 10 counts, rows are true digits; ``n_parameters``;
             ``train_seconds``.
+        shipped
+            ``n_scored``, ``n_wrong``, ``value``, ``low``, ``high`` of the shipped model on MNIST test;
+            ``mean`` (share) of its ``n_seeds``: all or none.
         pictures
             ``n_pictures``, ``n_right``, ``n_unsure``, ``n_wrong`` of `test_images/`: all or none.
         benchmark

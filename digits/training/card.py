@@ -179,10 +179,6 @@ def template(name: str) -> Template:
 
 def _command(card: dict) -> str:
     """Return the command that repeats the run."""
-    if "averaged" in card:  # the shipped model, until `ship` replaces it
-        return (
-            "six trainings, each from the last, and two averages; 147 minutes, by code that is gone"
-        )
     if "finetuning" in card:
         seed = card["finetuning"]["seed"]
         return f"digits finetune FOLDER --data {card['data']} --seed {seed}"
