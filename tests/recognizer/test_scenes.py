@@ -14,15 +14,12 @@ N, SEED = 6, 0  # a third of the large photos
 # All others are read right, every one.
 LEAST_RIGHT = {
     "row: touching": 1,
-    "row: broken strokes": 5,
-    "row: squared paper": 5,
-    "turned: 90": 5,
-    "turned: 180": 4,
-    "turned: 270": 5,
-    "page: on a desk": 5,
-    "blank: a word": 4,
+    "row: broken strokes": 4,
+    "row: a word after": 5,
+    "turned: 180": 5,
+    "blank: a word": 3,
 }
-MOST_CONFIDENT_WRONG = 1
+MOST_CONFIDENT_WRONG = 0
 
 # The pictures come from a seed, and a smaller seed is no simpler picture: nothing is shrunk.
 SOME = settings(
