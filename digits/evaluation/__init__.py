@@ -1,7 +1,6 @@
 """Tables and metrics of predictions; no model."""
 
 from digits.evaluation.calibration import (
-    calibration_curve,
     choose_threshold,
     expected_calibration_error,
     fit_temperature,

@@ -176,7 +176,7 @@ def make(
         for step in steps:
             try:
                 ran[step.name] = _run(step, folder, facts)
-            except _NotebookError as error:
+            except InputError as error:
                 shutil.rmtree(failed, ignore_errors=True)
                 folder.replace(failed)
                 raise InputError(
@@ -192,16 +192,7 @@ def make(
         write_json(folder / METRICS, metrics)
         pages.write(folder, metrics)
         shutil.rmtree(failed, ignore_errors=True)
-    print(_time_spent({step.name: ran[step.name]["seconds"] for step in steps}), file=sys.stderr)
     return target
-
-
-def _time_spent(seconds: dict[str, float]) -> str:
-    """Return lines that say how long each notebook took, the longest first, and its share."""
-    total = sum(seconds.values())
-    rows = sorted(seconds.items(), key=lambda row: -row[1])
-    lines = [f"{value:7,.0f} s  {value / total:4.0%}  {name}" for name, value in rows]
-    return "\n".join(["Where the time went:", *lines, f"{total:7,.0f} s  in all"])
 
 
 def _require_replaceable(target: Path) -> None:
@@ -210,10 +201,6 @@ def _require_replaceable(target: Path) -> None:
         raise InputError(f"{target} is a file; name a folder")
     if target.is_dir() and any(target.iterdir()) and not (target / METRICS).exists():
         raise InputError(f"{target} holds other things than a report; name a new folder")
-
-
-class _NotebookError(Exception):
-    """Why a notebook could not be run to its end."""
 
 
 def _run(step: Step, folder: Path, facts: dict) -> dict:
@@ -244,11 +231,11 @@ def _run(step: Step, folder: Path, facts: dict) -> dict:
         notebook = thread.result()
     except PapermillExecutionError as error:
         reason = f"{error.ename}: {error.evalue}".splitlines()[0]
-        raise _NotebookError(f"cell {error.exec_count} raised {reason}") from None
+        raise InputError(f"cell {error.exec_count} raised {reason}") from None
     except CellTimeoutError:
-        raise _NotebookError(f"a cell took longer than {longest} s") from None
+        raise InputError(f"a cell took longer than {longest} s") from None
     except DeadKernelError:
-        raise _NotebookError("its kernel died (out of memory?)") from None
+        raise InputError("its kernel died (out of memory?)") from None
     seconds = round(time.monotonic() - started, 1)
     print(f"{step.path.name}: {seconds:.0f} s", file=sys.stderr, flush=True)
     ran = {

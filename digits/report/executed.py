@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import copy
 import io
 import os
 import re
@@ -48,7 +47,7 @@ def finish(notebook, facts: dict, ran: dict):
     """
     import nbformat
 
-    cells = nbformat.from_dict(without_paths(copy.deepcopy(notebook.cells)))
+    cells = nbformat.from_dict(without_paths(notebook.cells))
     for cell in cells:
         cell.metadata.pop("papermill", None)
         if cell.cell_type == "code":
@@ -100,7 +99,7 @@ def _compress(output) -> None:
     with Image.open(io.BytesIO(base64.b64decode(encoded))) as figure:
         figure = figure.convert("RGB")
     few = figure.quantize(256, dither=Image.Dither.NONE)
-    png, jpeg = _encoded(few, "PNG", optimize=True), _encoded(figure, "JPEG", quality=85)
+    png, jpeg = encode(few, "PNG", optimize=True), encode(figure, "JPEG", quality=85)
     smaller = min(png, encoded, key=len)
     # Lines and letters are sharp as PNG, and hardly larger; only for photos JPEG is far smaller.
     is_photo = len(jpeg) < len(smaller) / 2
@@ -109,7 +108,8 @@ def _compress(output) -> None:
     output.metadata[kind] = output.metadata.pop("image/png")
 
 
-def _encoded(figure, form: str, **how) -> str:
+def encode(figure, form: str, **how) -> str:
+    """Return a Pillow image as a file of the format `form`, in base64."""
     buffer = io.BytesIO()
     figure.save(buffer, form, **how)
     return base64.b64encode(buffer.getvalue()).decode()

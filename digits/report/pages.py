@@ -6,14 +6,12 @@ without a network.
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from digits.config import CHAMPION, TEST_IMAGES
-from digits.report.executed import images
+from digits.report.executed import encode, images
 from digits.report.metrics import headline
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -175,9 +173,7 @@ def readme_picture(path: Path, source: Path = README_PICTURE, model: Path = CHAM
 def _thumbnail(score, copy) -> Thumbnail:
     """Return an annotated picture with a caption from its row of `score_readings`."""
     copy.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    file = io.BytesIO()
-    copy.save(file, "JPEG", quality=85)
-    source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    source = f"data:image/jpeg;base64,{encode(copy, 'JPEG', quality=85)}"
     truth = f", shows {score.label or 'no digit'}" if score.outcome == "wrong" else ""
     caption = f"{score.file}: reads {score.text or 'nothing'} ({score.outcome}{truth})"
     return Thumbnail(source, f"Picture {caption}", caption)

@@ -59,10 +59,7 @@ def write(folder: Path, network, dataset: Dataset, facts: dict, *, in_full: bool
     card = {
         "data": dataset.name,
         "data_digest": dataset.digest,
-        "commit": git_commit(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": package_versions(),
-        "machine": machine(),
+        **origin(),
         **facts,
         "name": folder.name.removesuffix(".partial"),
         "temperature": 1.0,
@@ -88,9 +85,14 @@ def write(folder: Path, network, dataset: Dataset, facts: dict, *, in_full: bool
     return card
 
 
-def machine() -> str:
-    """Return what the card says of the machine."""
-    return f"{platform.machine()}, {os.cpu_count()} cores"
+def origin() -> dict:
+    """Return what a card says of the code, the time and the machine that made a model."""
+    return {
+        "commit": git_commit(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": package_versions(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
 
 
 def _metrics(recognizer: Recognizer, x: np.ndarray, y: np.ndarray) -> dict:

@@ -6,7 +6,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from digits import InputError, data, evaluation
-from digits.config import Config, git_commit, package_versions
+from digits.config import Config
 from digits.data import Dataset
 from digits.data.pages import Patches, make_page, make_patches, make_row
 from digits.pictures import Picture, find_digits, find_ink
@@ -155,10 +154,7 @@ def train_detector(
             "precision": precision,
             "training_seconds": round(sum(row["seconds"] for row in history), 1),
             "val_loss": history[-1]["val_loss"],
-            "machine": card.machine(),
-            "commit": git_commit(),
-            "versions": package_versions(),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            **card.origin(),
         }
         write_card(partial, facts, dataset, Recognizer.load())
         (partial / CHECKPOINT).unlink()

@@ -294,13 +294,6 @@ def test_report_holds_notebooks_pages_and_metrics(made):
     assert titles == {"01_look": "1. What <is> there?", "04_score": "4. How good?"}
 
 
-def test_the_time_spent_is_told_the_longest_first():
-    lines = build._time_spent({"01_look": 10.2, "04_score": 30.4}).splitlines()
-    assert [line.split() for line in lines[1:]] == [
-        ["30", "s", "75%", "04_score"], ["10", "s", "25%", "01_look"], ["41", "s", "in", "all"],
-    ]  # fmt: skip
-
-
 def test_executed_notebook_ends_with_its_provenance_and_holds_no_local_paths(made):
     text = (made[1] / "04_score.ipynb").read_text()
     last = json.loads(text)["cells"][-1]
