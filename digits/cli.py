@@ -196,10 +196,12 @@ def predict(
 
     Status "unsure" marks a best guess below the model's threshold, "no-digit" a picture with
     nothing written on it or something else than digits. Exit status 1 says that a picture could not
-    be read.
+    be read, or a file not be written.
     """
     if not paths and not TEST_IMAGES.is_dir():
         raise click.UsageError("give the path of a picture, or of a folder of pictures")
+    if "" in paths:
+        raise click.UsageError("a path is empty; give that of a picture, or of a folder")
     paths = paths or (_short(TEST_IMAGES),)
     if as_json and csv:
         raise click.UsageError("give --json or --csv, not both")

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import types
@@ -195,6 +196,7 @@ WRONG = [
     ("predict --model nowhere x.png", 2, "no model in nowhere"),
     ("predict --jsn x.png", 2, "No such option"),
     ("predict", 2, "give the path of a picture"),
+    ("predict ''", 2, "a path is empty"),
     ("predict .", 1, "no pictures in ."),
     ("predict --csv no/x.csv x.png", 1, "no/x.csv: No such file or directory; name a place"),
     ("train --set epoch=3", 2, "unknown setting 'epoch'; the settings are profile"),
@@ -214,7 +216,7 @@ WRONG = [
 def test_wrong_usage_is_one_line_with_its_status(run, tmp_path, monkeypatch, line, status, words):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "TEST_IMAGES", tmp_path / "none")
-    found, out, err = run(*line.split())
+    found, out, err = run(*shlex.split(line))
     assert (found, out, err[:8], err.count("\n")) == (status, "", "digits: ", 1)
     assert words in err
 
@@ -261,12 +263,15 @@ def test_annotated_copies_replace_no_picture_and_no_other_copy(run, folder):
     for name in ("deep/one.png", "one_read.png"):
         Image.new("L", (40, 30)).save(folder / name)
     before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
-    run("predict", folder, "--annotate", folder)
+    read = run("predict", folder, folder / "one_read.png", "--annotate", folder)[1]
     assert {path: path.read_bytes() for path in before} == before
     made = {path.name for path in folder.rglob("*.*") if path.is_file() and path not in before}
     assert made == {
         "blank_read.png", "one_read-2.png", "one_read-3.png", "one_read_read.png", "page_read.png",
     }  # fmt: skip
+    _, again, err = run("predict", folder)
+    assert len(again.splitlines()) == len(read.splitlines()) - 1, "copies are not read as pictures"
+    assert "annotated copies 6" in err
 
 
 def test_a_copy_that_cannot_be_written_is_named_and_counts(run, folder, tmp_path):

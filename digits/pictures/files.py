@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from digits.pictures.decoding import EXTENSIONS, HEIC
 
+COPY = re.compile(r"_read(-\d+)?\.png$")  # what `digits predict --annotate` writes
 MOST_ENDINGS = 8  # of files that were not looked at, that are named
 
 
@@ -46,9 +48,10 @@ def find_pictures(
 
 
 def is_picture(name: str) -> bool:
-    """Tell whether a name has the extension of a picture; hidden files do not count."""
+    """Tell whether a name has the extension of a picture; hidden files and copies do not count."""
     stem, extension = posixpath.splitext(posixpath.basename(name.replace(os.sep, "/")))
-    return extension.lower() in EXTENSIONS and not stem.startswith(".")
+    is_own = stem.startswith(".") or COPY.search(name)
+    return extension.lower() in EXTENSIONS and not is_own
 
 
 def walk(
@@ -56,9 +59,10 @@ def walk(
     on_error: Callable[[OSError], None] | None = None,
     others: Counter[str] | None = None,
 ) -> Iterator[str]:
-    """Yield the paths of the pictures in a folder and those below, sorted; hidden ones left out.
+    """Yield the paths of the pictures in a folder and those below, sorted.
 
-    The endings of all other files are counted in `others`.
+    Hidden ones are left out. The endings of all other files, annotated copies among them, are counted
+    in `others`.
     """
     try:
         with os.scandir(folder) as found:
@@ -74,7 +78,8 @@ def walk(
         elif not is_folder and is_picture(name):
             yield path
         elif others is not None and not name.startswith("."):
-            others[os.path.splitext(name)[1].lower() or "no ending"] += 1
+            ending = os.path.splitext(name)[1].lower() or "no ending"
+            others["annotated copies" if COPY.search(name) else ending] += 1
 
 
 def not_looked_at(others: Counter[str]) -> str:

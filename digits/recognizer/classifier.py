@@ -140,10 +140,15 @@ class Classifier:
     def predict(self, images: np.ndarray) -> pd.DataFrame:
         """Return a table, a row an image: digit (int), confidence (0 to 1), accepted (bool).
 
-        It needs pandas, unlike `probabilities` and `Recognizer.read`.
+        It needs pandas, unlike `probabilities` and `Recognizer.read`: without, InputError.
         """
-        import pandas as pd
-
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise InputError(
+                "predict needs pandas, which is not installed: pip install 'digits[train]'; "
+                "probabilities does without"
+            ) from None
         p = self.probabilities(images)
         table = pd.DataFrame({"digit": p.argmax(1), "confidence": p.max(1)})
         return table.assign(accepted=table["confidence"] >= self.threshold)

@@ -65,7 +65,10 @@ def _csv_writer(path: Path):
 
 
 def copy_names(sources: list, folder: Path) -> list[Path]:
-    """Name each picture's annotated copy; no two alike, and none the name of a picture read."""
+    """Name each picture's annotated copy; no two alike, and none the name of a picture read.
+
+    By these names, `digits.pictures.files.COPY`, a folder's copies are not read the next time.
+    """
     taken = {Path(source).resolve() for source in sources}
     names = []
     for source in sources:

@@ -99,7 +99,7 @@ class Reading:
             things, are = ("thing", "is") if n_unread == 1 else ("things", "are")
             more = "more " if digits else ""
             what = f"{n_unread} {more}{things} as large as digits {are} not read"
-            messages.append(f"{what}; look at the picture")
+            messages.append(what if n_unsure else f"{what}; look at the picture")
         if turn:
             messages.append(f"read {TURNED[turn]}")
         rows = [""] * (digits[-1].row + 1 if digits else 0)

@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from digits import InputError, data, evaluation
-from digits.config import Config
+from digits.config import Config, git_commit
 from digits.data import Dataset
 from digits.data.pages import Patches, make_page, make_patches, make_row
 from digits.pictures import Picture, find_digits, find_ink
@@ -194,7 +194,7 @@ def write_card(folder: Path, facts: dict, dataset: Dataset, reader: Recognizer) 
     weights = fit_weights(reader, dataset.x_val, dataset.y_val)
     reader.detector.weights = Weights(**weights)
     rows = read_rows(reader, dataset.x_test, dataset.y_test)
-    facts = facts | {"weights": weights, "test_rows": rows}
+    facts = facts | {"weights": weights, "test_rows": rows, "measured": git_commit()}
     write_json(folder / "detector.json", facts)
     write_text(folder / CARD, card.template(CARD).render(card=facts, dilations=DILATIONS))
 

@@ -209,6 +209,12 @@ def test_nothing_that_takes_long_to_import_is_imported_to_read():
     assert run.stdout.splitlines()[1:] == [b""]
 
 
+def test_a_table_without_pandas_says_what_installs_it(recognizer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match=r"pip install 'digits\[train\]'"):
+        recognizer.predict(np.zeros((1, 28, 28), np.uint8))
+
+
 @pytest.fixture(scope="module")
 def clear(recognizer):
     """Return one clear digit of each kind, float ink 0 to 1 with paper around it, by its label."""

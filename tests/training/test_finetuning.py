@@ -8,6 +8,7 @@ from unittest.mock import Mock, patch
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import softmax
 
 pytest.importorskip("keras")
 
@@ -74,6 +75,16 @@ def test_twenty_pictures_halve_the_error_and_little_is_forgotten(adapter, taught
     kept = adapter.error(*test)
     adapter.fit(*taught, replay=False)
     assert adapter.error(*test) > kept, "without replay more is forgotten"
+
+
+def test_what_the_network_is_least_sure_of_is_replayed_among_the_rest(adapter, embedded):
+    features = adapter.features(embedded.x_train)
+    chosen = adapter._choose_replayed(features)
+    assert len(set(chosen)) == finetuning.N_REPLAY < len(features)
+    confidence = softmax(adapter.logits(features).astype(float), axis=1).max(axis=1)
+    unsure = np.sort(confidence)[: finetuning.N_REPLAY // 8]
+    assert np.isin(unsure, confidence[chosen]).all()
+    assert np.median(confidence[chosen]) > unsure.max(), "the rest is drawn at random"
 
 
 @pytest.mark.skipif("DIGITS_MNIST" not in os.environ, reason="DIGITS_MNIST is not set")
