@@ -8,7 +8,7 @@ from digits.evaluation.calibration import (
     summary,
 )
 from digits.evaluation.corruptions import CORRUPTIONS, corrupt, corruption_errors
-from digits.evaluation.occlusion import occlusion_map, occlusion_maps
+from digits.evaluation.occlusion import occlusion_map
 from digits.evaluation.predictions import (
     DISPUTED_TEST_LABELS,
     N_DIGITS,

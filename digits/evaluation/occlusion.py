@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-import pandas as pd
 
 from digits.evaluation.predictions import N_DIGITS, Reader
 
@@ -35,13 +34,3 @@ def occlusion_map(probabilities: Reader, image: np.ndarray) -> np.ndarray:
     for loss, window in zip(p[0] - p[1:], windows, strict=True):
         total[:, *window] += loss[:, None, None]
     return total / SQUARE**2
-
-
-def occlusion_maps(probabilities: Reader, images: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
-    """Return `occlusion_map` of the predicted digit and of the true one, float64 (k, 2, 28, 28).
-
-    `rows` are k rows of a prediction table, whose ``index`` counts the images.
-    """
-    maps = [occlusion_map(probabilities, image) for image in images[rows["index"]]]
-    pairs = zip(maps, rows["predicted"], rows["true"], strict=True)
-    return np.array([found[[predicted, true]] for found, predicted, true in pairs])

@@ -18,11 +18,9 @@ from digits.plots.theme import (
     frame,
     grid,
     mosaic,
-    style,
 )
 
 
-@style()
 def plot_rows(rows: dict[str, np.ndarray], title: str, n_columns: int = 1) -> Figure:
     """Draw rows of digits, each with its name at the left, in one or more columns.
 
@@ -39,7 +37,6 @@ def plot_rows(rows: dict[str, np.ndarray], title: str, n_columns: int = 1) -> Fi
     return figure
 
 
-@style()
 def plot_seen(
     images: np.ndarray,
     captions: Sequence[str],
@@ -73,7 +70,6 @@ def plot_predictions(images: np.ndarray, rows: pd.DataFrame, title: str) -> Figu
     return plot_seen(images[rows["index"]], captions, title, n_columns=6)
 
 
-@style()
 def plot_pairs(
     first: np.ndarray,
     second: np.ndarray,
@@ -97,7 +93,6 @@ def plot_pairs(
     return figure
 
 
-@style()
 def plot_map(points: np.ndarray, labels: np.ndarray, title: str) -> Axes:
     """Draw images as points (n, 2) of the plane; each point is the digit itself, so colour only helps.
 
@@ -113,34 +108,3 @@ def plot_map(points: np.ndarray, labels: np.ndarray, title: str) -> Axes:
     bare(ax)
     ax.set_title(title)
     return ax
-
-
-@style()
-def plot_occlusion(images: np.ndarray, maps: np.ndarray, rows: pd.DataFrame) -> Figure:
-    """Draw images and, below each, what speaks for the digit that was read, and for the true one.
-
-    Parameters
-    ----------
-    images : numpy.ndarray
-        uint8 (n, 28, 28), the images that the table's ``index`` counts.
-    maps : numpy.ndarray
-        Float (k, 2, 28, 28), from `evaluation.occlusion_maps`.
-    rows : pandas.DataFrame
-        The k rows of the prediction table. Without any, the figure is a title alone.
-    """
-    if rows.empty:
-        return grid(0, 1, 0, "There is no mistake to explain")[0]
-    figure, axes = plt.subplots(3, len(rows), figsize=(WIDTH, 4.4), squeeze=False)
-    limit = max(np.abs(maps).max(), 1e-6)
-    for column, row, shown in zip(axes.T, rows.itertuples(), maps, strict=True):
-        image = images[row.index]
-        draw_digit(column[0], image, f"#{row.index}")
-        captions = f"for {row.predicted} (read)", f"for {row.true} (true)"
-        for ax, values, caption in zip(column[1:], shown, captions, strict=True):
-            drawn = ax.imshow(values, cmap="PuOr_r", vmin=-limit, vmax=limit)
-            ax.contour(image > 127, levels=[0.5], colors="black", linewidths=0.7)
-            bare(ax)
-            ax.set_title(caption, fontsize=9)
-    figure.colorbar(drawn, ax=axes[1:], shrink=0.8, label="probability lost when covered")
-    figure.suptitle("What each place says for the digit that was read, and for the true one")
-    return figure

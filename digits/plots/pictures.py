@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from digits.pictures.mnist_form import ink_box
-from digits.plots.theme import BLUE, VERMILION, WIDTH, draw_digit, frame, grid, style
+from digits.plots.theme import BLUE, VERMILION, WIDTH, draw_digit, frame, grid
 
 if TYPE_CHECKING:
     from digits.pictures import Glyph, Ink, Picture
@@ -41,7 +41,6 @@ def _draw_box(ax: Axes, box: tuple[int, int, int, int], sure: bool = True, text:
         ax.text(x, y, text, color=color, fontsize=8, va="bottom", bbox=paper, clip_on=True)
 
 
-@style()
 def plot_stages(picture: Picture, ink: Ink, glyphs: Sequence[Glyph], image: np.ndarray) -> Figure:
     """Draw the way of a picture from the file to what the network sees, in six panels.
 
@@ -53,7 +52,7 @@ def plot_stages(picture: Picture, ink: Ink, glyphs: Sequence[Glyph], image: np.n
     decoded.set_title(f"1 decoded: {picture.size[0]} x {picture.size[1]}")
     paper.imshow(ink.paper, cmap="gray", vmin=0, vmax=255)
     paper.set_title(f"2 paper; {ink.polarity}")
-    strength.imshow(ink.strength, vmin=0, vmax=1, interpolation="antialiased")
+    strength.imshow(ink.strength, cmap="gray_r", vmin=0, vmax=1, interpolation="antialiased")
     strength.set_title(f"3 ink: {ink.mask.mean():.1%} of the area")
     _draw_picture(boxes, picture.pixels, picture.size)
     for glyph in glyphs:
@@ -73,7 +72,6 @@ def plot_stages(picture: Picture, ink: Ink, glyphs: Sequence[Glyph], image: np.n
     return figure
 
 
-@style()
 def plot_readings(
     pictures: Sequence[Picture],
     readings: Sequence[Reading],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,16 +35,6 @@ STYLE = {
     "image.interpolation": "nearest",
     "legend.frameon": False,
 }
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Apply the look of all figures; as a decorator, to one function."""
-    with plt.rc_context(STYLE):
-        yield
-        interactive = plt.isinteractive()
-    # A notebook's first figure turns interactive mode on, which leaving rc_context has undone.
-    plt.interactive(interactive)
 
 
 def headings(figure: Figure) -> str:

@@ -8,10 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from digits.plots.theme import BLUE, ORANGE, WIDTH, bare, log_scale, mosaic, style
+from digits.plots.theme import BLUE, ORANGE, WIDTH, bare, log_scale, mosaic
 
 
-@style()
 def plot_maps(maps: np.ndarray, title: str, columns: int = 8, signed: bool = False) -> Axes:
     """Draw the responses of a layer's filters to one image, or the weights of filters.
 
@@ -34,7 +33,6 @@ def plot_maps(maps: np.ndarray, title: str, columns: int = 8, signed: bool = Fal
     return ax
 
 
-@style()
 def plot_history(history: pd.DataFrame) -> Figure:
     """Draw loss and error of training and validation over the epochs, on logarithmic axes.
 

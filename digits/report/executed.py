@@ -12,8 +12,6 @@ from pathlib import Path
 from digits.config import ROOT
 
 LARGE_FIGURE = 40_000  # characters of a stored figure from which it is compressed
-# TensorFlow's C++ code says this when it starts; TF_CPP_MIN_LOG_LEVEL does not silence it (2.21).
-NATIVE_LOG = r"(WARNING: All log messages before absl::|[IW]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\])"
 
 
 def title(notebook) -> str:
@@ -50,12 +48,9 @@ def finish(notebook, facts: dict, ran: dict):
     cells = nbformat.from_dict(without_paths(notebook.cells))
     for cell in cells:
         cell.metadata.pop("papermill", None)
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not _is_native_log(output)]
         for output, kind in images(cell):
-            output.data.pop(
-                "application/vnd.jupyter.widget-view+json", None
-            )  # no kernel, no widget
+            # No kernel, no widget.
+            output.data.pop("application/vnd.jupyter.widget-view+json", None)
             words = output.data.get("text/plain", "")  # the figure's title, see `digits.plots`
             alternative = "Figure" if words.startswith("<") else " ".join(words.split())
             output.metadata.setdefault(kind, {}).setdefault("alt", alternative or "Figure")
@@ -82,13 +77,6 @@ def images(cell) -> Iterator[tuple]:
         for kind in ("image/png", "image/jpeg"):
             if kind in output.get("data", {}):
                 yield output, kind
-
-
-def _is_native_log(output) -> bool:
-    """Whether an output is only what TensorFlow's C++ code says when it starts."""
-    return output.get("name") == "stderr" and all(
-        re.match(NATIVE_LOG, line) for line in output.text.splitlines() if line
-    )
 
 
 def _compress(output) -> None:

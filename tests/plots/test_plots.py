@@ -19,8 +19,9 @@ LABELS = np.arange(60) % 10
 
 
 @pytest.fixture(autouse=True)
-def _close_figures():
-    yield
+def _look():
+    with plt.rc_context(plots.STYLE):
+        yield
     plt.close("all")
 
 
@@ -46,18 +47,6 @@ def line(ax, label) -> np.ndarray:
     """Return the points of the one line that the legend gives that name."""
     (found,) = [line for line in ax.lines if line.get_label() == label]
     return found.get_xydata()
-
-
-def test_style_leaves_the_settings_as_they_were_but_the_interactive_mode():
-    before = dict(plt.rcParams)
-    with plots.style():
-        assert plt.rcParams["image.cmap"] == "gray_r"
-    assert dict(plt.rcParams) == before
-    plt.ioff()
-    with plots.style():
-        plt.ion()  # as a notebook's first figure does
-    assert plt.isinteractive()
-    plt.ioff()
 
 
 def test_rows_hold_the_images_and_are_named():
@@ -106,18 +95,6 @@ def test_a_map_draws_each_point_as_its_digit():
     shapes = {len(collection.get_paths()[0].vertices) for collection in ax.collections}
     assert len(shapes) > 1, "every digit has the same marker"
     assert texts(ax) == [str(digit) for digit in range(10)]
-
-
-def test_occlusion_draws_image_and_two_maps(table):
-    rows = evaluation.errors(table, 2)
-    maps = np.random.default_rng(2).normal(size=(2, 2, 28, 28))
-    figure = plots.plot_occlusion(IMAGES, maps, rows)
-    grid = np.array(figure.axes[:6]).reshape(3, 2)
-    assert np.array_equal(drawn(grid[0, 1]), IMAGES[rows["index"].iloc[1]])
-    assert np.array_equal(drawn(grid[2, 0]), maps[0, 1])
-    assert grid[1, 0].get_title() == f"for {rows['predicted'].iloc[0]} (read)"
-    figure = plots.plot_occlusion(IMAGES, maps[:0], rows.head(0))
-    assert "no mistake" in figure.get_suptitle()
 
 
 @pytest.fixture

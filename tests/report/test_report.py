@@ -222,18 +222,6 @@ def test_paths_of_this_machine_are_taken_out():
     assert finished(("run()",), outputs=[printed])[0].outputs[0].text == "runs/x ~/y"
 
 
-def test_tensorflows_log_of_its_start_is_left_out_and_warnings_are_not():
-    log = (
-        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
-        "I0000 00:00:1795378075.987247    4274 port.cc:153] oneDNN custom operations are on.\n"
-    )
-    outputs = [
-        nbformat.v4.new_output("stream", name=name, text=text)
-        for name, text in (("stderr", log), ("stderr", f"{log}FutureWarning\n"), ("stdout", log))
-    ]
-    assert finished(("run()",), outputs=outputs)[0].outputs == outputs[1:]
-
-
 @pytest.mark.parametrize(
     ("words", "alternative"),
     [("It rises\nby 3", "It rises by 3"), ("<Figure size 1x1>", "Figure"), (None, "Figure")],
