@@ -218,6 +218,8 @@ def predict(
     sources, n_failed = find_pictures(paths, _say)
     if not sources:
         return 1
+    if csv and any(source != "-" and Path(source).resolve() == csv.resolve() for source in sources):
+        raise click.UsageError(f"--csv {csv} is one of the pictures; name another file")
     # One byte more than is allowed is refused by the decoder; an endless stream is not read on.
     read = sys.stdin.buffer.read
     pictures = [read(LARGEST_FILE + 1) if source == "-" else source for source in sources]

@@ -196,6 +196,7 @@ WRONG = [
     ("predict --model nowhere x.png", 2, "no model in nowhere"),
     ("predict --jsn x.png", 2, "No such option"),
     ("predict", 2, "give the path of a picture"),
+    ("predict x.png --csv x.png", 2, "is one of the pictures"),
     ("predict ''", 2, "a path is empty"),
     ("predict .", 1, "no pictures in ."),
     ("predict --csv no/x.csv x.png", 1, "no/x.csv: No such file or directory; name a place"),
@@ -263,15 +264,20 @@ def test_annotated_copies_replace_no_picture_and_no_other_copy(run, folder):
     for name in ("deep/one.png", "one_read.png"):
         Image.new("L", (40, 30)).save(folder / name)
     before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
-    read = run("predict", folder, folder / "one_read.png", "--annotate", folder)[1]
+    run("predict", folder, "--annotate", folder)
     assert {path: path.read_bytes() for path in before} == before
     made = {path.name for path in folder.rglob("*.*") if path.is_file() and path not in before}
     assert made == {
         "blank_read.png", "one_read-2.png", "one_read-3.png", "one_read_read.png", "page_read.png",
     }  # fmt: skip
-    _, again, err = run("predict", folder)
-    assert len(again.splitlines()) == len(read.splitlines()) - 1, "copies are not read as pictures"
-    assert "annotated copies 6" in err
+    mine = folder / "page_read.png"  # now a file of the user's own: read, and not replaced
+    Image.new("L", (40, 30)).save(mine)
+    kept = mine.read_bytes()
+    run("predict", folder / "page.JPG", "--annotate", folder)
+    assert mine.read_bytes() == kept and (folder / "page_read-2.png").exists()
+    _, again, err = run("predict", "--json", folder)
+    assert len(again.splitlines()) == 6, "copies are not read as pictures"
+    assert "annotated copies 5" in err
 
 
 def test_a_copy_that_cannot_be_written_is_named_and_counts(run, folder, tmp_path):

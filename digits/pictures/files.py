@@ -11,7 +11,8 @@ from pathlib import Path
 
 from digits.pictures.decoding import EXTENSIONS, HEIC
 
-COPY = re.compile(r"_read(-\d+)?\.png$")  # what `digits predict --annotate` writes
+COPY = re.compile(r"_read(-\d+)?\.png$")  # the names that `digits predict --annotate` gives,
+MADE_BY = "digits predict --annotate"  # and what it writes at the beginning of such a file
 MOST_ENDINGS = 8  # of files that were not looked at, that are named
 
 
@@ -48,10 +49,20 @@ def find_pictures(
 
 
 def is_picture(name: str) -> bool:
-    """Tell whether a name has the extension of a picture; hidden files and copies do not count."""
+    """Tell whether a name has the extension of a picture; hidden files do not count."""
     stem, extension = posixpath.splitext(posixpath.basename(name.replace(os.sep, "/")))
-    is_own = stem.startswith(".") or COPY.search(name)
-    return extension.lower() in EXTENSIONS and not is_own
+    return extension.lower() in EXTENSIONS and not stem.startswith(".")
+
+
+def is_copy(path: str | os.PathLike) -> bool:
+    """Tell whether a file is an annotated copy, which may be written anew and is not read."""
+    if not COPY.search(os.fspath(path)):
+        return False
+    try:
+        with open(path, "rb") as file:
+            return MADE_BY.encode() in file.read(200)
+    except OSError:
+        return False
 
 
 def walk(
@@ -75,11 +86,11 @@ def walk(
         path = os.path.join(folder, name)
         if is_folder and not name.startswith("."):
             yield from walk(path, on_error, others)
-        elif not is_folder and is_picture(name):
+        elif not is_folder and is_picture(name) and not is_copy(path):
             yield path
         elif others is not None and not name.startswith("."):
             ending = os.path.splitext(name)[1].lower() or "no ending"
-            others["annotated copies" if COPY.search(name) else ending] += 1
+            others["annotated copies" if is_copy(path) else ending] += 1
 
 
 def not_looked_at(others: Counter[str]) -> str:

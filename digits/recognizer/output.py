@@ -12,6 +12,7 @@ import click
 
 from digits import printable
 from digits.pictures import decode
+from digits.pictures.files import MADE_BY, is_copy
 from digits.recognizer.reading import Reading
 
 
@@ -65,16 +66,13 @@ def _csv_writer(path: Path):
 
 
 def copy_names(sources: list, folder: Path) -> list[Path]:
-    """Name each picture's annotated copy; no two alike, and none the name of a picture read.
-
-    By these names, `digits.pictures.files.COPY`, a folder's copies are not read the next time.
-    """
+    """Name each picture's annotated copy; no two alike, and none the name of another file."""
     taken = {Path(source).resolve() for source in sources}
     names = []
     for source in sources:
         stem = "stdin" if source == "-" else Path(source).stem
         number, path = 1, folder / f"{stem}_read.png"
-        while path.resolve() in taken:
+        while path.resolve() in taken or (path.is_file() and not is_copy(path)):
             number += 1
             path = folder / f"{stem}_read-{number}.png"
         taken.add(path.resolve())
@@ -84,7 +82,11 @@ def copy_names(sources: list, folder: Path) -> list[Path]:
 
 def write_annotated(source: bytes | Path, reading: Reading, path: Path) -> None:
     """Write a picture with what was read drawn on it; OSError if that fails."""
+    from PIL.PngImagePlugin import PngInfo
+
     from digits.recognizer.annotate import annotate  # and Pillow's fonts
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    annotate(decode(source), reading).save(path)
+    made_by = PngInfo()
+    made_by.add_text("Software", MADE_BY)
+    annotate(decode(source), reading).save(path, pnginfo=made_by)
