@@ -275,6 +275,8 @@ def test_annotated_copies_replace_no_picture_and_no_other_copy(run, folder):
     kept = mine.read_bytes()
     run("predict", folder / "page.JPG", "--annotate", folder)
     assert mine.read_bytes() == kept and (folder / "page_read-2.png").exists()
+    os.mkfifo(folder / ".." / "pipe_read.png")
+    assert not files.is_copy(folder / ".." / "pipe_read.png"), "and does not wait for a writer"
     _, again, err = run("predict", "--json", folder)
     assert len(again.splitlines()) == 6, "copies are not read as pictures"
     assert "annotated copies 5" in err
