@@ -56,7 +56,9 @@ def is_picture(name: str) -> bool:
 
 def is_copy(path: str | os.PathLike) -> bool:
     """Tell whether a file is an annotated copy, which may be written anew and is not read."""
-    if not (COPY.search(os.fspath(path)) and os.path.isfile(path)):  # a pipe would wait for a writer
+    if not (
+        COPY.search(os.fspath(path)) and os.path.isfile(path)
+    ):  # a pipe would wait for a writer
         return False
     try:
         with open(path, "rb") as file:
